@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Swift's Glibc module lacks or cannot call: kernel headers it does not import, variadic
+ * calls, function-like macros and transparent unions. No logic. _GNU_SOURCE is left undefined (it
+ * changes types that the Glibc module has already fixed), so a few GNU functions are declared here.
+ */
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/tcp.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
+                        const struct timespec *timeout, const sigset_t *sigmask);
+extern int dup3(int oldfd, int newfd, int flags);
+extern int pthread_setname_np(pthread_t thread, const char *name);
+
+/* accept4 and bind take a transparent union in glibc's own prototypes. */
+static inline int tandem_accept4(int fd, void *address, socklen_t *length, int flags) {
+    return accept4(fd, (struct sockaddr *)address, length, flags);
+}
+static inline int tandem_bind(int fd, const void *address, socklen_t length) {
+    return bind(fd, (const struct sockaddr *)address, length);
+}
+static inline int tandem_connect(int fd, const void *address, socklen_t length) {
+    return connect(fd, (const struct sockaddr *)address, length);
+}
+static inline int tandem_getsockname(int fd, void *address, socklen_t *length) {
+    return getsockname(fd, (struct sockaddr *)address, length);
+}
+static inline int tandem_getpeername(int fd, void *address, socklen_t *length) {
+    return getpeername(fd, (struct sockaddr *)address, length);
+}
+static inline ssize_t tandem_sendto(int fd, const void *bytes, size_t count, int flags,
+                                    const void *address, socklen_t length) {
+    return sendto(fd, bytes, count, flags, (const struct sockaddr *)address, length);
+}
+
+/* Variadic in C. */
+static inline int tandem_open(const char *path, int flags, mode_t mode) {
+    return open(path, flags, mode);
+}
+static inline int tandem_ioctl_pointer(int fd, unsigned long request, void *argument) {
+    return ioctl(fd, request, argument);
+}
+static inline int tandem_fcntl_int(int fd, int command, int argument) {
+    return fcntl(fd, command, argument);
+}
+
+/* Macros with casts or sizes that the importer skips. */
+static const unsigned long TANDEM_TUNSETIFF = TUNSETIFF;
+static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
+static const unsigned long TANDEM_FIONREAD = FIONREAD;

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The typed configuration of a pair: what a valid tandem.yaml means, with every default filled in.
+// Reading YAML and reporting errors live elsewhere in this target.
+
+public import WireCore
+
+/// Everything one file says; both nodes run from the same value.
+public struct Configuration: Hashable, Sendable {
+    /// How many data-plane threads to run.
+    public var workers: WorkerCount
+    /// The pair; `nil` runs a single node without virtual addresses.
+    public var pair: PairConfiguration?
+    /// Listeners in file order.
+    public var listeners: [ListenerConfiguration]
+    /// Pools in file order.
+    public var pools: [PoolConfiguration]
+    /// Where the node answers its operator.
+    public var admin: AdminConfiguration
+    /// Time limits of the data plane.
+    public var timeouts: TimeoutConfiguration
+
+    /// Makes a configuration.
+    public init(
+        workers: WorkerCount, pair: PairConfiguration?, listeners: [ListenerConfiguration],
+        pools: [PoolConfiguration], admin: AdminConfiguration, timeouts: TimeoutConfiguration
+    ) {
+        self.workers = workers
+        self.pair = pair
+        self.listeners = listeners
+        self.pools = pools
+        self.admin = admin
+        self.timeouts = timeouts
+    }
+}
+
+/// Key `workers`: the number of data-plane threads.
+public enum WorkerCount: Hashable, Sendable {
+    /// One per core the process may use; the default.
+    case automatic
+    /// Exactly this many, 1 to 64.
+    case exactly(Int)
+}
+
+/// Key `pair`: the two nodes and what they share.
+public struct PairConfiguration: Hashable, Sendable {
+    /// Interface that carries adverts and announces the virtual addresses.
+    public var interface: String
+    /// The nodes in file order; exactly two.
+    public var nodes: [NodeConfiguration]
+    /// The pair link.
+    public var link: PairLinkConfiguration
+    /// Virtual routers in file order, at least one.
+    public var virtualRouters: [VirtualRouterConfiguration]
+
+    /// Makes a pair.
+    public init(
+        interface: String, nodes: [NodeConfiguration], link: PairLinkConfiguration,
+        virtualRouters: [VirtualRouterConfiguration]
+    ) {
+        self.interface = interface
+        self.nodes = nodes
+        self.link = link
+        self.virtualRouters = virtualRouters
+    }
+}
+
+/// One entry of `pair.nodes`.
+public struct NodeConfiguration: Hashable, Sendable {
+    /// The node's name: what `--node` or the host name selects.
+    public var name: String
+    /// The node's own address on the pair's interface.
+    public var address: IPv4Address
+    /// VRRP priority, 1-254, or 255 for the owner of the addresses (RFC 9568 §5.2.4).
+    public var priority: UInt8
+
+    /// Makes a node.
+    public init(name: String, address: IPv4Address, priority: UInt8) {
+        self.name = name
+        self.address = address
+        self.priority = priority
+    }
+}
+
+/// Key `pair.link`.
+public struct PairLinkConfiguration: Hashable, Sendable {
+    /// TCP port on the nodes' own addresses; default 7946.
+    public var port: UInt16
+    /// File that holds the shared secret; `nil` leaves the link unauthenticated.
+    public var secretFile: String?
+    /// Time between two heartbeats; default 100 ms, 10 ms to 10 s.
+    public var heartbeatInterval: TimeSpan
+
+    /// Makes the link's settings.
+    public init(port: UInt16, secretFile: String?, heartbeatInterval: TimeSpan) {
+        self.port = port
+        self.secretFile = secretFile
+        self.heartbeatInterval = heartbeatInterval
+    }
+}
+
+/// One entry of `pair.virtual_routers`.
+public struct VirtualRouterConfiguration: Hashable, Sendable {
+    /// VRID, 1-255 (RFC 9568 §5.2.3).
+    public var id: UInt8
+    /// The virtual addresses, 1 to 20.
+    public var addresses: [IPv4Address]
+    /// Advertisement_Interval, 10 ms to 40.95 s in steps of 10 ms; default 1 s.
+    public var advertiseInterval: TimeSpan
+    /// Preempt_Mode; default false: a returning node waits for the next fault.
+    public var preempt: Bool
+    /// How long a node of higher priority waits after start before it preempts; default 0 s.
+    public var preemptDelay: TimeSpan
+    /// How long an address outlives a process that stopped renewing it; default 2 s, 2 s to 60 s.
+    public var lease: TimeSpan
+    /// How adverts travel.
+    public var transport: AdvertisementTransport
+
+    /// Makes a virtual router.
+    public init(
+        id: UInt8, addresses: [IPv4Address], advertiseInterval: TimeSpan, preempt: Bool,
+        preemptDelay: TimeSpan, lease: TimeSpan, transport: AdvertisementTransport
+    ) {
+        self.id = id
+        self.addresses = addresses
+        self.advertiseInterval = advertiseInterval
+        self.preempt = preempt
+        self.preemptDelay = preemptDelay
+        self.lease = lease
+        self.transport = transport
+    }
+}
+
+/// Key `transport` of a virtual router: how adverts reach the other node.
+public enum AdvertisementTransport: Hashable, Sendable {
+    /// To 224.0.0.18, as RFC 9568 §5.1.1.2 says; the default.
+    case multicast
+    /// To the other node's address, for networks without multicast.
+    case unicast
+}
+
+/// One entry of `listeners`.
+public struct ListenerConfiguration: Hashable, Sendable {
+    /// The listener's name.
+    public var name: String
+    /// Address and port to bind; may be a virtual address that the node does not hold.
+    public var bind: Endpoint
+    /// Routes in file order; the first match wins.
+    public var routes: [RouteConfiguration]
+
+    /// Makes a listener.
+    public init(name: String, bind: Endpoint, routes: [RouteConfiguration]) {
+        self.name = name
+        self.bind = bind
+        self.routes = routes
+    }
+}
+
+/// One entry of `listeners.NAME.routes`.
+public struct RouteConfiguration: Hashable, Sendable {
+    /// Key `match.host`: host name in lower case, without port; `*.example.org` matches one or
+    /// more labels in front; `nil` matches every host.
+    public var host: String?
+    /// Key `match.path_prefix`: begins with `/`; `nil` matches every path.
+    public var pathPrefix: String?
+    /// Name of the pool that serves the route.
+    public var pool: String
+
+    /// Makes a route.
+    public init(host: String?, pathPrefix: String?, pool: String) {
+        self.host = host
+        self.pathPrefix = pathPrefix
+        self.pool = pool
+    }
+}
+
+/// One entry of `pools`.
+public struct PoolConfiguration: Hashable, Sendable {
+    /// The pool's name.
+    public var name: String
+    /// How a backend is chosen; default least_time.
+    public var balance: BalancePolicy
+    /// Backends in file order, at least one.
+    public var backends: [BackendConfiguration]
+    /// Active health check; `nil` takes every backend for healthy.
+    public var healthCheck: HealthCheckConfiguration?
+
+    /// Makes a pool.
+    public init(
+        name: String, balance: BalancePolicy, backends: [BackendConfiguration],
+        healthCheck: HealthCheckConfiguration?
+    ) {
+        self.name = name
+        self.balance = balance
+        self.backends = backends
+        self.healthCheck = healthCheck
+    }
+}
+
+/// Key `balance` of a pool.
+public enum BalancePolicy: String, Hashable, Sendable, CaseIterable {
+    /// Smallest `average latency x (requests in flight + 1) / weight`, failures penalised.
+    case leastTime = "least_time"
+    /// Fewest requests in flight for its weight.
+    case leastRequests = "least_requests"
+    /// Smooth weighted turns.
+    case roundRobin = "round_robin"
+    /// The less loaded of two random backends.
+    case random
+}
+
+/// One entry of `pools.NAME.backends`.
+public struct BackendConfiguration: Hashable, Sendable {
+    /// The backend's name, unique in its pool.
+    public var name: String
+    /// Where it listens.
+    public var address: Endpoint
+    /// Share of traffic relative to its siblings, 1-256; default 1.
+    public var weight: Int
+
+    /// Makes a backend.
+    public init(name: String, address: Endpoint, weight: Int) {
+        self.name = name
+        self.address = address
+        self.weight = weight
+    }
+}
+
+/// Key `health_check` of a pool.
+public struct HealthCheckConfiguration: Hashable, Sendable {
+    /// What a probe does.
+    public enum Probe: Hashable, Sendable {
+        /// Key `type: http` (the default): GET `path`, any 2xx or 3xx passes; `host` is the Host
+        /// header, by default the backend's address.
+        case http(path: String, host: String?)
+        /// Key `type: tcp`: the connection is accepted.
+        case tcp
+    }
+
+    /// The probe.
+    public var probe: Probe
+    /// Time between probes; default 5 s.
+    public var interval: TimeSpan
+    /// Time a probe may take; default 3 s.
+    public var timeout: TimeSpan
+    /// Failed probes in a row that take a backend out; default 3.
+    public var fall: Int
+    /// Passed probes in a row that bring it back; default 2.
+    public var rise: Int
+
+    /// Makes a health check.
+    public init(probe: Probe, interval: TimeSpan, timeout: TimeSpan, fall: Int, rise: Int) {
+        self.probe = probe
+        self.interval = interval
+        self.timeout = timeout
+        self.fall = fall
+        self.rise = rise
+    }
+}
+
+/// Key `admin`.
+public struct AdminConfiguration: Hashable, Sendable {
+    /// Where metrics and status are served over HTTP; `nil` for nowhere.
+    public var http: Endpoint?
+    /// Path of the runtime command socket; `nil` for none.
+    public var socket: String?
+
+    /// Makes the admin settings.
+    public init(http: Endpoint?, socket: String?) {
+        self.http = http
+        self.socket = socket
+    }
+}
+
+/// Key `timeouts`: time limits of the data plane.
+public struct TimeoutConfiguration: Hashable, Sendable {
+    /// A whole request head must arrive within; default 10 s.
+    public var requestHead: TimeSpan
+    /// A client connection may idle between requests; default 60 s.
+    public var keepAlive: TimeSpan
+    /// A body may make no progress; default 60 s.
+    public var bodyIdle: TimeSpan
+    /// A backend must accept a connection within; default 3 s.
+    public var connect: TimeSpan
+    /// A backend must begin its response within; default 30 s.
+    public var responseHead: TimeSpan
+    /// An upstream connection may idle in the pool; default 50 s.
+    public var upstreamIdle: TimeSpan
+    /// Requests in flight may finish after SIGTERM; default 30 s.
+    public var drain: TimeSpan
+
+    /// Makes the time limits; each has its default.
+    public init(
+        requestHead: TimeSpan = .seconds(10), keepAlive: TimeSpan = .seconds(60),
+        bodyIdle: TimeSpan = .seconds(60), connect: TimeSpan = .seconds(3),
+        responseHead: TimeSpan = .seconds(30), upstreamIdle: TimeSpan = .seconds(50),
+        drain: TimeSpan = .seconds(30)
+    ) {
+        self.requestHead = requestHead
+        self.keepAlive = keepAlive
+        self.bodyIdle = bodyIdle
+        self.connect = connect
+        self.responseHead = responseHead
+        self.upstreamIdle = upstreamIdle
+        self.drain = drain
+    }
+}
