@@ -7,17 +7,18 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_arp.h>
+#include <net/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <linux/tcp.h>
+#include <netinet/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -36,7 +37,27 @@ extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
                         const struct timespec *timeout, const sigset_t *sigmask);
 extern int dup3(int oldfd, int newfd, int flags);
+extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 extern int pthread_setname_np(pthread_t thread, const char *name);
+
+/* Macros and enumerations that differ between the C and the Swift view of glibc. */
+static inline int tandem_errno(void) { return errno; }
+static inline void tandem_ignore_signal(int number) { signal(number, SIG_IGN); }
+static inline int tandem_get_descriptor_limit(struct rlimit *limit) {
+    return getrlimit(RLIMIT_NOFILE, limit);
+}
+static inline int tandem_set_descriptor_limit(const struct rlimit *limit) {
+    return setrlimit(RLIMIT_NOFILE, limit);
+}
+static inline int tandem_set_nice(int nice) { return setpriority(PRIO_PROCESS, 0, nice); }
+static inline int tandem_usable_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = 0;
+    for (size_t i = 0; i < sizeof set; i++)
+        count += __builtin_popcount(((const unsigned char *)&set)[i]);
+    return count > 0 ? count : 1;
+}
 
 /* accept4 and bind take a transparent union in glibc's own prototypes. */
 static inline int tandem_accept4(int fd, void *address, socklen_t *length, int flags) {
