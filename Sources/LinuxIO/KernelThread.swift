@@ -70,6 +70,12 @@ public enum KernelThread {
         _ = tandem_set_nice(nice)
     }
 
+    /// Lets the calling thread rest; never on a thread that runs a loop (nanosleep).
+    public static func pause(milliseconds: Int) {
+        var time = timespec(tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000)
+        nanosleep(&time, nil)
+    }
+
     /// The number of cores this process may use (sched_getaffinity).
     public static func usableCoreCount() -> Int {
         Int(tandem_usable_cores())

@@ -10,8 +10,12 @@ public struct WakeUp: ~Copyable, Sendable {
     public let descriptor: FileDescriptor
 
     /// Opens one (eventfd).
-    public init() throws(Errno) {
-        let flags = CInt(EFD_NONBLOCK | EFD_CLOEXEC)
+    ///
+    /// - Parameter blocking: whether `acknowledge` waits for a signal; only for a thread that has
+    ///   nothing else to do.
+    /// - Throws: EMFILE and the like when no descriptor can be had.
+    public init(blocking: Bool = false) throws(Errno) {
+        let flags = CInt(blocking ? EFD_CLOEXEC : EFD_NONBLOCK | EFD_CLOEXEC)
         descriptor = FileDescriptor(owning: try SystemCall.retrying { eventfd(0, flags) })
     }
 
