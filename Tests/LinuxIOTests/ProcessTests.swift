@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: descriptors, limits, files and clocks behave. Method: the real kernel, small cases.
+
+import LinuxIO
+import Testing
+import WireCore
+
+@Suite struct ProcessTests {
+    @Test func descriptorPlanPutsTheListenerHighest() throws {
+        let plan = try #require(DescriptorPlan(descriptorLimit: 1_024))
+        #expect(plan.listener == 1_023)
+        #expect(plan.link == 1_022)
+        #expect(plan.tunnel == 1_021)
+        #expect(plan.ordinaryCount == 1_021)
+    }
+
+    @Test func descriptorPlanStaysModestOnHugeLimits() throws {
+        let plan = try #require(DescriptorPlan(descriptorLimit: 1 << 30))
+        #expect(Int(plan.listener) == DescriptorPlan.numberMax)
+    }
+
+    @Test func descriptorPlanNeedsRoom() {
+        #expect(DescriptorPlan(descriptorLimit: 63) == nil)
+    }
+
+    @Test func movedDescriptorHasTheNumberAskedFor() throws {
+        let wakeUp = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+        let moved = try wakeUp.moved(to: 777)
+        #expect(moved.rawValue == 777)
+        #expect(try StreamSocket.localEndpoint(moved) != nil)
+    }
+
+    @Test func droppedDescriptorIsClosed() throws {
+        let endpoint = try {
+            let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+            return try #require(try StreamSocket.localEndpoint(listener))
+        }()
+        // The port is free again only when the first owner closed its descriptor.
+        let again = try StreamSocket.listen(on: endpoint)
+        #expect(try StreamSocket.localEndpoint(again) == endpoint)
+    }
+
+    @Test func monotonicClockDoesNotGoBack() {
+        var last = Clock.now()
+        for _ in 0..<1_000 {
+            let now = Clock.now()
+            #expect(last <= now)
+            last = now
+        }
+    }
+
+    @Test func fileIsReplacedWholeAndReadBack() throws {
+        let path = "/tmp/tandem-linuxio-\(ProcessLimits.processID)"
+        try FileSystem.write([1, 2, 3], path: path, mode: 0o600)
+        defer { try? FileSystem.remove(path: path) }
+        #expect(try FileSystem.read(path: path, byteCountMax: 3) == [1, 2, 3])
+        #expect(try FileSystem.permissions(path: path).mode == 0o600)
+        #expect(throws: Errno.tooLarge) { try FileSystem.read(path: path, byteCountMax: 2) }
+    }
+
+    @Test func directoryAndMissingFileHaveTheirOwnErrors() {
+        #expect(throws: Errno.isDirectory) {
+            try FileSystem.read(path: "/tmp", byteCountMax: 10)
+        }
+        #expect(throws: Errno.noSuchFile) {
+            try FileSystem.read(path: "/nonexistent/file", byteCountMax: 10)
+        }
+    }
+
+    @Test func randomBytesDiffer() {
+        #expect(RandomBytes.make(count: 32) != RandomBytes.make(count: 32))
+        #expect(RandomBytes.make(count: 0).isEmpty)
+    }
+}

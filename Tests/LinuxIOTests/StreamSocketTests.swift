@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: the system calls do what their names say, on a real kernel. Method: loopback sockets with
+// ports the kernel chooses.
+
+import LinuxIO
+import Testing
+import WireCore
+
+@Suite struct StreamSocketTests {
+    private static let anyPort = Endpoint(address: .v4(.loopback), port: 0)
+
+    /// Waits, with a deadline, until `body` gives a value.
+    private func poll<Value>(_ body: () throws -> Value?) throws -> Value? {
+        let deadline = Clock.now() + .seconds(5)
+        while Clock.now() < deadline {
+            if let value = try body() { return value }
+            KernelThread.pause(milliseconds: 1)
+        }
+        return nil
+    }
+
+    @Test func acceptedConnectionCarriesBytesAndEnds() throws {
+        let listener = try StreamSocket.listen(on: Self.anyPort)
+        let endpoint = try #require(try StreamSocket.localEndpoint(listener))
+        let client = try StreamSocket.connect(to: endpoint)
+        var accepted: FileDescriptor?
+        let isAccepted = try poll { () -> Bool? in
+            guard let connection = try StreamSocket.accept(from: listener) else { return nil }
+            accepted = connection.takeSocket()
+            return true
+        }
+        #expect(isAccepted == true)
+        let clientEndpoint = try StreamSocket.localEndpoint(client)
+        guard let server = accepted.take() else {
+            Issue.record("no connection")
+            return
+        }
+        #expect(try StreamSocket.remoteEndpoint(server) == clientEndpoint)
+        #expect(try StreamSocket.send(client, [1, 2, 3]) == .bytes(3))
+        let received = try poll { try server.read(upTo: 16) }
+        #expect(received == [1, 2, 3])
+        StreamSocket.shutdownWrite(client)
+        let end = try poll { try server.read(upTo: 16) }
+        #expect(end == [])
+    }
+
+    @Test func readingWithNothingToReadSaysSo() throws {
+        let listener = try StreamSocket.listen(on: Self.anyPort)
+        let endpoint = try #require(try StreamSocket.localEndpoint(listener))
+        let client = try StreamSocket.connect(to: endpoint)
+        #expect(try client.read(upTo: 1) == nil)
+    }
+
+    @Test func refusedConnectionReportsItsError() throws {
+        // Bind a port, learn its number, give it back: nobody listens there.
+        let endpoint = try {
+            let listener = try StreamSocket.listen(on: Self.anyPort)
+            return try StreamSocket.localEndpoint(listener)
+        }()
+        #expect(try connectionError(to: #require(endpoint)) == .connectionRefused)
+    }
+
+    /// The error that connecting ends with, whether at once or later.
+    private func connectionError(to endpoint: Endpoint) throws -> Errno? {
+        do {
+            let client = try StreamSocket.connect(to: endpoint)
+            return try poll { StreamSocket.pendingError(client) }
+        } catch let error as Errno {
+            return error
+        }
+    }
+
+    @Test func portInUseIsAnError() throws {
+        let listener = try StreamSocket.listen(on: Self.anyPort)
+        let endpoint = try #require(try StreamSocket.localEndpoint(listener))
+        #expect(throws: Errno.addressInUse) {
+            let second = try StreamSocket.listen(on: endpoint)
+            _ = consume second
+        }
+    }
+
+    @Test func freeBindAcceptsAnAddressTheHostDoesNotHave() throws {
+        let foreign = Endpoint(address: .v4(IPv4Address(192, 0, 2, 77)), port: 0)
+        #expect(throws: Errno.addressNotAvailable) {
+            let socket = try StreamSocket.listen(on: foreign)
+            _ = consume socket
+        }
+        var options = StreamSocket.ListenOptions()
+        options.freeBind = true
+        let socket = try StreamSocket.listen(on: foreign, options: options)
+        #expect(try StreamSocket.localEndpoint(socket)?.address == foreign.address)
+    }
+
+    @Test func ipv6EndpointsSurviveTheKernel() throws {
+        let any = Endpoint(address: .v6(.loopback), port: 0)
+        let listener = try StreamSocket.listen(on: any)
+        let endpoint = try #require(try StreamSocket.localEndpoint(listener))
+        #expect(endpoint.address == .v6(.loopback))
+        #expect(endpoint.port != 0)
+    }
+
+    @Test func unixSocketPathThatDoesNotFitIsAnError() {
+        #expect(throws: Errno.self) {
+            let path = "/" + String(repeating: "x", count: 200)
+            let socket = try StreamSocket.listen(unixPath: path)
+            _ = consume socket
+        }
+    }
+}
