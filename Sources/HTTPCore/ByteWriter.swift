@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Appending bytes to the caller's buffer. Whoever makes one has already checked that everything it
+// will write fits; in debug builds each write checks again.
+
+/// A cursor over memory that is known to be large enough.
+@safe
+struct ByteWriter {
+    private let start: UnsafeMutableRawPointer
+    private let capacity: Int
+    /// Bytes written so far.
+    private(set) var count = 0
+
+    /// Writes to `buffer`, which must have room for all that will be written.
+    init?(_ buffer: UnsafeMutableRawBufferPointer, needing byteCount: Int) {
+        guard let start = buffer.baseAddress, buffer.count >= byteCount else { return nil }
+        unsafe self.start = start
+        capacity = byteCount
+    }
+
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        unsafe append(text.utf8Start, count: text.utf8CodeUnitCount)
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: UnsafePointer<UInt8>, count byteCount: Int) {
+        assert(byteCount >= 0 && byteCount <= capacity - count)
+        unsafe (start + count).copyMemory(from: bytes, byteCount: byteCount)
+        count &+= byteCount
+    }
+
+    /// Appends a field line: `name` ends in `": "`.
+    @inline(__always)
+    mutating func appendField(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+        append(name)
+        if let bytes = value.baseAddress {
+            unsafe append(bytes.assumingMemoryBound(to: UInt8.self), count: value.count)
+        }
+        append("\r\n")
+    }
+
+    @inline(__always)
+    mutating func append(byte: UInt8) {
+        assert(count < capacity)
+        unsafe (start + count).storeBytes(of: byte, as: UInt8.self)
+        count &+= 1
+    }
+
+    /// Appends a number in decimal.
+    mutating func append(decimal value: UInt64) {
+        var divisor: UInt64 = 1
+        while value / divisor >= 10 { divisor &*= 10 }
+        while divisor > 0 {
+            append(byte: ASCII.zero &+ UInt8(truncatingIfNeeded: value / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    /// Appends the framing field of a body; nothing for bodies that no field describes.
+    @inline(__always)
+    mutating func append(framing: BodyFraming) {
+        switch framing {
+        case .none, .untilClose: break
+        case .chunked: append("Transfer-Encoding: chunked\r\n")
+        case .length(let length):
+            append("Content-Length: ")
+            append(decimal: length)
+            append("\r\n")
+        }
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chunked transfer coding (RFC 9112 §7.1) as a state machine over bytes that may be split
+// anywhere. It tells where payload lies; extensions and trailers are checked, bounded and dropped.
+
+/// Decodes one chunked body in place: 56 bytes of state, no buffer.
+///
+///     size -> extension -> size line LF -> data -> data CR -> data LF -> size ...
+///     size 0 -> ... -> trailer line -> name -> value -> value LF -> trailer line -> last LF -> done
+public struct ChunkedDecoder: Equatable, Sendable {
+    private enum State: UInt8 {
+        case size
+        case blankAfterSize
+        case chunkExtension
+        case sizeLineFeed
+        case data
+        case dataCarriageReturn
+        case dataLineFeed
+        case trailerLine
+        case trailerName
+        case trailerValue
+        case trailerLineFeed
+        case lastLineFeed
+        case complete
+        case failed
+    }
+
+    private var state = State.size
+    private var digitCount: UInt8 = 0
+    private var trailerFieldCount: UInt8 = 0
+    private var lineExtensionByteCount: UInt16 = 0
+    private var trailerByteCount: UInt16 = 0
+    private var fault = MessageFault.invalidChunkSize
+    private var remaining: UInt64 = 0
+    private var payloadByteCount: UInt64 = 0
+    private var extensionByteCount: UInt64 = 0
+
+    /// A decoder at the start of a body.
+    public init() {}
+
+    /// True when the last byte of the body was seen.
+    public var isComplete: Bool { state == .complete }
+
+    /// Looks at bytes that follow those consumed so far; see `BodyStep`.
+    ///
+    /// Returns at the first run of payload, at the end, or when the bytes are used up.
+    public mutating func next(_ bytes: UnsafeRawBufferPointer) -> BodyStep {
+        var at = 0
+        while at < bytes.count {
+            if state == .complete { break }
+            if state == .failed { return .malformed(fault) }
+            if state == .data {
+                let count = Int(min(remaining, UInt64(bytes.count &- at)))
+                remaining &-= UInt64(count)
+                payloadByteCount &+= UInt64(count)
+                if remaining == 0 { state = .dataCarriageReturn }
+                return BodyStep(
+                    consumedByteCount: at &+ count, payloadOffset: at, payloadByteCount: count,
+                    status: .more)
+            }
+            if let found = unsafe advance(bytes[at]) {
+                fault = found
+                state = .failed
+                return .malformed(found)
+            }
+            at &+= 1
+        }
+        if state == .failed { return .malformed(fault) }
+        return BodyStep(
+            consumedByteCount: at, payloadOffset: at, payloadByteCount: 0,
+            status: state == .complete ? .complete : .more)
+    }
+
+    /// Takes one framing byte; returns a fault when it may not stand here.
+    private mutating func advance(_ byte: UInt8) -> MessageFault? {
+        switch state {
+        case .size: return takeSize(byte)
+        case .blankAfterSize: return takeBlank(byte)
+        case .chunkExtension: return takeExtension(byte)
+        case .sizeLineFeed: return takeSizeLineFeed(byte)
+        case .dataCarriageReturn:
+            state = .dataLineFeed
+            return byte == ASCII.carriageReturn ? nil : .invalidChunkEnd
+        case .dataLineFeed:
+            beginSize()
+            return byte == ASCII.lineFeed ? nil : .invalidChunkEnd
+        case .trailerLine, .trailerName, .trailerValue, .trailerLineFeed:
+            return takeTrailer(byte)
+        case .lastLineFeed:
+            state = .complete
+            return byte == ASCII.lineFeed ? nil : .invalidTrailer
+        case .data, .complete, .failed:
+            return nil
+        }
+    }
+
+    private mutating func beginSize() {
+        state = .size
+        digitCount = 0
+        remaining = 0
+        lineExtensionByteCount = 0
+    }
+
+    /// RFC 9112 §7.1: 1*HEXDIG, bounded in digits and in value; no sign, no `0x`.
+    private mutating func takeSize(_ byte: UInt8) -> MessageFault? {
+        if let digit = ASCII.hexadecimalValue(byte) {
+            guard Int(digitCount) < ChunkLimits.sizeDigitCountMax,
+                remaining <= BodyFraming.lengthMax / 16
+            else { return .invalidChunkSize }
+            digitCount &+= 1
+            remaining = remaining &<< 4 | UInt64(digit)
+            return nil
+        }
+        guard digitCount > 0 else { return .invalidChunkSize }
+        switch byte {
+        case ASCII.carriageReturn: state = .sizeLineFeed
+        case ASCII.semicolon: return beginExtension()
+        case ASCII.space, ASCII.tab:
+            state = .blankAfterSize
+            return countExtensionByte()
+        case ASCII.lineFeed: return .invalidChunkEnd
+        default: return .invalidChunkSize
+        }
+        return nil
+    }
+
+    /// RFC 9112 §7.1.1: whitespace may stand before the semicolon of an extension only.
+    private mutating func takeBlank(_ byte: UInt8) -> MessageFault? {
+        if byte == ASCII.semicolon { return beginExtension() }
+        return ASCII.isBlank(byte) ? countExtensionByte() : .invalidChunkSize
+    }
+
+    private mutating func beginExtension() -> MessageFault? {
+        state = .chunkExtension
+        return countExtensionByte()
+    }
+
+    /// RFC 9112 §7.1.1: unknown extensions are ignored; a recipient limits their length.
+    private mutating func takeExtension(_ byte: UInt8) -> MessageFault? {
+        if byte == ASCII.carriageReturn {
+            state = .sizeLineFeed
+            return nil
+        }
+        if byte == ASCII.lineFeed { return .invalidChunkEnd }
+        guard byte >= 0x20 || byte == ASCII.tab, byte != 0x7F else { return .invalidChunkExtension }
+        return countExtensionByte()
+    }
+
+    private mutating func countExtensionByte() -> MessageFault? {
+        lineExtensionByteCount &+= 1
+        extensionByteCount &+= 1
+        let allowed =
+            UInt64(ChunkLimits.extensionByteCountFree)
+            &+ payloadByteCount / ChunkLimits.payloadBytesPerExtensionByte
+        guard Int(lineExtensionByteCount) <= ChunkLimits.extensionLineByteCountMax,
+            extensionByteCount <= allowed
+        else { return .invalidChunkExtension }
+        return nil
+    }
+
+    private mutating func takeSizeLineFeed(_ byte: UInt8) -> MessageFault? {
+        guard byte == ASCII.lineFeed else { return .invalidChunkEnd }
+        // The sum of all chunks stays bounded too, so that callers may count bytes.
+        guard remaining <= BodyFraming.lengthMax &- min(payloadByteCount, BodyFraming.lengthMax)
+        else { return .invalidChunkSize }
+        state = remaining == 0 ? .trailerLine : .data
+        return nil
+    }
+
+    /// RFC 9112 §7.1.2: field lines, checked like a head's and then dropped.
+    private mutating func takeTrailer(_ byte: UInt8) -> MessageFault? {
+        trailerByteCount &+= 1
+        guard Int(trailerByteCount) <= ChunkLimits.trailerByteCountMax else {
+            return .invalidTrailer
+        }
+        switch state {
+        case .trailerLine:
+            if byte == ASCII.carriageReturn {
+                state = .lastLineFeed
+                return nil
+            }
+            trailerFieldCount &+= 1
+            guard Int(trailerFieldCount) <= ChunkLimits.trailerFieldCountMax else {
+                return .invalidTrailer
+            }
+            state = .trailerName
+            return CharacterClass.isToken(byte) ? nil : .invalidTrailer
+        case .trailerName:
+            if byte == ASCII.colon {
+                state = .trailerValue
+                return nil
+            }
+            return CharacterClass.isToken(byte) ? nil : .invalidTrailer
+        case .trailerValue:
+            if byte == ASCII.carriageReturn {
+                state = .trailerLineFeed
+                return nil
+            }
+            return (byte >= 0x20 && byte != 0x7F) || byte == ASCII.tab ? nil : .invalidTrailer
+        default:
+            state = .trailerLine
+            return byte == ASCII.lineFeed ? nil : .invalidTrailer
+        }
+    }
+}
+
+extension CharacterClass {
+    /// True for a token character other than `_`; for the rare bytes outside of heads.
+    static func isToken(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E, 0x60, 0x7C, 0x7E: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The request target (RFC 9112 §3.2): its four forms, its path, and what makes a path unsafe to
+// route by. The path is judged once, here, so that no later reader can see another path than the
+// router did: what could be read in two ways is refused, all else is forwarded unchanged.
+
+extension RequestHead {
+    /// Parses the target; returns the offset of the space that ends it.
+    @inline(__always)
+    mutating func parseTarget(
+        _ base: UnsafePointer<UInt8>, from start: Int, to end: Int
+    ) throws(HeadStop) -> Int {
+        guard start < end else { throw .needMore }
+        let limit = min(end, start &+ limits.targetByteCountMax &+ 1)
+        targetScheme = nil
+        authority = .empty
+        pathHasEncodedSlash = false
+        let pathStart: Int
+        if unsafe base[start] == ASCII.slash, method != .connect {
+            targetForm = .origin
+            pathStart = start
+        } else {
+            pathStart = unsafe try parseOtherForm(base, from: start, limit: limit, end: end)
+        }
+        let targetEnd = unsafe try parsePath(base, from: pathStart, limit: limit)
+        guard targetEnd < limit else {
+            throw targetEnd < end || targetEnd &- start > limits.targetByteCountMax
+                ? .fault(.targetTooLong) : .needMore
+        }
+        guard unsafe base[targetEnd] == ASCII.space else {
+            throw unsafe Self.targetStop(base[targetEnd])
+        }
+        target = ByteRange(from: start, to: targetEnd)
+        return targetEnd
+    }
+
+    /// Scans and sets `path` and `query`; returns where they stop.
+    @inline(__always)
+    private mutating func parsePath(
+        _ base: UnsafePointer<UInt8>, from start: Int, limit: Int
+    ) throws(HeadStop) -> Int {
+        let classes = unsafe fields.classes
+        var at = start
+        var isPlain = true
+        while at < limit {
+            let bits = unsafe classes[Int(base[at])]
+            if bits & CharacterClass.plainPath == 0 {
+                guard bits & CharacterClass.target != 0, unsafe base[at] != ASCII.questionMark
+                else { break }
+                isPlain = false
+            }
+            at &+= 1
+        }
+        path = ByteRange(from: start, to: at)
+        if !isPlain, at < limit { unsafe try judgePath(base) }
+        let queryStart = at
+        while at < limit, unsafe classes[Int(base[at])] & CharacterClass.target != 0 { at &+= 1 }
+        query = ByteRange(from: queryStart, to: at)
+        return at
+    }
+
+    /// Refuses a path with dot segments or bad escapes (RFC 3986 §2.1, §6.2.2).
+    ///
+    /// A segment counts as `.` or `..` also with `%2e`, with parameters (`..;x`), and when an
+    /// encoded slash or backslash delimits it, since servers differ in all three. A backslash, which some
+    /// servers read as a slash, is refused.
+    private mutating func judgePath(_ base: UnsafePointer<UInt8>) throws(HeadStop) {
+        var at = path.offset
+        let end = path.end
+        /// Dots in this segment so far; -1 when it has any other byte.
+        var dots = -1
+        while at < end {
+            var byte = unsafe base[at]
+            at &+= 1
+            if byte == ASCII.percent {
+                guard end &- at >= 2, let high = unsafe ASCII.hexadecimalValue(base[at]),
+                    let low = unsafe ASCII.hexadecimalValue(base[at &+ 1]),
+                    high | low != 0
+                else { throw .fault(.invalidPercentEncoding) }
+                byte = high &<< 4 | low
+                at &+= 2
+                if byte == ASCII.slash || byte == ASCII.backslash {
+                    pathHasEncodedSlash = true
+                    byte = ASCII.slash
+                }
+            } else if byte == ASCII.backslash {
+                throw .fault(.invalidTarget)
+            }
+            switch byte {
+            case ASCII.slash, ASCII.semicolon:
+                if dots == 1 || dots == 2 { throw .fault(.dotSegment) }
+                dots = byte == ASCII.slash ? 0 : -1
+            case ASCII.dot:
+                if dots >= 0 { dots &+= 1 }
+            default:
+                dots = -1
+            }
+        }
+        if dots == 1 || dots == 2 { throw .fault(.dotSegment) }
+    }
+
+    /// Parses the part of absolute-, authority- and asterisk-form before the path.
+    private mutating func parseOtherForm(
+        _ base: UnsafePointer<UInt8>, from start: Int, limit: Int, end: Int
+    ) throws(HeadStop) -> Int {
+        if method == .connect {
+            targetForm = .authority
+            let stop = unsafe try parseTargetAuthority(base, from: start, limit: limit, end: end)
+            // RFC 9110 §9.3.6: the port is required, and nothing may follow it.
+            guard port != nil, unsafe base[stop] == ASCII.space else {
+                throw .fault(.invalidTarget)
+            }
+            return stop
+        }
+        if unsafe base[start] == 0x2A {
+            targetForm = .asterisk
+            guard method == .options else { throw .fault(.invalidTarget) }
+            guard start &+ 1 < end else { throw .needMore }
+            guard unsafe base[start &+ 1] == ASCII.space else { throw .fault(.invalidTarget) }
+            return start &+ 1
+        }
+        targetForm = .absolute
+        let authorityStart = unsafe try parseScheme(base, from: start, end: end)
+        let stop = unsafe try parseTargetAuthority(
+            base, from: authorityStart, limit: limit, end: end)
+        switch unsafe base[stop] {
+        case ASCII.slash, ASCII.questionMark, ASCII.space: return stop
+        default: throw unsafe Self.targetStop(base[stop])
+        }
+    }
+
+    /// Parses `http://` or `https://`, whatever the case; returns the offset after it.
+    private mutating func parseScheme(
+        _ base: UnsafePointer<UInt8>, from start: Int, end: Int
+    ) throws(HeadStop) -> Int {
+        func fits(_ text: StaticString) -> Bool {
+            let count = min(text.utf8CodeUnitCount, end - start)
+            var offset = 0
+            while offset < count {
+                guard unsafe ASCII.lowercased(base[start + offset]) == text.utf8Start[offset]
+                else { return false }
+                offset += 1
+            }
+            return true
+        }
+        if fits("http://") {
+            guard end - start >= 7 else { throw .needMore }
+            targetScheme = .http
+            return start + 7
+        }
+        if fits("https://") {
+            guard end - start >= 8 else { throw .needMore }
+            targetScheme = .https
+            return start + 8
+        }
+        throw .fault(.invalidTarget)
+    }
+
+    /// Parses the authority in a target; returns the offset of the byte that ends it.
+    private mutating func parseTargetAuthority(
+        _ base: UnsafePointer<UInt8>, from start: Int, limit: Int, end: Int
+    ) throws(HeadStop) -> Int {
+        var at = start
+        while at < limit {
+            let byte = unsafe base[at]
+            guard byte > ASCII.space, byte < 0x7F, byte != ASCII.slash,
+                byte != ASCII.questionMark
+            else { break }
+            at += 1
+        }
+        guard at < limit else { throw at < end ? .fault(.targetTooLong) : .needMore }
+        let range = ByteRange(from: start, to: at)
+        guard let parsed = unsafe Authority(base, range, classes: fields.classes) else {
+            throw .fault(.invalidHost)
+        }
+        authority = range
+        host = parsed.host
+        port = parsed.port
+        return at
+    }
+
+    /// Why a target did not end in a space.
+    private static func targetStop(_ byte: UInt8) -> HeadStop {
+        switch byte {
+        case ASCII.lineFeed: .fault(.bareLineFeed)
+        case ASCII.carriageReturn, ASCII.tab: .fault(.malformedStartLine)
+        default: .fault(.invalidTarget)
+        }
+    }
+}
