@@ -28,6 +28,11 @@ public enum ProcessLimits {
 
     /// The process id.
     public static var processID: Int { Int(getpid()) }
+
+    /// Ends the process without running destructors of other threads' data (_exit).
+    public static func exit(code: Int32) -> Never {
+        _exit(code)
+    }
 }
 
 /// Which numbers the descriptors get whose order of closing is a last will.

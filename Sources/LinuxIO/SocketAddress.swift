@@ -32,14 +32,22 @@ struct SocketAddress {
 
     /// A Unix socket path; `nil` when it is empty or does not fit the kernel's 108 bytes.
     init?(path: String) {
+        self.init(pathBytes: Array(path.utf8))
+    }
+
+    /// A Unix socket path as bytes; a first byte of zero names an abstract socket.
+    init?(pathBytes bytes: [UInt8]) {
         var unix = sockaddr_un()
         unix.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
         guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: unix.sun_path) else {
             return nil
         }
         withUnsafeMutableBytes(of: &unix.sun_path) { $0.copyBytes(from: bytes) }
         store(&unix)
+        if bytes[0] == 0 {
+            // An abstract name is as long as it says, without a terminator (unix(7)).
+            length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+        }
     }
 
     /// Lets the kernel fill an address in.

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The other end of the runtime socket: asks a running node one question.
+
+public import LinuxIO
+
+/// Talks to a running node through its runtime socket.
+public enum AdminClient {
+    /// Longest answer taken.
+    public static let answerByteCountMax = 16 << 20
+
+    /// Sends one line and returns the whole answer.
+    ///
+    /// - Throws: what connect, write and read report; EFBIG when the answer is too long.
+    public static func ask(_ line: String, socketPath: String) throws(Errno) -> String {
+        let socket = try StreamSocket.connect(unixPath: socketPath)
+        var rest = Array((line + "\n").utf8)
+        while !rest.isEmpty {
+            guard case .bytes(let count) = try StreamSocket.send(socket, rest) else {
+                throw .wouldBlock
+            }
+            rest.removeFirst(count)
+        }
+        var answer: [UInt8] = []
+        while let piece = try socket.read(upTo: 65_536), !piece.isEmpty {
+            answer += piece
+            if answer.count > answerByteCountMax { throw .tooLarge }
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+}
