@@ -160,6 +160,15 @@ public struct HealthStateMachine: Sendable {
         return action
     }
 
+    /// The running probe could not be made; ignored when none runs.
+    ///
+    /// The reason lies in this node (no descriptor, no port) and says nothing about the backend,
+    /// so nothing is counted.
+    public mutating func probeSkipped(now: Instant, using generator: inout SeededGenerator) {
+        guard case .probing = phase else { return }
+        wait(from: now, using: &generator)
+    }
+
     /// Takes over a reloaded plan without losing what is known.
     ///
     /// A running probe keeps its time limit, a wait is cut to the new interval.

@@ -175,6 +175,21 @@ private struct HealthScript {
         #expect(script.machine.verdict == .unverified)
     }
 
+    @Test func aProbeThatCouldNotBeMadeCountsForNothing() {
+        var script = HealthScript(plan: Self.plan)
+        _ = script.probe(.timedOut)
+        _ = script.probe(.timedOut)
+        for _ in 0..<5 {
+            script.now = script.machine.nextDeadline
+            #expect(script.machine.timerFired(now: script.now) == .startProbe)
+            script.machine.probeSkipped(now: script.now, using: &script.generator)
+            #expect(!script.machine.isProbing)
+            #expect(script.machine.nextDeadline > script.now)
+        }
+        #expect(script.machine.consecutiveFailures == 2)
+        #expect(script.machine.verdict == .unverified)
+    }
+
     @Test func aReloadedPlanKeepsWhatIsKnown() {
         var script = HealthScript(plan: Self.plan)
         for _ in 0..<3 { _ = script.probe(.timedOut) }

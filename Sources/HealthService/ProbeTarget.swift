@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a probe asks and of whom.
+
+import ConfigurationCore
+import WireCore
+
+/// One backend's address and the question that is put to it.
+struct ProbeTarget: Hashable, Sendable {
+    let address: Endpoint
+    let probe: HealthCheckConfiguration.Probe
+
+    /// The bytes to send once connected; `nil` when the connection itself is the answer.
+    var request: [UInt8]? {
+        guard case .http(let path, let host) = probe else { return nil }
+        // RFC 9112 §9.6: the connection is not used again. A probe that reused one would miss a
+        // backend that no longer accepts.
+        let lines = [
+            "GET \(path) HTTP/1.1", "Host: \(host ?? address.description)",
+            "User-Agent: tandem-health-check", "Accept: */*", "Connection: close", "", "",
+        ]
+        return Array(lines.joined(separator: "\r\n").utf8)
+    }
+}
