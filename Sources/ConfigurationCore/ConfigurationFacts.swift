@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the reader noticed with its place in the file, for rules that span several keys.
+
+import WireCore
+
+/// Values and places; a value that could not be read is simply absent.
+struct ConfigurationFacts: Sendable {
+    /// An address and port somebody wants to listen on.
+    struct Socket: Sendable {
+        /// Who, in words: `listener "web"`.
+        var owner: String
+        var endpoint: Endpoint
+        var range: SourceRange
+    }
+
+    /// A node's readable parts.
+    struct Node: Sendable {
+        var name: Located<String>
+        var address: Located<IPv4Address>?
+        var priority: Located<UInt8>?
+    }
+
+    /// A virtual router's readable parts.
+    struct VirtualRouter: Sendable {
+        var id: Located<UInt8>?
+        var addresses: [Located<IPv4Address>]
+        var preempt: Bool
+        /// Where `preempt_delay` is written with more than zero.
+        var preemptDelay: SourceRange?
+    }
+
+    /// A route's readable parts.
+    struct Route: Sendable {
+        var listener: String
+        var host: String?
+        var pathPrefix: String?
+        /// The route's first key.
+        var range: SourceRange
+    }
+
+    /// A backend's readable parts.
+    struct Backend: Sendable {
+        var name: String
+        var pool: String
+        var address: Located<Endpoint>
+    }
+
+    /// The pair link's key, or the pair's when the link is not written; `nil` without a pair.
+    var link: SourceRange?
+    var linkPort: Located<UInt16>?
+    var secretFile: Located<String>?
+    var nodes: [Node] = []
+    /// The key `nodes`.
+    var nodesRange: SourceRange?
+    var virtualRouters: [VirtualRouter] = []
+    /// Listeners first, then admin.
+    var sockets: [Socket] = []
+    /// Routes in file order, listener by listener.
+    var routes: [Route] = []
+    /// `nil` when the key `pools` is missing or no mapping: nothing can be said about names then.
+    var pools: [Located<String>]?
+    var poolReferences: [Located<String>] = []
+    /// True when some route could not be read, so that an unused pool proves nothing.
+    var hasUnreadableRoutes = false
+    var backends: [Backend] = []
+}

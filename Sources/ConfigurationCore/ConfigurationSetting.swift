@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A configuration as a flat list of places and values, defaults filled in: what the hash covers,
+// what a difference compares and what a person sees as the effective configuration.
+
+import WireCore
+
+/// One place in the configuration with its value as text.
+public struct ConfigurationSetting: Hashable, Sendable {
+    /// The place, such as `pools.web.backends.be1`; list entries carry what identifies them.
+    public var path: String
+    /// The value, defaults filled in.
+    public var value: String
+    /// What only a restart can change.
+    public var needsRestart: Bool
+    /// The listener or pool it belongs to: `pools.web`.
+    var group: String?
+
+    init(_ path: String, _ value: String, needsRestart: Bool = false, group: String? = nil) {
+        self.path = path
+        self.value = value
+        self.needsRestart = needsRestart
+        self.group = group
+    }
+}
+
+extension Configuration {
+    /// Every setting, in the order of the reference, defaults filled in.
+    ///
+    /// Two configurations have the same settings exactly when they mean the same: order, comments
+    /// and spelling of the file play no part, the order of routes and virtual addresses does.
+    public var settings: [ConfigurationSetting] {
+        var settings = [
+            ConfigurationSetting("workers", workers.text, needsRestart: true)
+        ]
+        if let pair { settings += pair.settings }
+        for listener in listeners { settings += listener.settings }
+        for pool in pools { settings += pool.settings }
+        settings.append(
+            ConfigurationSetting(
+                "admin.http", admin.http?.description ?? "none", needsRestart: true))
+        settings.append(
+            ConfigurationSetting(
+                "admin.socket", admin.socket.map(Self.quoted) ?? "none", needsRestart: true))
+        return settings + timeouts.settings
+    }
+
+    /// A name in a place; one with a dot is quoted, so that places stay distinct.
+    static func component(_ name: String) -> String {
+        name.contains(".") ? quoted(name) : name
+    }
+
+    /// Free text in quotes, so that no text can look like two settings.
+    static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { quoted += "\\" }
+            quoted.unicodeScalars.append(scalar)
+        }
+        return quoted + "\""
+    }
+}
+
+extension WorkerCount {
+    /// As in the file.
+    var text: String {
+        switch self {
+        case .automatic: "auto"
+        case .exactly(let count): String(count)
+        }
+    }
+}
+
+extension PairConfiguration {
+    var settings: [ConfigurationSetting] {
+        var settings = [
+            ConfigurationSetting(
+                "pair.interface", Configuration.quoted(interface), needsRestart: true)
+        ]
+        settings += nodes.map { node in
+            ConfigurationSetting(
+                "pair.nodes.\(Configuration.component(node.name))",
+                "\(node.address), priority \(node.priority)",
+                needsRestart: true)
+        }
+        let secret = link.secretFile.map(Configuration.quoted) ?? "none"
+        settings += [
+            ConfigurationSetting("pair.link.port", String(link.port), needsRestart: true),
+            ConfigurationSetting("pair.link.secret_file", secret, needsRestart: true),
+            ConfigurationSetting(
+                "pair.link.heartbeat_interval", DurationText.render(link.heartbeatInterval),
+                needsRestart: true),
+        ]
+        return settings + virtualRouters.flatMap(\.settings)
+    }
+}
+
+extension VirtualRouterConfiguration {
+    var settings: [ConfigurationSetting] {
+        let values: [(String, String)] = [
+            ("addresses", addresses.map(\.description).joined(separator: ", ")),
+            ("advertise_interval", DurationText.render(advertiseInterval)),
+            ("preempt", String(preempt)),
+            ("preempt_delay", DurationText.render(preemptDelay)),
+            ("lease", DurationText.render(lease)),
+            ("transport", transport == .unicast ? "unicast" : "multicast"),
+        ]
+        return values.map { name, value in
+            ConfigurationSetting("pair.virtual_routers[\(id)].\(name)", value, needsRestart: true)
+        }
+    }
+}
+
+extension ListenerConfiguration {
+    var settings: [ConfigurationSetting] {
+        let path = "listeners.\(Configuration.component(name))"
+        var settings = [
+            ConfigurationSetting(
+                "\(path).bind", bind.description, needsRestart: true, group: path)
+        ]
+        for (index, route) in routes.enumerated() {
+            settings.append(
+                ConfigurationSetting("\(path).routes[\(index + 1)]", route.text, group: path))
+        }
+        return settings
+    }
+}
+
+extension RouteConfiguration {
+    /// The route in one line.
+    var text: String {
+        let host = host.map(Configuration.quoted) ?? "any"
+        let pathPrefix = pathPrefix.map(Configuration.quoted) ?? "any"
+        return "host \(host), path_prefix \(pathPrefix) -> pool \(pool)"
+    }
+}
+
+extension PoolConfiguration {
+    var settings: [ConfigurationSetting] {
+        let path = "pools.\(Configuration.component(name))"
+        var settings = [ConfigurationSetting("\(path).balance", balance.rawValue, group: path)]
+        settings += backends.map { backend in
+            ConfigurationSetting(
+                "\(path).backends.\(Configuration.component(backend.name))",
+                "\(backend.address), weight \(backend.weight)", group: path)
+        }
+        settings.append(
+            ConfigurationSetting(
+                "\(path).health_check", healthCheck?.text ?? "none", group: path))
+        return settings
+    }
+}
+
+extension HealthCheckConfiguration {
+    /// The check in one line.
+    var text: String {
+        let times =
+            "interval \(DurationText.render(interval)), timeout \(DurationText.render(timeout)), "
+            + "fall \(fall), rise \(rise)"
+        switch probe {
+        case .tcp:
+            return "tcp, \(times)"
+        case .http(let path, let host):
+            let host = host.map(Configuration.quoted) ?? "none"
+            return "http \(Configuration.quoted(path)), host \(host), \(times)"
+        }
+    }
+}
+
+extension TimeoutConfiguration {
+    var settings: [ConfigurationSetting] {
+        let values: [(String, TimeSpan)] = [
+            ("request_head", requestHead), ("keep_alive", keepAlive), ("body_idle", bodyIdle),
+            ("connect", connect), ("response_head", responseHead),
+            ("upstream_idle", upstreamIdle), ("drain", drain),
+        ]
+        return values.map { name, span in
+            ConfigurationSetting("timeouts.\(name)", DurationText.render(span))
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The reference of all keys, printed from the table that the reader itself uses.
+
+/// The printed reference of tandem.yaml.
+public enum Explanation {
+    /// Every key with form, default, meaning and what goes wrong at both ends of its range.
+    public static func render() -> String {
+        KeyTable.all.map(render).joined(separator: "\n")
+    }
+
+    private static func render(_ key: KeyDescription) -> String {
+        var lines = [
+            key.path, "    \(key.form.text); \(presence(key.presence))", "    \(key.meaning)",
+        ]
+        if let tooSmall = key.tooSmall { lines.append("    too small: \(tooSmall)") }
+        if let tooLarge = key.tooLarge { lines.append("    too large: \(tooLarge)") }
+        lines.append("    example: \(key.example)")
+        return lines.map { "\($0)\n" }.joined()
+    }
+
+    private static func presence(_ presence: KeyDescription.Presence) -> String {
+        switch presence {
+        case .required: "required"
+        case .optional(let words): "default: \(words)"
+        case .duration(let span): "default \(DurationText.render(span))"
+        case .integer(let number): "default \(number)"
+        case .boolean(let flag): "default \(flag)"
+        case .word(let word): "default \(word)"
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known about one configuration key. The keys themselves: KeyTable.swift.
+
+import WireCore
+
+/// One key: the reader takes limits and defaults from here, the documentation its words.
+struct KeyDescription: Hashable, Sendable {
+    /// What values look like.
+    enum Form: Hashable, Sendable {
+        case duration(ClosedRange<TimeSpan>, step: TimeSpan?)
+        case integer(ClosedRange<Int>)
+        /// The word `auto` or a number.
+        case integerOrAuto(ClosedRange<Int>)
+        case boolean
+        case choice([String])
+        case ipv4Address
+        case endpoint
+        case hostName
+        case urlPath
+        case filePath(byteCountMax: Int)
+        case interfaceName
+        case poolName
+        /// A mapping with fixed keys.
+        case section
+        /// A mapping from names to sections.
+        case named(ClosedRange<Int>)
+        /// A list.
+        case list(ClosedRange<Int>)
+    }
+
+    /// What an absent key means.
+    enum Presence: Hashable, Sendable {
+        case required
+        /// Absent means what the words say.
+        case optional(String)
+        case duration(TimeSpan)
+        case integer(Int)
+        case boolean(Bool)
+        case word(String)
+    }
+
+    /// Place in the document: `pools.NAME.backends.NAME.weight`, `[]` stands for a list's entry.
+    var path: String
+    var form: Form
+    var presence: Presence
+    /// What it does, one sentence.
+    var meaning: String
+    /// What goes wrong when the value is too small.
+    var tooSmall: String?
+    /// What goes wrong when the value is too large.
+    var tooLarge: String?
+    /// A valid line of YAML.
+    var example: String
+
+    init(
+        _ path: String, _ form: Form, _ presence: Presence, _ meaning: String,
+        tooSmall: String? = nil, tooLarge: String? = nil, example: String
+    ) {
+        self.path = path
+        self.form = form
+        self.presence = presence
+        self.meaning = meaning
+        self.tooSmall = tooSmall
+        self.tooLarge = tooLarge
+        self.example = example
+    }
+
+    /// The last component of the path.
+    var name: String {
+        path.split(separator: ".").last.map(String.init) ?? path
+    }
+
+    /// The path of the mapping that holds the key; empty at the top level.
+    var parent: String {
+        guard let dot = path.lastIndex(of: ".") else { return "" }
+        return String(path[..<dot])
+    }
+
+    /// True when the key must be written.
+    var isRequired: Bool { presence == .required }
+}
+
+extension KeyDescription.Form {
+    /// The values allowed, in words.
+    var text: String {
+        switch self {
+        case .duration(let range, let step):
+            let steps = step.map { " in steps of \($0)" } ?? ""
+            return "duration, \(Self.text(range))\(steps)"
+        case .integer(let range): return "integer, \(Self.text(range))"
+        case .integerOrAuto(let range): return "auto or integer, \(Self.text(range))"
+        case .boolean: return "true or false"
+        case .choice(let words): return "one of \(words.joined(separator: ", "))"
+        case .ipv4Address: return "IPv4 address"
+        case .endpoint: return "address:port; IPv6 addresses in brackets and quotes"
+        case .hostName: return "host name without port; may begin with \"*.\""
+        case .urlPath: return "path that begins with /"
+        case .filePath(let byteCountMax): return "path of at most \(byteCountMax) bytes"
+        case .interfaceName: return "interface name, 1 to 15 bytes"
+        case .poolName: return "name of a pool"
+        case .section: return "mapping"
+        case .named(let range): return "mapping from names, \(Self.text(range, "entry"))"
+        case .list(let range): return "list, \(Self.text(range, "entry"))"
+        }
+    }
+
+    private static func text(_ range: ClosedRange<TimeSpan>) -> String {
+        "\(DurationText.render(range.lowerBound)) to \(DurationText.render(range.upperBound))"
+    }
+
+    private static func text(_ range: ClosedRange<Int>, _ noun: String? = nil) -> String {
+        let numbers =
+            range.count == 1
+            ? "exactly \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+        guard let noun else { return numbers }
+        return numbers + (range.upperBound == 1 ? " \(noun)" : " entries")
+    }
+}
