@@ -6,7 +6,7 @@
 /// Decodes one chunked body in place: 56 bytes of state, no buffer.
 ///
 ///     size -> extension -> size line LF -> data -> data CR -> data LF -> size ...
-///     size 0 -> ... -> trailer line -> name -> value -> value LF -> trailer line -> last LF -> done
+///     size 0 -> ... -> trailer line -> name -> value -> value LF -> trailer line -> last LF
 public struct ChunkedDecoder: Equatable, Sendable {
     private enum State: UInt8 {
         case size

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Message framing from `Content-Length` and `Transfer-Encoding` (RFC 9112 §6), the same for requests
-// and responses: one way to read it or a fault.
+// Message framing from `Content-Length` and `Transfer-Encoding` (RFC 9112 §6), the same for
+// requests and responses: one way to read it or a fault.
 
 extension FieldBlock {
     /// The framing that the fields declare; `.none` when they declare nothing.
@@ -47,7 +47,7 @@ extension FieldBlock {
         return value <= BodyFraming.lengthMax ? value : nil
     }
 
-    /// Tells a well-formed list that ends in `chunked` after other codings (501) from all else (400).
+    /// Tells a list that ends in `chunked` after other codings (501) from all else (400).
     private func transferEncodingFault(_ base: UnsafePointer<UInt8>) -> MessageFault {
         var endsInChunked = false
         var index = 0

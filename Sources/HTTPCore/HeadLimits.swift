@@ -14,7 +14,7 @@ public struct HeadLimits: Equatable, Sendable {
     /// The limits that products of this field ship: 64 KiB, 100 fields, 8 KiB of target.
     public init() {}
 
-    /// The longest head that offsets of 32 bits and field lengths of 16 bits can describe with ease.
+    /// The longest head that may ever be configured; offsets stay far below 32 bits.
     public static let headByteCountCeiling = 1024 * 1024
     /// The most field lines a head may ever be configured to hold.
     public static let fieldCountCeiling = 1000

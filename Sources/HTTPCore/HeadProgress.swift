@@ -12,8 +12,8 @@ public struct HeadProgress: Equatable, Sendable {
 
     /// True when the bytes after those seen may complete the head or break a rule.
     ///
-    /// That is: the first look, an empty line, a line end without CR, or a size limit crossed. All
-    /// else can wait; what is malformed inside a line is found with the line that ends the head.
+    /// That is: the first look, an empty line, half a line end, or a size limit crossed. All else
+    /// can wait; what is malformed inside a line is found with the line that ends the head.
     mutating func isWorthParsing(_ bytes: UnsafeRawBufferPointer, limits: HeadLimits) -> Bool {
         let count = bytes.count
         let seen = Int(scanned)
@@ -23,9 +23,10 @@ public struct HeadProgress: Equatable, Sendable {
         var at = seen
         while at < count {
             defer { at &+= 1 }
-            guard unsafe bytes[at] == ASCII.lineFeed else { continue }
-            guard at >= 1, unsafe bytes[at &- 1] == ASCII.carriageReturn else { return true }
-            if at >= 3, unsafe bytes[at &- 2] == ASCII.lineFeed { return true }
+            let isLineFeed = unsafe bytes[at] == ASCII.lineFeed
+            let followsReturn = unsafe bytes[at &- 1] == ASCII.carriageReturn
+            if isLineFeed != followsReturn { return true }
+            if isLineFeed, at >= 3, unsafe bytes[at &- 2] == ASCII.lineFeed { return true }
         }
         scanned = UInt32(truncatingIfNeeded: count)
         return false

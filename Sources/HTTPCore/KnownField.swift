@@ -72,16 +72,19 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     var bit: UInt64 { 1 &<< UInt64(rawValue) }
 }
 
-/// A set of known names as one machine word.
-struct KnownFieldSet {
-    var bits: UInt64
+/// A set of known names as one machine word; a literal of names is a constant.
+struct KnownFieldSet: ExpressibleByArrayLiteral {
+    let bits: UInt64
 
-    init(_ fields: KnownField...) {
-        bits = fields.reduce(0) { $0 | $1.bit }
+    @inline(__always)
+    init(bits: UInt64) {
+        self.bits = bits
     }
 
-    /// The set with exactly these bits.
-    init(bits: UInt64) {
+    @inline(__always)
+    init(arrayLiteral fields: KnownField...) {
+        var bits: UInt64 = 0
+        for field in fields { bits |= field.bit }
         self.bits = bits
     }
 
@@ -89,13 +92,11 @@ struct KnownFieldSet {
     func contains(_ field: KnownField) -> Bool { bits & field.bit != 0 }
 
     @inline(__always)
-    func union(_ other: KnownFieldSet) -> KnownFieldSet {
-        KnownFieldSet(bits: bits | other.bits)
-    }
+    func isDisjoint(with other: KnownFieldSet) -> Bool { bits & other.bits == 0 }
 
     @inline(__always)
-    func subtracting(_ other: KnownFieldSet) -> KnownFieldSet {
-        KnownFieldSet(bits: bits & ~other.bits)
+    func union(_ other: KnownFieldSet) -> KnownFieldSet {
+        KnownFieldSet(bits: bits | other.bits)
     }
 }
 

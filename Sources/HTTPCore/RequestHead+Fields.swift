@@ -5,8 +5,9 @@
 
 extension RequestHead {
     /// The names that decide anything here; a head without them but `Host` takes the short way.
-    private static let decisive = KnownFieldSet(
-        .connection, .contentLength, .transferEncoding, .expect, .te, .upgrade)
+    private static var decisive: KnownFieldSet {
+        [.connection, .contentLength, .transferEncoding, .expect, .te]
+    }
 
     /// Judges the fields just scanned and sets the facts they decide.
     @inline(__always)
@@ -17,7 +18,7 @@ extension RequestHead {
         expectsContinue = false
         requestsUpgrade = false
         acceptsTrailers = false
-        guard fields.seen.bits & Self.decisive.bits != 0 else { return }
+        guard !fields.seen.isDisjoint(with: Self.decisive) else { return }
         if fields.seen.contains(.connection) { unsafe try judgeConnection(base) }
         framing = unsafe try fields.framing(base, minorVersion: minorVersion)
         if fields.seen.contains(.expect) { unsafe try judgeExpect(base) }
@@ -64,6 +65,7 @@ extension RequestHead {
             unsafe ByteScanner.matches(
                 base + slot.value.offset, count: slot.value.count, "100-continue")
         else { throw .fault(.unknownExpectation) }
-        expectsContinue = minorVersion == 1
+        // A body of no bytes cannot be waited for: whoever owned it would be unclear.
+        expectsContinue = minorVersion == 1 && framing != .none && framing != .length(0)
     }
 }

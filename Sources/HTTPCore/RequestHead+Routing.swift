@@ -28,11 +28,17 @@ extension RequestHead {
     public func pathHasPrefix(_ prefix: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer)
         -> Bool
     {
+        if path.isEmpty, targetForm == .absolute, prefix.count == 1 {
+            // RFC 9110 §4.2.3: an empty path in a URI means `/`.
+            return unsafe prefix[0] == ASCII.slash
+        }
         guard prefix.count <= path.count else { return false }
         return unsafe path.starts(with: prefix, in: input)
     }
 
-    /// True when the path is `prefix` or lies below it: `/api` covers `/api` and `/api/x`, not `/apix`.
+    /// True when the path is `prefix` or lies below it.
+    ///
+    /// `/api` covers `/api` and `/api/x`, not `/apix`; an empty prefix covers every path.
     public func pathHasSegmentPrefix(
         _ prefix: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer
     ) -> Bool {

@@ -62,8 +62,8 @@ extension RequestHead {
     /// Refuses a path with dot segments or bad escapes (RFC 3986 §2.1, §6.2.2).
     ///
     /// A segment counts as `.` or `..` also with `%2e`, with parameters (`..;x`), and when an
-    /// encoded slash or backslash delimits it, since servers differ in all three. A backslash, which some
-    /// servers read as a slash, is refused.
+    /// encoded slash or backslash delimits it, since servers differ in all three. A backslash,
+    /// which some servers read as a slash, is refused.
     private mutating func judgePath(_ base: UnsafePointer<UInt8>) throws(HeadStop) {
         var at = path.offset
         let end = path.end

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The head of a request, parsed in place: what it asks, of whom, how its body ends, and which
-// fields it has. One per worker, reused for every request; its facts are valid until the next parse.
+// fields it has. One per worker, reused for every request; facts are valid until the next parse.
 
 /// The methods that the proxy or its policies tell apart.
 public enum RequestMethod: UInt8, CaseIterable, Sendable {
@@ -26,7 +26,7 @@ public enum RequestMethod: UInt8, CaseIterable, Sendable {
     /// `TRACE`: the caller refuses it, it echoes credentials.
     case trace
 
-    /// True when doing it twice is like doing it once (RFC 9110 §9.2.2), so that it may be retried.
+    /// True when doing it twice is like doing it once, so that it may be retried (RFC 9110 §9.2.2).
     public var isIdempotent: Bool {
         switch self {
         case .get, .head, .put, .delete, .options, .trace: true

@@ -35,10 +35,14 @@ extension RequestHead {
     ///
     /// Hop-by-hop fields; framing, which we make; and what a client could use to claim an
     /// address, a scheme or a host that is not its own.
-    private static let dropped = KnownFieldSet(
-        .connection, .contentLength, .transferEncoding, .expect, .upgrade, .te, .trailer,
-        .keepAlive, .proxyConnection, .proxyAuthorization, .proxyAuthenticate, .proxy,
-        .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP, .forwarded)
+    private static var dropped: KnownFieldSet {
+        [
+            .connection, .contentLength, .transferEncoding, .expect, .upgrade, .te, .trailer,
+            .keepAlive, .proxyConnection, .proxyAuthorization, .proxyAuthenticate, .proxy,
+            .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP,
+            .forwarded,
+        ]
+    }
 
     /// Room for every field we may add, values of variable length not counted.
     private static let addedByteCountMax = 512
@@ -69,7 +73,7 @@ extension RequestHead {
             unsafe writer.appendField("Host: ", forwardedHost(input, rewrite))
         }
         unsafe fields.copyLines(
-            base, without: keepsHost ? Self.dropped : Self.droppedWithHost, &writer)
+            base, without: keepsHost ? Self.dropped : Self.dropped.union([.host]), &writer)
         unsafe writer.appendField("X-Forwarded-For: ", rewrite.clientAddress)
         writer.append(
             rewrite.scheme == .https
@@ -82,8 +86,6 @@ extension RequestHead {
         writer.append("\r\n")
         return writer.count
     }
-
-    private static let droppedWithHost = dropped.union(KnownFieldSet(.host))
 
     /// RFC 9112 §3.2.1: towards an origin server the target is always in origin-form.
     @inline(__always)

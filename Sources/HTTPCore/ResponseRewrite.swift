@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The head that the client gets: the backend's message written anew, with framing and persistence of
-// our own hop.
+// The head that the client gets: the backend's message written anew, with framing and persistence
+// of our own hop.
 
 /// The facts about the client that shape a response head.
 public struct ResponseRewrite: Equatable, Sendable {
@@ -19,9 +19,12 @@ public struct ResponseRewrite: Equatable, Sendable {
 
 extension ResponseHead {
     /// Hop-by-hop fields and framing (RFC 9110 §7.6.1).
-    private static let dropped = KnownFieldSet(
-        .connection, .contentLength, .transferEncoding, .upgrade, .te, .trailer, .keepAlive,
-        .proxyConnection, .proxyAuthenticate, .proxyAuthorization)
+    private static var dropped: KnownFieldSet {
+        [
+            .connection, .contentLength, .transferEncoding, .upgrade, .te, .trailer, .keepAlive,
+            .proxyConnection, .proxyAuthenticate, .proxyAuthorization,
+        ]
+    }
 
     /// Room for the status line's version and every field we may add.
     private static let addedByteCountMax = 256
