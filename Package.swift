@@ -132,7 +132,10 @@ let package = Package(
             ]),
         tests(
             "VRRPServiceTests",
-            ["ConfigurationCore", "EventLoop", "LinuxIO", "VRRPCore", "VRRPService", "WireCore"]),
+            [
+                "ConfigurationCore", "EventLoop", "LinuxIO", "NetlinkIO", "Telemetry", "VRRPCore",
+                "VRRPService", "WireCore",
+            ]),
         tests(
             "ReplicationServiceTests",
             [

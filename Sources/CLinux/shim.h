@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -40,6 +39,8 @@ extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
 extern int dup3(int oldfd, int newfd, int flags);
 extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 extern int pthread_setname_np(pthread_t thread, const char *name);
+extern int unshare(int flags);
+extern int setns(int fd, int nstype);
 
 /* Macros and enumerations that differ between the C and the Swift view of glibc. */
 static inline int tandem_errno(void) { return errno; }
@@ -94,5 +95,8 @@ static inline int tandem_fcntl_int(int fd, int command, int argument) {
 
 /* Macros with casts or sizes that the importer skips. */
 static const unsigned long TANDEM_TUNSETIFF = TUNSETIFF;
+static const unsigned long TANDEM_TUNGETIFF = TUNGETIFF;
 static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
 static const unsigned long TANDEM_FIONREAD = FIONREAD;
+/* CLONE_NEWNET of <sched.h>, hidden without _GNU_SOURCE. */
+static const int TANDEM_CLONE_NEWNET = 0x40000000;

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Adverts on the wire: IP protocol 112, multicast or to the other node alone.
+
+public import ConfigurationCore
+public import EventLoop
+public import LinuxIO
+public import NetlinkIO
+internal import VRRPCore
+public import WireCore
+
+/// The VRRP socket of one virtual router (RFC 9568 §5.1.1).
+public final class RawAdvertisementChannel: AdvertisementChannel {
+    /// Longer than any valid advert: 60 bytes of IP header, 8 of VRRP, 255 addresses.
+    static let packetByteCountMax = 60 + 8 + 4 * 255
+
+    /// Called when packets wait.
+    public var onReadable: (() -> Void)?
+
+    private let loop: EventLoop
+    private let socket: RawIPSocket
+    private let destination: IPv4Address
+    private var source: EventSource?
+
+    /// Opens the socket.
+    ///
+    /// - Parameters:
+    ///   - transport: multicast, or unicast to `peer`.
+    ///   - link: the interface; adverts of others are not heard.
+    ///   - own: the node's own address, the source of every advert and never a virtual address.
+    ///   - peer: the other node's own address.
+    ///   - loop: where packets are waited for.
+    /// - Throws: EPERM without CAP_NET_RAW, EADDRNOTAVAIL when `own` is not on this host.
+    public init(
+        _ transport: AdvertisementTransport, link: NetworkLink, own: IPv4Address,
+        peer: IPv4Address, loop: EventLoop
+    ) throws(Errno) {
+        self.loop = loop
+        let group: IPv4Address?
+        switch transport {
+        case .multicast: group = Advertisement.multicastGroup
+        case .unicast: group = nil
+        }
+        destination = group ?? peer
+        var options = RawIPSocket.Options(
+            protocolNumber: Advertisement.protocolNumber, interfaceName: link.name,
+            interfaceIndex: link.index, source: own, group: group)
+        options.timeToLive = Advertisement.timeToLive
+        socket = try RawIPSocket(options)
+        source = try loop.add(socket.descriptor, .readable, handler: self)
+    }
+
+    /// Takes the channel off its loop, which otherwise keeps it alive.
+    public func close() {
+        if let source { loop.remove(source, of: socket.descriptor) }
+        source = nil
+        onReadable = nil
+    }
+
+    /// Sends one VRRP message; never waits.
+    public func send(_ message: [UInt8]) -> Bool {
+        if case .bytes = try? socket.send(message, to: destination) { return true }
+        return false
+    }
+
+    /// The next waiting packet with its IP header; `nil` when there is none.
+    public func receive() -> [UInt8]? {
+        var hasPacket = false
+        let packet = [UInt8](unsafeUninitializedCapacity: Self.packetByteCountMax) {
+            buffer, count in
+            // A pending error of the socket (the interface went down) is taken by this call.
+            if case .bytes(let got) = try? socket.receive(
+                into: UnsafeMutableRawBufferPointer(buffer))
+            {
+                count = got
+                hasPacket = true
+            }
+        }
+        return hasPacket ? packet : nil
+    }
+}
+
+extension RawAdvertisementChannel: EventHandler {
+    /// Passes readiness on.
+    public func handle(_ events: EpollEvents, from source: EventSource) {
+        guard let onReadable else {
+            // Nobody listens yet: take one packet so that the loop does not spin.
+            _ = receive()
+            return
+        }
+        onReadable()
+    }
+}

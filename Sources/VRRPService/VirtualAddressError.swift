@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Why a virtual address could not be held.
+
+public import LinuxIO
+public import NetlinkIO
+
+/// A failure to add or remove virtual addresses.
+public enum VirtualAddressError: Error, Hashable, Sendable {
+    /// The kernel refused a change.
+    case netlink(NetlinkError)
+    /// The device that carries the addresses could not be made.
+    case tunnel(Errno)
+}
+
+extension VirtualAddressError: CustomStringConvertible {
+    /// What failed and the kernel's words.
+    public var description: String {
+        switch self {
+        case .netlink(let error): error.description
+        case .tunnel(let error): "open \(TunnelDevice.path): \(error)"
+        }
+    }
+}

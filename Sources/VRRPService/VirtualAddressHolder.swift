@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The virtual addresses on this host: a TUN device that dies with the process, and on it addresses
+// that die when nobody renews them. Decides nothing: speakers say what to hold.
+
+public import EventLoop
+public import LinuxIO
+internal import NetlinkIO
+internal import Telemetry
+public import WireCore
+
+/// Holds the virtual addresses of all virtual routers of this process on one TUN device.
+public final class VirtualAddressHolder: VirtualAddressControl {
+    /// Names of our devices begin with this.
+    public static let devicePrefix = "tandem"
+
+    private final class Tunnel {
+        let device: TunnelDevice
+        let index: Int
+        let name: String
+        var source: EventSource?
+
+        init(device: consuming TunnelDevice, index: Int) {
+            name = device.name
+            self.device = device
+            self.index = index
+        }
+    }
+
+    private let loop: EventLoop
+    private let netlink: NetlinkSocket
+    private let descriptorNumber: CInt?
+    private var tunnel: Tunnel?
+    private var requests: [IPv4Address: (lease: TimeSpan, request: AddressRequest)] = [:]
+
+    /// Times the device had to be made anew because somebody removed it.
+    public private(set) var deviceLostCount: UInt64 = 0
+    /// Called when somebody removed the device and the addresses with it.
+    public var onDeviceLost: (() -> Void)?
+
+    /// Makes the device, without addresses.
+    ///
+    /// - Parameters:
+    ///   - loop: the loop of the thread that owns the holder.
+    ///   - descriptorNumber: where to keep the device's descriptor, see `DescriptorPlan`.
+    /// - Throws: without CAP_NET_ADMIN or without /dev/net/tun.
+    public init(loop: EventLoop, descriptorNumber: CInt? = nil) throws(VirtualAddressError) {
+        self.loop = loop
+        self.descriptorNumber = descriptorNumber
+        do throws(NetlinkError) {
+            netlink = try NetlinkSocket()
+        } catch {
+            throw .netlink(error)
+        }
+        try openTunnel()
+    }
+
+    /// Removes the device, the addresses with it; the loop otherwise keeps the holder alive.
+    public func close() {
+        onDeviceLost = nil
+        closeTunnel()
+    }
+
+    /// The device's interface number; `nil` while it is lost.
+    public var interfaceIndex: Int? { tunnel?.index }
+
+    /// The device's name; `nil` while it is lost.
+    public var interfaceName: String? { tunnel?.name }
+
+    /// Prepares what `put` will send, so that the takeover path only sends.
+    public func prepare(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+        for address in addresses { _ = try request(address, lease: lease) }
+    }
+
+    /// Adds the addresses, or renews them when they are there; each lives for `lease` only.
+    public func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+        if tunnel == nil { try openTunnel() }
+        for address in addresses {
+            let request = try request(address, lease: lease)
+            do throws(NetlinkError) {
+                try netlink.put(request)
+            } catch {
+                throw .netlink(error)
+            }
+        }
+    }
+
+    /// Removes the addresses; missing ones are no error.
+    ///
+    /// All are tried even when one fails; the first failure is thrown at the end.
+    public func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError) {
+        var failure: NetlinkError?
+        for address in addresses {
+            guard let (_, request) = requests[address] else { continue }
+            do throws(NetlinkError) {
+                try netlink.delete(request)
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw .netlink(failure) }
+    }
+
+    /// Which of the addresses are not on our device right now.
+    public func missing(among addresses: [IPv4Address]) -> [IPv4Address] {
+        guard let tunnel else { return addresses }
+        guard let present = try? netlink.addresses(interfaceIndex: tunnel.index) else {
+            return addresses
+        }
+        return addresses.filter { address in !present.contains { $0.address == address } }
+    }
+
+    /// Seconds for `valid_lft`: whole, rounded up; the kernel's clock for it is coarse.
+    static func validSeconds(_ lease: TimeSpan) -> UInt32 {
+        let seconds = (lease + .milliseconds(999)).nanoseconds / 1_000_000_000
+        return max(1, UInt32(clamping: min(seconds, UInt64(UInt32.max - 1))))
+    }
+
+    private func request(
+        _ address: IPv4Address, lease: TimeSpan
+    ) throws(VirtualAddressError) -> AddressRequest {
+        guard let tunnel else { throw .tunnel(.noSuchDevice) }
+        if let known = requests[address], known.lease == lease { return known.request }
+        var options = AddressRequest.Options()
+        options.validSeconds = Self.validSeconds(lease)
+        options.preferredSeconds = options.validSeconds
+        options.hasNoPrefixRoute = true
+        do throws(NetlinkError) {
+            let request = try AddressRequest(
+                address, prefixLength: 32, interfaceIndex: tunnel.index, options: options)
+            requests[address] = (lease, request)
+            return request
+        } catch {
+            throw .netlink(error)
+        }
+    }
+
+    private func openTunnel() throws(VirtualAddressError) {
+        let opened: Tunnel
+        do throws(Errno) {
+            let device = try TunnelDevice(
+                pattern: Self.devicePrefix + "%d", number: descriptorNumber)
+            let name = device.name
+            opened = try Self.located(device, name, netlink)
+            opened.source = try loop.add(opened.device.descriptor, .readable, handler: self)
+        } catch {
+            throw .tunnel(error)
+        }
+        tunnel = opened
+        do throws(NetlinkError) {
+            try netlink.bringUp(interfaceIndex: opened.index)
+        } catch {
+            closeTunnel()
+            throw .netlink(error)
+        }
+    }
+
+    private static func located(
+        _ device: consuming TunnelDevice, _ name: String, _ netlink: borrowing NetlinkSocket
+    ) throws(Errno) -> Tunnel {
+        guard let link = try? netlink.link(named: name) else { throw .noSuchDevice }
+        return Tunnel(device: device, index: link.index)
+    }
+
+    private func closeTunnel() {
+        guard let tunnel else { return }
+        if let source = tunnel.source { loop.remove(source, of: tunnel.device.descriptor) }
+        self.tunnel = nil
+        // Requests name the interface by number; a new device has another one.
+        requests.removeAll()
+    }
+}
+
+extension VirtualAddressHolder: EventHandler {
+    /// Throws packets away that the kernel routed into the device; notices a removed device.
+    public func handle(_ events: EpollEvents, from source: EventSource) {
+        guard let tunnel, !tunnel.device.drain() || !tunnel.device.isAttached() else { return }
+        deviceLost()
+    }
+
+    /// Switches the device on again when somebody switched it off.
+    public func linkChanged(interfaceIndex: Int, isUp: Bool) {
+        guard !isUp, interfaceIndex == tunnel?.index else { return }
+        // When it fails the addresses are out of reach; the next change brings us here again.
+        try? netlink.bringUp(interfaceIndex: interfaceIndex)
+    }
+
+    /// Tells the holder that an interface is gone.
+    public func linkRemoved(interfaceIndex: Int) {
+        if tunnel?.index == interfaceIndex { deviceLost() }
+    }
+
+    private func deviceLost() {
+        closeTunnel()
+        deviceLostCount &+= 1
+        onDeviceLost?()
+    }
+}

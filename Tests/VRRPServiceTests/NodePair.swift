@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two nodes in two namespaces on one cable, driven by one loop: a socket stays in the namespace it
+// was opened in, so one thread can serve both.
+
+import ConfigurationCore
+import EventLoop
+import LinuxIO
+import NetlinkIO
+import Telemetry
+import Testing
+import WireCore
+
+@testable import VRRPService
+
+/// One node of a test: its namespace and its virtual routers.
+final class TestNode {
+    let namespace: FileDescriptor
+    let configuration: NodeConfiguration
+
+    init(namespace: consuming FileDescriptor, configuration: NodeConfiguration) {
+        self.namespace = namespace
+        self.configuration = configuration
+    }
+}
+
+/// A pair on a veth cable: `a` has 192.0.2.1 and priority 200, `b` 192.0.2.2 and priority 100.
+final class NodePair {
+    static let virtualAddress = IPv4Address(192, 0, 2, 100)
+    static let interface = "lan0"
+
+    let loop: EventLoop
+    let a: TestNode
+    let b: TestNode
+    let pair: PairConfiguration
+
+    private init(_ a: TestNode, _ b: TestNode, _ router: VirtualRouterConfiguration) throws {
+        loop = try EventLoop()
+        self.a = a
+        self.b = b
+        pair = PairConfiguration(
+            interface: Self.interface, nodes: [a.configuration, b.configuration],
+            link: PairLinkConfiguration(
+                port: 7_946, secretFile: nil, heartbeatInterval: .milliseconds(100)),
+            virtualRouters: [router])
+    }
+
+    static func router(
+        interval: TimeSpan = .milliseconds(20), preempt: Bool = false,
+        lease: TimeSpan = .seconds(2), transport: AdvertisementTransport = .multicast
+    ) -> VirtualRouterConfiguration {
+        VirtualRouterConfiguration(
+            id: 51, addresses: [virtualAddress], advertiseInterval: interval, preempt: preempt,
+            preemptDelay: .zero, lease: lease, transport: transport)
+    }
+
+    /// Builds the cable and calls `body` in the namespace of `a`.
+    static func run(
+        _ router: VirtualRouterConfiguration = router(), _ body: (NodePair) throws -> Void
+    ) throws {
+        try Laboratory.inNewNamespace {
+            let outer = try NetworkNamespace.current()
+            let b = try makeNode("b", IPv4Address(192, 0, 2, 2), priority: 100)
+            try NetworkNamespace.enter(outer)
+            let a = TestNode(
+                namespace: outer,
+                configuration: NodeConfiguration(
+                    name: "a", address: IPv4Address(192, 0, 2, 1), priority: 200))
+            let path = "/proc/\(ProcessLimits.processID)/fd/\(b.namespace.rawValue)"
+            try Laboratory.ip(
+                "link add \(interface) type veth peer name \(interface) netns \(path)")
+            try furnish(a)
+            try NetworkNamespace.enter(b.namespace)
+            try furnish(b)
+            try NetworkNamespace.enter(a.namespace)
+            try body(try NodePair(a, b, router))
+        }
+    }
+
+    private static func makeNode(
+        _ name: String, _ address: IPv4Address, priority: UInt8
+    ) throws -> TestNode {
+        try NetworkNamespace.enterNew()
+        return TestNode(
+            namespace: try NetworkNamespace.current(),
+            configuration: NodeConfiguration(name: name, address: address, priority: priority))
+    }
+
+    private static func furnish(_ node: TestNode) throws {
+        try Laboratory.ip("addr add \(node.configuration.address)/24 dev \(interface)")
+        try Laboratory.ip("link set \(interface) up")
+    }
+
+    /// Runs `body` in the namespace of `node`.
+    func inNamespace<Result>(of node: TestNode, _ body: () throws -> Result) throws -> Result {
+        let home = try NetworkNamespace.current()
+        try NetworkNamespace.enter(node.namespace)
+        defer { try? NetworkNamespace.enter(home) }
+        return try body()
+    }
+
+    func makeGroup(_ node: TestNode, logger: Logger = Logger("vrrp", sink: nil)) throws
+        -> VirtualRouterGroup
+    {
+        try inNamespace(of: node) {
+            try VirtualRouterGroup(
+                pair: pair, node: node.configuration, peer: peer(of: node).configuration,
+                plan: nil, loop: loop, logger: logger)
+        }
+    }
+
+    func peer(of node: TestNode) -> TestNode { node === a ? b : a }
+
+    /// Waits for `condition`, at most five seconds.
+    func wait(_ condition: () -> Bool) -> Bool {
+        loop.run(until: Clock.now() + .seconds(5), condition)
+    }
+
+    /// Whether `node` has the virtual address on any interface.
+    func holdsAddress(_ node: TestNode) throws -> Bool {
+        try inNamespace(of: node) {
+            try NetlinkSocket().addresses().contains { $0.address == Self.virtualAddress }
+        }
+    }
+}
