@@ -31,6 +31,11 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     ///
     /// After a takeover that silence caused they are announced once more when it is over.
     public let addressLease: TimeSpan
+    /// How often an Active announces its addresses for no reason.
+    ///
+    /// A node that was Active in a split and left unheard is still in the caches of the LAN; this
+    /// bounds how long. keepalived leaves it off and its users meet black holes of minutes.
+    public let announcementInterval: TimeSpan
 
     /// The own addresses in numeric order, to compare lists whatever their order.
     let sortedAddresses: [IPv4Address]
@@ -41,6 +46,9 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     public static let advertisementIntervalRange =
         TimeSpan.milliseconds(
             10)...TimeSpan.milliseconds(40_950)
+
+    /// The shortest `announcementInterval`; a shorter one counts as this.
+    public static let announcementIntervalMin = TimeSpan.seconds(1)
 
     /// Why settings are refused.
     public enum Problem: Error, Hashable, Sendable {
@@ -60,7 +68,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         addresses: [IPv4Address], advertisementInterval: TimeSpan = .seconds(1),
         preempts: Bool = true, preemptDelay: TimeSpan = .zero,
         checksumForm: ChecksumForm = .rfc9568, peerPriorityMax: UInt8 = 254,
-        addressLease: TimeSpan = .seconds(2)
+        addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10)
     ) throws(Problem) {
         guard virtualRouterID != 0 else { throw .virtualRouterIDIsZero }
         guard priority != 0 else { throw .priorityIsZero }
@@ -81,6 +89,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         self.checksumForm = checksumForm
         self.peerPriorityMax = max(peerPriorityMax, 1)
         self.addressLease = addressLease
+        self.announcementInterval = max(announcementInterval, Self.announcementIntervalMin)
         self.sortedAddresses = addresses.sorted()
     }
 

@@ -31,15 +31,17 @@ extension VirtualRouterStateMachine.State.Active {
         output.transition(from: state, to: .active, cause: cause)
         self.init(
             advertisementDeadline: now + settings.advertisementInterval, advertisedAt: now,
-            announcedAt: now, preemptionAllowedAt: preemptionAllowedAt)
+            announcedAt: now, announcementDeadline: now + settings.announcementInterval,
+            preemptionAllowedAt: preemptionAllowedAt)
     }
 
     var nextDeadline: Instant {
-        min(
-            advertisementDeadline,
-            min(
-                announcementDeadline ?? .distantFuture,
-                leaseAnnouncementDeadline ?? .distantFuture))
+        min(advertisementDeadline, announcementDeadline)
+    }
+
+    /// Announces at `deadline` at the latest.
+    mutating func announce(by deadline: Instant) {
+        announcementDeadline = min(announcementDeadline, deadline)
     }
 
     /// A2, and announcements that were put off.
@@ -53,12 +55,8 @@ extension VirtualRouterStateMachine.State.Active {
             advertisementDeadline =
                 planned > now ? planned : now + settings.advertisementInterval
         }
-        if let deadline = leaseAnnouncementDeadline, now >= deadline {
-            leaseAnnouncementDeadline = nil
-            announce(now: now, output: &output)
-        }
-        if let deadline = announcementDeadline, now >= deadline {
-            announce(now: now, output: &output)
+        if now >= announcementDeadline {
+            announce(now: now, settings: settings, output: &output)
         }
     }
 
@@ -97,7 +95,7 @@ extension VirtualRouterStateMachine.State.Active {
         case .assertRole:
             // A5: at once; refreshes learning bridges (RFC 9568 §6.4.3).
             advertise(now: now, settings: settings, output: &output)
-            announceSoon(now: now, output: &output)
+            announceSoon(now: now, settings: settings, output: &output)
             output.notice(notice(.lowerPriorityActive), now: now)
         case .reportOwnAdvertisement:
             // A6
@@ -116,20 +114,28 @@ extension VirtualRouterStateMachine.State.Active {
         advertisedAt = now
     }
 
-    /// Announces at once, or when the rate limit allows it: the last advert of a worse router
-    /// is always followed by an announcement.
-    private mutating func announceSoon(now: Instant, output: inout VirtualRouterOutput) {
-        let allowedAt = announcedAt + VirtualRouterStateMachine.State.announceInterval
+    /// Announces at once, or when the rate limit allows it.
+    ///
+    /// So the last advert of a worse router is always followed by an announcement.
+    mutating func announceSoon(
+        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
+    ) {
+        let allowedAt = announcedAt + VirtualRouterStateMachine.State.announcementLimit
         if now >= allowedAt {
-            announce(now: now, output: &output)
+            announce(now: now, settings: settings, output: &output)
         } else {
-            announcementDeadline = allowedAt
+            announce(by: allowedAt)
         }
     }
 
-    private mutating func announce(now: Instant, output: inout VirtualRouterOutput) {
+    private mutating func announce(
+        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
+    ) {
         output.append(.announceAddresses)
         announcedAt = now
-        announcementDeadline = nil
+        // One that is planned for a reason of its own stays planned.
+        if announcementDeadline <= now {
+            announcementDeadline = now + settings.announcementInterval
+        }
     }
 }

@@ -13,7 +13,7 @@ extension VirtualRouterStateMachine {
         case active(Active)
 
         /// A healed split is announced at most once in this time.
-        static var announceInterval: TimeSpan { .seconds(1) }
+        static var announcementLimit: TimeSpan { .seconds(1) }
         /// How long adverts of a router that is proven dead may still be under way.
         static var quarantineInterval: TimeSpan { .milliseconds(100) }
 
@@ -50,10 +50,9 @@ extension VirtualRouterStateMachine {
             /// When peers heard from us last, as far as we know.
             var advertisedAt: Instant
             var announcedAt: Instant
-            /// An announcement that the rate limit put off.
-            var announcementDeadline: Instant?
-            /// When a frozen predecessor's kernel has certainly stopped answering.
-            var leaseAnnouncementDeadline: Instant?
+            /// The next announcement: the periodic one, or an earlier one for a reason.
+            var announcementDeadline: Instant
+            /// Handed on to the next Backup.
             var preemptionAllowedAt: Instant
             var quarantine: Quarantine?
         }
@@ -115,7 +114,9 @@ extension VirtualRouterStateMachine.State {
                 active.advertisementDeadline
                     <= active.advertisedAt + settings.advertisementInterval,
                 "an Active never plans a longer silence than one interval")
-            assert(active.announcedAt <= active.advertisedAt || active.announcedAt.nanoseconds > 0)
+            assert(
+                active.announcementDeadline <= active.announcedAt + settings.announcementInterval,
+                "an Active never plans to go unannounced for longer")
         }
     }
 }
@@ -200,7 +201,10 @@ extension VirtualRouterStateMachine.State {
     ) {
         switch consume self {
         case .initialize(let idle): self = .initialize(idle)
-        case .active(let active): self = .active(active)
+        case .active(var active):
+            // It may have been the Active of a split that just healed.
+            active.announceSoon(now: now, settings: settings, output: &output)
+            self = .active(active)
         case .backup(let backup):
             guard backup.followedAddress ?? address == address else {
                 self = .backup(backup)
@@ -261,7 +265,7 @@ extension VirtualRouterStateMachine.State {
                 output: &output)
             if !backup.activeGaveUp {
                 // Silence may be a frozen process whose kernel still answers ARP.
-                active.leaseAnnouncementDeadline = now + settings.addressLease
+                active.announce(by: now + settings.addressLease)
             }
             self = .active(active)
         case .active(var active):

@@ -108,8 +108,9 @@ public struct VirtualRouterStateMachine: ~Copyable {
     /// The pair link proved that the process of the router at `address` is gone.
     ///
     /// Extension: in Backup, when that router is the one followed or none was heard yet, this
-    /// counts as the Active_Down_Timer. Other states ignore it. Adverts that it sent before its
-    /// death and that arrive within `State.quarantineInterval` do not depose us.
+    /// counts as the Active_Down_Timer. An Active announces its addresses again, for the dead may
+    /// have been the other half of a split. Adverts that the dead sent and that arrive within
+    /// `State.quarantineInterval` do not depose us.
     public mutating func peerDeathProven(
         address: IPv4Address, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
