@@ -38,6 +38,8 @@ public enum LinkCounter: String, Hashable, Sendable, CaseIterable {
     case rejectedPending = "rejected_pending"
     /// Connections that ended before a whole first frame: probes of the peer, port scans.
     case endedBeforeHello = "ended_before_hello"
+    /// Connections that ended between the first frame and the last of the handshake.
+    case endedInHandshake = "ended_in_handshake"
     /// Handshakes refused: protocol version.
     case refusedVersion = "refused_version"
     /// Handshakes refused: node name.

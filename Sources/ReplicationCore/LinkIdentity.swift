@@ -10,7 +10,8 @@ public struct LinkIdentity: Sendable {
     public let peerName: String
     /// The shared secret; `nil` leaves the link unauthenticated.
     public let secret: LinkSecret?
-    let cryptography: LinkCryptography
+    /// The cryptographic functions.
+    public let cryptography: LinkCryptography
 
     /// Makes an identity.
     public init(

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One socket of the pair link with its registration on the loop and the bytes that wait on both
+// sides. Knows frames; knows no protocol.
+
+import EventLoop
+import LinuxIO
+import ReplicationCore
+import WireCore
+
+/// A connected or connecting socket.
+final class LinkSocket {
+    /// How a socket is closed.
+    enum Closing {
+        /// FIN, as the kernel does for a process that died.
+        case orderly
+        /// RST. A living process ends its own link this way, so that the peer never mistakes it
+        /// for a dead one.
+        case reset
+    }
+
+    /// What reading brought.
+    enum Reading {
+        /// A whole frame.
+        case frame(LinkFrame)
+        /// Nothing more for now.
+        case nothing
+        /// Bytes that are no frame.
+        case malformed(LinkFrameFault)
+        /// A FIN behind the last byte.
+        case endOfStream
+        /// A reset, a time-out, an unreachable network.
+        case failed(Errno)
+    }
+
+    /// Bytes taken by one read.
+    private static let readByteCount = LinkProtocol.frameByteCountMax
+    /// Bytes that may wait to be sent: more than one frame never does.
+    private static let unsentByteCountMax = LinkProtocol.frameByteCountMax
+
+    private let loop: EventLoop
+    private var descriptor: FileDescriptor?
+    private var source: EventSource?
+    private var received: [UInt8] = []
+    private var unsent: [UInt8] = []
+    private var hasReadEnd = false
+
+    init(_ descriptor: consuming FileDescriptor, on loop: EventLoop) {
+        self.loop = loop
+        self.descriptor = consume descriptor
+    }
+
+    deinit {
+        close(.orderly)
+    }
+
+    var isOpen: Bool {
+        switch descriptor {
+        case .some: true
+        case nil: false
+        }
+    }
+
+    /// Watches the socket, or changes what it is watched for.
+    func watch(_ interest: EpollInterest, handler: any EventHandler) throws(Errno) {
+        switch descriptor {
+        case .some(let descriptor):
+            if let source {
+                try loop.modify(source, of: descriptor, interest)
+            } else {
+                source = try loop.add(descriptor, interest, handler: handler)
+            }
+        case nil:
+            preconditionFailure("watching a closed socket")
+        }
+    }
+
+    /// The error a connection attempt ended with, or `nil` when it is up.
+    func pendingError() -> Errno? {
+        switch descriptor {
+        case .some(let descriptor): StreamSocket.pendingError(descriptor)
+        case nil: nil
+        }
+    }
+
+    /// Closes the descriptor now; its number is free afterwards. Closing twice is allowed.
+    func close(_ closing: Closing) {
+        switch descriptor {
+        case .some(let descriptor):
+            if let source { loop.remove(source, of: descriptor) }
+            if closing == .reset { StreamSocket.resetOnClose(descriptor) }
+        case nil:
+            return
+        }
+        source = nil
+        _ = descriptor.take()
+    }
+
+    /// Sends what can be sent now; the rest waits for the next call.
+    ///
+    /// - Returns: false when an earlier message still waits and this one was not taken.
+    func send(_ message: [UInt8]) throws(Errno) -> Bool {
+        try flush()
+        guard unsent.isEmpty else { return false }
+        precondition(message.count <= Self.unsentByteCountMax, "\(message.count) bytes to send")
+        unsent = message
+        try flush()
+        return true
+    }
+
+    private func flush() throws(Errno) {
+        guard !unsent.isEmpty else { return }
+        switch descriptor {
+        case .some(let descriptor):
+            switch try StreamSocket.send(descriptor, unsent) {
+            case .bytes(let count): unsent.removeFirst(count)
+            case .wouldBlock: break
+            }
+        case nil:
+            preconditionFailure("sending on a closed socket")
+        }
+    }
+
+    /// The next frame; reads from the socket when the bytes at hand hold none.
+    ///
+    /// Bytes at hand never exceed one incomplete frame and one read.
+    func nextFrame() -> Reading {
+        while true {
+            do throws(LinkFrameFault) {
+                if case .frame(let frame, let count) = try Self.decode(received) {
+                    received.removeFirst(count)
+                    return .frame(frame)
+                }
+            } catch {
+                return .malformed(error)
+            }
+            if hasReadEnd { return .endOfStream }
+            do throws(Errno) {
+                guard let bytes = try read() else { return .nothing }
+                if bytes.isEmpty { hasReadEnd = true }
+                received += bytes
+            } catch {
+                return .failed(error)
+            }
+        }
+    }
+
+    private static func decode(_ bytes: [UInt8]) throws(LinkFrameFault) -> LinkFrameDecoding {
+        try LinkFrameDecoder.decode(bytes.span.bytes)
+    }
+
+    private func read() throws(Errno) -> [UInt8]? {
+        switch descriptor {
+        case .some(let descriptor): try descriptor.read(upTo: Self.readByteCount)
+        case nil: nil
+        }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pair link of one node: what the owner sees of it. Belongs to one loop's thread.
+//
+// Two connections, one per direction: each node dials the other, and the dialler alone writes once
+// the handshake is over. So the last thing a dying process sends on its own connection is a FIN,
+// never a reset caused by unread bytes, and the end of the stream means what it says.
+
+import ConfigurationCore
+public import EventLoop
+public import LinuxIO
+import ReplicationCore
+import TLSIO
+public import Telemetry
+import WireCore
+
+/// The link to the other node.
+public final class PairLink: InboundLinksOwner {
+    private let loop: EventLoop
+    private let settings: PairLinkSettings
+    private let logger: Logger
+    /// What happened so far, by kind.
+    public let counters = LinkCounters()
+    /// Hears what happens; set before ``start()``.
+    public weak var owner: (any PairLinkOwner)?
+
+    private let inbound: InboundLinks
+    private let outbound: OutboundLink
+    private var watch: PeerWatch?
+    private var heartbeatTimer: TimerID?
+    private var nextHeartbeatAt = Instant.distantFuture
+    private var timerLateness = TimeSpan.zero
+    private var logLimiter = LogRateLimiter()
+    private var isPeerHeard = false
+    private var lastHeard: (heartbeat: Heartbeat, at: Instant)?
+    private var isConfigurationEqual: Bool?
+
+    /// Makes a link that does nothing yet.
+    public init(loop: EventLoop, settings: PairLinkSettings, logger: Logger) {
+        self.loop = loop
+        self.settings = settings
+        self.logger = logger
+        let identity = LinkIdentity(
+            ownName: settings.own.name, peerName: settings.peer.name, secret: settings.secret,
+            cryptography: LinkCryptography(
+                hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) },
+                constantTimeEquals: { ConstantTime.equals($0, $1) }))
+        inbound = InboundLinks(
+            loop: loop, settings: settings, identity: identity, counters: counters,
+            logger: logger)
+        outbound = OutboundLink(
+            loop: loop, settings: settings, identity: identity, counters: counters,
+            logger: logger)
+    }
+
+    /// Listens, dials and starts to beat.
+    ///
+    /// - Throws: when the node's own address cannot be bound.
+    public func start() throws(Errno) {
+        precondition(watch == nil, "the pair link is started once")
+        inbound.owner = self
+        try inbound.start()
+        watch = PeerWatch(
+            loop: loop, settings: settings,
+            readWaitingFrames: { [weak self] in self?.inbound.readNow() },
+            report: { [weak self] event in self?.watchReported(event) })
+        if settings.secret == nil {
+            logger.warning("the pair link is not authenticated: there is no shared secret")
+        }
+        outbound.onEstablished = { [weak self] in self?.beat() }
+        outbound.start()
+        nextHeartbeatAt = loop.now + settings.heartbeatInterval
+        scheduleHeartbeat()
+    }
+
+    /// Sends a heartbeat now, because what it says has changed.
+    public func beat() {
+        guard case .established = outbound.status, let report = owner?.pairLinkReport() else {
+            return
+        }
+        outbound.send(
+            Heartbeat(
+                sentAt: Clock.now(), configurationHash: report.configurationHash,
+                isDataPlaneHealthy: report.isDataPlaneHealthy, timerLateness: timerLateness,
+                routers: report.routers))
+        timerLateness = .zero
+    }
+
+    /// Tells the peer that this node has given up its addresses and goes; the link is done.
+    public func leave() {
+        outbound.leave()
+        stop()
+    }
+
+    /// Ends the link without a goodbye; the peer takes it for a broken link, not for a death.
+    public func stop() {
+        outbound.stop()
+        inbound.stop()
+        watch?.stop()
+        heartbeatTimer.map(loop.cancel)
+        heartbeatTimer = nil
+    }
+
+    /// The link as the operator sees it.
+    public var status: LinkStatus {
+        LinkStatus(
+            peerName: settings.peer.name, isAuthenticated: settings.secret != nil,
+            downReason: watch.map(\.downReason) ?? .neverUp, lastHeardAt: lastHeard?.at,
+            lastHeartbeat: lastHeard?.heartbeat, isConfigurationEqual: isConfigurationEqual,
+            dial: outbound.status, lastInboundRefusal: inbound.lastRefusal)
+    }
+
+    // MARK: - Heartbeats
+
+    private func scheduleHeartbeat() {
+        heartbeatTimer = loop.schedule(at: nextHeartbeatAt) { [weak self] in
+            self?.heartbeatTimerFired()
+        }
+    }
+
+    private func heartbeatTimerFired() {
+        timerLateness = max(timerLateness, loop.now - nextHeartbeatAt)
+        // A fixed rate, but no burst after an oversleep.
+        nextHeartbeatAt = nextHeartbeatAt + settings.heartbeatInterval
+        if nextHeartbeatAt <= loop.now {
+            nextHeartbeatAt = loop.now + settings.heartbeatInterval
+        }
+        scheduleHeartbeat()
+        beat()
+    }
+
+    private func heard(_ heartbeat: Heartbeat) {
+        lastHeard = (heartbeat, loop.now)
+        counters.count(.heartbeatsReceived)
+        if let own = owner?.pairLinkReport().configurationHash {
+            compare(own, heartbeat.configurationHash)
+        }
+        owner?.pairLinkHeard(heartbeat, at: loop.now)
+    }
+
+    private func compare(_ own: UInt64, _ peer: UInt64) {
+        let isEqual = own == peer
+        defer { isConfigurationEqual = isEqual }
+        guard isEqual != isConfigurationEqual else { return }
+        if !isEqual {
+            log(.warning, "the nodes run from different configurations")
+        } else if isConfigurationEqual != nil {
+            log(.info, "the nodes run from the same configuration again")
+        }
+    }
+
+    // MARK: - From the peer's connections
+
+    func peerLinkEstablished(_ link: LinkGeneration) {
+        watch?.established(link)
+        outbound.peerIsThere()
+    }
+
+    func peerLinkReceived(_ message: LinkMessage, on link: LinkGeneration) {
+        switch message {
+        case .heartbeat(let heartbeat):
+            watch?.heartbeat(on: link)
+            heard(heartbeat)
+        case .goodbye:
+            watch?.goodbye(on: link)
+        case .unknown:
+            break
+        }
+    }
+
+    func peerLinkEnded(_ link: LinkGeneration, _ ending: LinkEnding) {
+        watch?.ended(link, ending)
+    }
+
+    private func watchReported(_ event: PeerWatchEvent) {
+        switch event {
+        case .linkUp:
+            isPeerHeard = true
+            counters.count(.linkUps)
+            log(.info, "the peer is heard")
+            owner?.pairLinkCameUp()
+        case .linkDown(let reason):
+            // A silent link that ends went down before.
+            guard isPeerHeard else { return }
+            isPeerHeard = false
+            counters.count(.linkDowns)
+            owner?.pairLinkWentDown(reason)
+            log(.warning, "the peer is not heard", reason.rawValue)
+        case .died:
+            counters.count(.deathCertificates)
+            owner?.pairLinkPeerProcessDied(at: Clock.now())
+            log(.warning, "the peer's process is dead: its kernel closed the link and refuses")
+        case .left:
+            isPeerHeard = false
+            counters.count(.goodbyes)
+            owner?.pairLinkPeerLeft(at: Clock.now())
+            log(.info, "the peer left")
+        case .alive:
+            counters.count(.probesAlive)
+            log(.info, "the peer lives, only the link broke")
+        case .noVerdict:
+            counters.count(.probesWithoutVerdict)
+            log(.warning, "the peer does not answer: adverts decide")
+        case .probing:
+            counters.count(.probes)
+        }
+    }
+
+    private func log(_ level: LogLevel, _ message: String, _ reason: String? = nil) {
+        guard let heldBack = logLimiter.admit(now: loop.now) else { return }
+        logger.log(
+            level, message,
+            [
+                "peer": settings.peer.name, "reason": reason ?? "-", "held_back": "\(heldBack)",
+            ])
+    }
+}

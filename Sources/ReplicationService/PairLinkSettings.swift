@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pair link is told: by configuration at start, by its owner at every heartbeat.
+
+public import ConfigurationCore
+public import LinuxIO
+public import ReplicationCore
+public import WireCore
+
+/// Everything the pair link needs to know before it starts.
+public struct PairLinkSettings: Sendable {
+    /// This node.
+    public var own: NodeConfiguration
+    /// The other node.
+    public var peer: NodeConfiguration
+    /// TCP port of both listeners.
+    public var port: UInt16
+    /// Time between two heartbeats.
+    public var heartbeatInterval: TimeSpan
+    /// The shared secret; `nil` leaves the link unauthenticated.
+    public var secret: LinkSecret?
+    /// Which descriptor numbers listener and dialled link get; `nil` takes what comes, for tests.
+    public var descriptors: DescriptorPlan?
+    /// Seed of the jitter between dial attempts.
+    public var seed: UInt64
+
+    /// Makes settings from their parts.
+    public init(
+        own: NodeConfiguration, peer: NodeConfiguration, port: UInt16,
+        heartbeatInterval: TimeSpan, secret: LinkSecret?, descriptors: DescriptorPlan?,
+        seed: UInt64
+    ) {
+        self.own = own
+        self.peer = peer
+        self.port = port
+        self.heartbeatInterval = heartbeatInterval
+        self.secret = secret
+        self.descriptors = descriptors
+        self.seed = seed
+    }
+
+    /// Makes the settings of the node called `ownName`; `nil` when the pair has no such node or no
+    /// other one.
+    public init?(
+        pair: PairConfiguration, ownName: String, secret: LinkSecret?,
+        descriptors: DescriptorPlan?, seed: UInt64
+    ) {
+        guard let own = pair.nodes.first(where: { $0.name == ownName }),
+            let peer = pair.nodes.first(where: { $0.name != ownName })
+        else { return nil }
+        self.init(
+            own: own, peer: peer, port: pair.link.port,
+            heartbeatInterval: pair.link.heartbeatInterval, secret: secret,
+            descriptors: descriptors, seed: seed)
+    }
+
+    var ownListener: Endpoint { Endpoint(address: .v4(own.address), port: port) }
+    /// Dials leave from the node's own address, so that a virtual address is never the source.
+    var dialSource: Endpoint { Endpoint(address: .v4(own.address), port: 0) }
+    var peerListener: Endpoint { Endpoint(address: .v4(peer.address), port: port) }
+}
+
+/// What the owner says about this node; asked for at every heartbeat.
+public struct PairLinkReport: Hashable, Sendable {
+    /// The node's role for each of its virtual routers.
+    public var routers: [VirtualRouterReport]
+    /// Hash of the configuration file in force.
+    public var configurationHash: UInt64
+    /// Whether the workers make progress.
+    public var isDataPlaneHealthy: Bool
+
+    /// Makes a report.
+    public init(
+        routers: [VirtualRouterReport], configurationHash: UInt64, isDataPlaneHealthy: Bool
+    ) {
+        self.routers = routers
+        self.configurationHash = configurationHash
+        self.isDataPlaneHealthy = isDataPlaneHealthy
+    }
+}
+
+/// Owns a pair link: tells it about this node, hears from it about the other.
+///
+/// All calls come on the loop's thread. ``PairLink/leave()`` may be called from any of them.
+public protocol PairLinkOwner: AnyObject {
+    /// The state of this node for the heartbeat that is about to be sent.
+    func pairLinkReport() -> PairLinkReport
+    /// The peer's process is proven dead while its kernel lives: take over at once.
+    func pairLinkPeerProcessDied(at instant: Instant)
+    /// The peer gave up its addresses and left on purpose: take over at once.
+    func pairLinkPeerLeft(at instant: Instant)
+    /// Heartbeats arrive.
+    func pairLinkCameUp()
+    /// Heartbeats do not arrive; never a reason to take over.
+    func pairLinkWentDown(_ reason: LinkDownReason)
+    /// The peer's newest heartbeat.
+    func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant)
+}

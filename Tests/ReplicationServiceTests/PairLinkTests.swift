@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: two real pair links over loopback hear each other, part in each of the ways they can, and
+// refuse each other when they must. Method: both on one loop, every wait with a deadline.
+
+import EventLoop
+import LinuxIO
+import ReplicationCore
+import ReplicationService
+import Telemetry
+import Testing
+import WireCore
+
+@Suite struct PairLinkTests {
+    let bench = LinkBench()
+
+    @Test func nodesHearEachOther() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
+        let right = try TestNode(bench.rightSettings(secret: try secret(7)), on: loop)
+        left.report.routers = [VirtualRouterReport(id: 51, role: .active)]
+        left.report.configurationHash = 2
+        #expect(eventually(loop) { left.heard != nil && right.heard != nil })
+        #expect(left.events == [.up])
+        #expect(right.events == [.up])
+        #expect(
+            eventually(loop) {
+                left.link.status.dial == .established && right.link.status.dial == .established
+            })
+        let status = right.link.status
+        #expect(status.isUp && status.isAuthenticated && status.peerName == "lb1")
+        #expect(status.lastHeartbeat?.routers == [VirtualRouterReport(id: 51, role: .active)])
+        #expect(status.isConfigurationEqual == false)
+        #expect(status.lastHeardAt != nil)
+
+        right.report.configurationHash = 2
+        #expect(eventually(loop) { right.link.status.isConfigurationEqual == true })
+        #expect(eventually(loop) { left.count(.heartbeatsReceived) > 5 })
+        #expect(left.count(.linkDowns) == 0)
+        left.link.stop()
+        right.link.stop()
+    }
+
+    @Test func nodesWithoutSecretHearEachOtherAndSaySo() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
+        #expect(!left.link.status.isAuthenticated)
+    }
+
+    @Test func roleChangeIsHeardBeforeTheNextInterval() throws {
+        let loop = try EventLoop()
+        var settings = bench.leftSettings()
+        settings.heartbeatInterval = .seconds(60)
+        let left = try TestNode(settings, on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { right.heard != nil })
+        left.report.routers = [VirtualRouterReport(id: 51, role: .active)]
+        left.link.beat()
+        #expect(eventually(loop) { right.heard?.routers.first?.role == .active })
+    }
+
+    @Test func goodbyeIsALeaveAndNotADeath() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
+        let right = try TestNode(bench.rightSettings(secret: try secret(7)), on: loop)
+        #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
+        #expect(eventually(loop) { right.link.status.dial == .established })
+        right.link.leave()
+        #expect(eventually(loop) { left.events.contains(.left) })
+        #expect(left.events == [.up, .left])
+        #expect(left.link.status.downReason == .goodbye)
+        #expect(left.count(.probes) == 0)
+    }
+
+    @Test func stoppedLinkIsAFaultAndNotADeath() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
+        let dials = left.count(.dialsFailed)
+        right.link.stop()
+        #expect(eventually(loop) { left.events.contains(.down(.reset)) })
+        #expect(eventually(loop) { left.count(.dialsFailed) > dials + 1 })
+        #expect(!left.events.contains(.died))
+    }
+
+    /// The descriptors of a node with its own loop are released in the order of their numbers'
+    /// importance, as the kernel does it: listener, then link.
+    @Test func nodeThatVanishesIsCertifiedDead() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
+        let fake = try FakePeer(bench, on: loop, secret: try secret(7))
+        let (connection, _) = try fake.establish()
+        #expect(eventually(loop) { left.link.status.isUp })
+        fake.closeListener()
+        connection.close()
+        #expect(eventually(loop) { left.events.contains(.died) })
+        #expect(left.events == [.up, .down(.endOfStream), .died])
+        #expect(left.count(.deathCertificates) == 1)
+
+        // The peer comes back, and dies again.
+        let again = try FakePeer(bench, on: loop, secret: try secret(7))
+        let (second, _) = try again.establish()
+        #expect(eventually(loop) { left.link.status.isUp })
+        again.closeListener()
+        second.close()
+        #expect(eventually(loop) { left.count(.deathCertificates) == 2 })
+    }
+
+    @Test func linkMayBeLeftFromWithinTheCertificate() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        left.onEvent = { [unowned left] event in if event == .died { left.link.leave() } }
+        let fake = try FakePeer(bench, on: loop)
+        let (connection, _) = try fake.establish()
+        #expect(eventually(loop) { left.link.status.isUp })
+        fake.closeListener()
+        connection.close()
+        #expect(eventually(loop) { left.events.contains(.died) })
+        #expect(left.link.status.dial == .idle)
+    }
+
+    @Test func wrongSecretIsRefusedCountedAndRetriedSlowly() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
+        let right = try TestNode(bench.rightSettings(secret: try secret(8)), on: loop)
+        let refused = LinkStatus.Dial.refused(.refusedByPeer(.wrongSecret))
+        #expect(
+            eventually(loop) {
+                left.link.status.dial == refused && right.link.status.dial == refused
+            })
+        #expect(eventually(loop) { left.count(.refusedSecret) >= 2 })
+        #expect(left.link.status.lastInboundRefusal == .wrongSecret)
+        // 100 ms and more between attempts, halved at most by jitter.
+        #expect(left.count(.dials) < 10)
+        #expect(left.events.isEmpty && right.events.isEmpty)
+    }
+
+    @Test func secretOnOneSideOnlyIsRefusedClearly() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(
+            eventually(loop) {
+                left.link.status.dial == .refused(.refusedByPeer(.acceptorHasNoSecret))
+                    && right.link.status.dial == .refused(.refusedByPeer(.diallerHasNoSecret))
+            })
+        #expect(left.count(.refusedOneSidedSecret) > 0)
+        #expect(left.events.isEmpty && right.events.isEmpty)
+    }
+
+    @Test func refusalBeforeAnyLinkIsNoCertificate() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        #expect(eventually(loop) { left.count(.dialsFailed) >= 3 })
+        #expect(left.events.isEmpty)
+        #expect(left.link.status.downReason == .neverUp)
+        #expect(left.link.status.dial == .waiting || left.link.status.dial == .dialling)
+    }
+
+    @Test func peerThatStartsLaterIsFoundByItsOwnDial() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        #expect(eventually(loop) { left.count(.dialsFailed) >= 3 })
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
+    }
+
+    @Test func occupiedAddressFailsTheStart() throws {
+        let loop = try EventLoop()
+        let holder = try FakePeer(bench, on: loop)
+        #expect(throws: Errno.addressInUse) {
+            _ = try TestNode(bench.rightSettings(), on: loop)
+        }
+        holder.closeListener()
+    }
+
+    @Test func countersBecomeMetrics() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        #expect(eventually(loop) { left.count(.dials) >= 1 })
+        var text = MetricsText()
+        left.link.counters.collect(into: &text)
+        #expect(text.rendered.contains("tandem_pair_link_events_total{event=\"dials\"} "))
+        #expect(text.rendered.contains("{event=\"death_certificates\"} 0"))
+    }
+}
