@@ -17,8 +17,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,12 +32,15 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
                         const struct timespec *timeout, const sigset_t *sigmask);
+extern int pipe2(int ends[2], int flags);
+extern int pidfd_open(pid_t process, unsigned int flags);
 extern int dup3(int oldfd, int newfd, int flags);
 extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 extern int pthread_setname_np(pthread_t thread, const char *name);
@@ -100,3 +105,9 @@ static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
 static const unsigned long TANDEM_FIONREAD = FIONREAD;
 /* CLONE_NEWNET of <sched.h>, hidden without _GNU_SOURCE. */
 static const int TANDEM_CLONE_NEWNET = 0x40000000;
+
+/* A mutable global in C. */
+static inline char **tandem_environment(void) {
+    extern char **environ;
+    return environ;
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The pair to compare with: Debian's keepalived and HAProxy in the same lab. Source it after lab.sh.
+
+# write_keepalived_pair SECONDS: configuration of both nodes.
+write_keepalived_pair() {
+    local node priority
+    for node in "${NODES[@]}"; do
+        priority=100
+        [ "$node" = lb1 ] && priority=200
+        cat >"$RUNTIME/$node/keepalived.conf" <<END
+global_defs {
+    router_id $node
+    vrrp_version 3
+    enable_script_security
+}
+vrrp_instance vip {
+    interface eth0
+    state BACKUP
+    nopreempt
+    virtual_router_id 51
+    priority $priority
+    advert_int $1
+    virtual_ipaddress { $VIP/32 }
+}
+END
+        cat >"$RUNTIME/$node/haproxy.cfg" <<END
+global
+    maxconn 8000
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout http-keep-alive 60s
+frontend web
+    bind 0.0.0.0:80
+    use_backend api if { path_beg /api/ }
+    default_backend web
+backend web
+    balance roundrobin
+    option httpchk GET /healthz
+    server be1 10.77.0.21:8080 check
+    server be2 10.77.0.22:8080 check weight 2
+    server be3 10.77.0.23:8080 check
+backend api
+    server be1 10.77.0.21:8081
+END
+    done
+}
+
+start_keepalived_node() {
+    local node=$1 pid
+    # What a SIGKILL left behind: worker processes, pid files, and the address itself, for ever.
+    if ! is_running "$node" haproxy || ! is_running "$node" keepalived; then
+        stop_keepalived_node "$node"
+        ip -n "$LAB$node" address del "$VIP/32" dev eth0 2>/dev/null || true
+    fi
+    start_process "$node" haproxy haproxy -W -db -f "$RUNTIME/$node/haproxy.cfg"
+    start_process "$node" keepalived keepalived --dont-fork --log-console --vrrp \
+        --use-file "$RUNTIME/$node/keepalived.conf" --pid "$RUNTIME/$node/keepalived.parent" \
+        --vrrp_pid "$RUNTIME/$node/keepalived.vrrp"
+}
+
+stop_keepalived_node() {
+    local pid
+    for pid in $(keepalived_node_pids "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
+    wait_until 3 "the old processes of $1 ended" no_keepalived_node_pids "$1"
+    rm -f "$RUNTIME/$1"/keepalived.{parent,vrrp,pid} "$RUNTIME/$1/haproxy.pid"
+}
+
+# Every process of the pair on a node: keepalived first, parent before child.
+keepalived_node_pids() {
+    local pid name
+    for name in keepalived haproxy; do
+        for pid in $(ip netns pids "$LAB$1" | sort -n); do
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] && echo "$pid"
+        done
+    done
+    return 0
+}
+
+no_keepalived_node_pids() { [ -z "$(keepalived_node_pids "$1")" ]; }
