@@ -78,6 +78,13 @@ extension ConfigurationReader {
             try Self.checkUnicast(address)
             return address
         }
+        if let address, address.value.isLoopback {
+            diagnostics.add(
+                Diagnostic(
+                    .warning, address.range,
+                    "the address of node \(Quoted.text(field.name)) is a loopback address",
+                    suggestion: "another host cannot reach it"))
+        }
         let priority = integer("priority", in: section).map {
             Located(value: UInt8(clamping: $0.value), range: $0.range)
         }
@@ -144,6 +151,7 @@ extension ConfigurationReader {
                 }
                 let address = try AddressText.ipv4(text)
                 try Self.checkUnicast(address)
+                if address.isLoopback { throw ScalarProblem("this is a loopback address") }
                 return address
             }
         }
@@ -156,8 +164,10 @@ extension ConfigurationReader {
         if address.rawValue >> 28 == 0xF {
             throw ScalarProblem("this is a broadcast or reserved address")
         }
-        if address.rawValue >> 24 == 127 {
-            throw ScalarProblem("a loopback address cannot be reached from other hosts")
-        }
     }
+}
+
+extension IPv4Address {
+    /// True for 127.0.0.0/8.
+    fileprivate var isLoopback: Bool { rawValue >> 24 == 127 }
 }

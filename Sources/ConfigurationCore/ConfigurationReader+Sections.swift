@@ -44,8 +44,8 @@ extension ConfigurationReader {
                 field.value, noun: noun, range: field.keyRange,
                 example: "for example \(key.example)")
         else { return nil }
-        let fields = unique(entries, noun: noun)
-        checkCount(entries.count, key, noun: noun, field.keyRange)
+        let allowed = checkCount(entries.count, key, noun: noun, field.keyRange)
+        let fields = unique(Array(entries.prefix(allowed.upperBound)), noun: noun)
         for field in fields {
             do throws(ScalarProblem) {
                 try NameText.check(name: field.name)
@@ -72,8 +72,8 @@ extension ConfigurationReader {
                 suggestion: suggestion)
             return nil
         }
-        checkCount(nodes.count, key, noun: noun, field.keyRange)
-        return nodes
+        let allowed = checkCount(nodes.count, key, noun: noun, field.keyRange)
+        return Array(nodes.prefix(allowed.upperBound))
     }
 
     /// The key `name`; reports a missing required key and a key without a value.
@@ -158,13 +158,16 @@ extension ConfigurationReader {
     private mutating func reportUnknown(_ field: Field, known: [String], in section: inout Section)
     {
         let place = section.title.map { "in \($0)" } ?? "at the top level"
-        let nearest = Suggestion.nearest(to: field.name, in: known)
-        var suggestion = Suggestion.text(for: field.name, in: known, listing: "known keys")
-        let others = KeyTable.parents(ofKeysNamed: field.name)
-        if nearest == nil, let other = others.first {
+        let nearest = diagnostics.isFull ? nil : Suggestion.nearest(to: field.name, in: known)
+        let suggestion: String
+        if let nearest {
+            suggestion = "did you mean \"\(nearest)\"?"
+        } else if let home = KeyTable.parents(ofKeysNamed: field.name).first {
             suggestion =
-                other.isEmpty
-                ? "this key belongs at the top level" : "this key belongs under \(other)"
+                home.isEmpty
+                ? "this key belongs at the top level" : "this key belongs under \(home)"
+        } else {
+            suggestion = "known keys: \(Suggestion.list(known))"
         }
         error(
             field.keyRange, "unknown key \(Quoted.text(field.name)) \(place)",
@@ -175,15 +178,17 @@ extension ConfigurationReader {
         }
     }
 
+    /// Reports a number of entries that is not allowed and returns what is; what lies beyond is
+    /// not read, so that the work stays bounded.
     private mutating func checkCount(
         _ count: Int, _ key: KeyDescription, noun: String, _ range: SourceRange
-    ) {
+    ) -> ClosedRange<Int> {
         let allowed: ClosedRange<Int>
         switch key.form {
         case .named(let range), .list(let range): allowed = range
-        default: return
+        default: preconditionFailure("\(key.path) has no entries")
         }
-        guard !allowed.contains(count) else { return }
+        guard !allowed.contains(count) else { return allowed }
         let limits =
             allowed.count == 1
             ? "exactly \(allowed.lowerBound)" : "\(allowed.lowerBound) to \(allowed.upperBound)"
@@ -191,5 +196,6 @@ extension ConfigurationReader {
         error(
             range, "\(noun) has \(entries); allowed are \(limits)",
             suggestion: count < allowed.lowerBound ? key.tooSmall : key.tooLarge)
+        return allowed
     }
 }

@@ -69,6 +69,8 @@ struct DiagnosticList: Sendable {
 
     private(set) var items: [Diagnostic] = []
     private(set) var hasErrors = false
+    /// True when nothing more is kept; then suggestions need no search.
+    var isFull: Bool { items.count >= Self.countMax }
     private var droppedCount = 0
 
     mutating func add(_ diagnostic: Diagnostic) {

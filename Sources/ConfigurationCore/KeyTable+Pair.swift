@@ -88,7 +88,8 @@ extension KeyTable {
             tooLarge: "the weaker node serves for that long after every fault",
             example: "preempt_delay: 30s"),
         KeyDescription(
-            "pair.virtual_routers[].lease", .duration(.seconds(2) ... .seconds(60), step: nil),
+            "pair.virtual_routers[].lease",
+            .duration(.seconds(2) ... .seconds(60), step: .seconds(1)),
             .duration(.seconds(2)),
             "How long an address outlives a process that no longer renews it.",
             tooSmall: "the kernel counts leases in seconds and a busy node loses its address",

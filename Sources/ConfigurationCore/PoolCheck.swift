@@ -12,6 +12,7 @@ enum PoolCheck {
         let known = Set(names)
         var meant: Set<String> = []
         for reference in facts.poolReferences where !known.contains(reference.value) {
+            if diagnostics.isFull { break }
             if let nearest = Suggestion.nearest(to: reference.value, in: names) {
                 meant.insert(nearest)
             }

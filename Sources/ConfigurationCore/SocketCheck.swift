@@ -56,7 +56,7 @@ enum SocketCheck {
     private static func checkLoops(
         _ facts: ConfigurationFacts, into diagnostics: inout DiagnosticList
     ) {
-        let own = facts.virtualRouters.flatMap(\.addresses).map(\.value)
+        let own = Set(facts.virtualRouters.flatMap(\.addresses).map(\.value))
         for backend in facts.backends {
             guard case .v4(let address) = backend.address.value.address, own.contains(address),
                 let socket = facts.sockets.first(where: {

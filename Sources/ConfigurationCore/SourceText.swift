@@ -45,4 +45,19 @@ public struct SourceText: Sendable {
         if position.line > lines.count { return SourcePosition(line: line, column: last) }
         return SourcePosition(line: line, column: min(max(position.column, 1), last))
     }
+
+    /// The nearest place that has text at or before it: the blank end of a file steps back to the
+    /// end of its last line with text.
+    public func lastText(upTo position: SourcePosition) -> SourcePosition {
+        var place = nearest(to: position)
+        let isBlank = { (line: Int) in
+            lines[line - 1].allSatisfy { $0 == " " || $0 == "\t" }
+        }
+        guard (place.line...lines.count).allSatisfy(isBlank) else { return place }
+        while place.line > 1, isBlank(place.line) {
+            place.line -= 1
+            place.column = lines[place.line - 1].count + 1
+        }
+        return place
+    }
 }

@@ -34,8 +34,9 @@ extension SourcePosition {
 }
 
 extension Diagnostic {
-    init(_ problem: YAMLProblem) {
-        let start = SourcePosition(problem.start)
+    init(_ problem: YAMLProblem, in source: SourceText) {
+        // libyaml finds a missing bracket or quote only past the end of the file.
+        let start = source.lastText(upTo: SourcePosition(problem.start))
         let end = SourcePosition(problem.end)
         let range = start < end ? SourceRange(start: start, end: end) : SourceRange(at: start)
         let (message, suggestion) = problem.reason.words
@@ -44,7 +45,8 @@ extension Diagnostic {
         if let context = problem.context, context.start != problem.start {
             notes.append(
                 Note(
-                    range: SourceRange(at: SourcePosition(context.start)), message: context.text))
+                    range: SourceRange(at: source.nearest(to: SourcePosition(context.start))),
+                    message: context.text))
         }
         self.init(.error, range, message, suggestion: suggestion, notes: notes)
     }

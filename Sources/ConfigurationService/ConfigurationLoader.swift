@@ -100,10 +100,13 @@ public enum ConfigurationLoader {
     private static func evaluate(
         _ bytes: [UInt8], name: String, node: LocalNodeChoice, mustHaveSecret: Bool
     ) -> Result<LoadedConfiguration, RejectedConfiguration> {
-        let source = SourceText(String(decoding: bytes, as: UTF8.self))
+        // A byte order mark stands in no column.
+        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
+        let text = String(decoding: hasMark ? bytes.dropFirst(3) : bytes[...], as: UTF8.self)
+        let source = SourceText(text)
         let renderer = DiagnosticRenderer(fileName: name, source: source)
         let document = YAMLParser.parse(bytes)
-        var diagnostics = document.problems.map { Diagnostic($0) }
+        var diagnostics = document.problems.map { Diagnostic($0, in: source) }
         guard document.isComplete else {
             return .failure(rejected(diagnostics, name: name, renderer))
         }

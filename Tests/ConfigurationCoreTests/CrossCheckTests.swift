@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import WireCore
+
+@testable import ConfigurationCore
+
+@Suite struct CrossCheckTests {
+    @Test(arguments: [
+        ("0.0.0.0:80", "10.0.0.1:80", true), ("10.0.0.1:80", "0.0.0.0:80", true),
+        ("10.0.0.1:80", "10.0.0.1:80", true), ("10.0.0.1:80", "10.0.0.2:80", false),
+        ("0.0.0.0:80", "0.0.0.0:81", false), ("[::]:80", "[::1]:80", true),
+        ("[::]:80", "0.0.0.0:80", false),
+    ])
+    func socketsOverlapWhenOneTakesAPlaceOfTheOther(left: String, right: String, overlap: Bool)
+        throws
+    {
+        let one = try AddressText.endpoint(left)
+        let other = try AddressText.endpoint(right)
+        #expect(SocketCheck.overlap(one, other) == overlap)
+    }
+
+    @Test(
+        arguments: [
+            (nil, nil, "a", "/x", true), ("a", nil, "a", "/x", true), ("a", nil, nil, nil, false),
+            ("*.a", nil, "b.a", nil, true), ("*.a", nil, "a", nil, false),
+            ("*.a", nil, "*.b.a", nil, true),
+            (nil, "/", nil, "/x", true), (nil, "/", nil, nil, true), (nil, "/x", nil, "/x", true),
+            (nil, "/x", nil, "/x/y", true), (nil, "/x", nil, "/xy", false),
+            (nil, "/x/", nil, "/x/y", true), (nil, "/x/", nil, "/x", false),
+            (nil, "/x", nil, nil, false),
+        ] as [(String?, String?, String?, String?, Bool)])
+    func aRouteCoversAnotherWhenItTakesAllItsRequests(
+        host: String?, path: String?, laterHost: String?, laterPath: String?, covers: Bool
+    ) {
+        let range = SourceRange(at: .start)
+        let earlier = ConfigurationFacts.Route(
+            listener: "l", host: host, pathPrefix: path, range: range)
+        let later = ConfigurationFacts.Route(
+            listener: "l", host: laterHost, pathPrefix: laterPath, range: range)
+        #expect(RouteCheck.covers(earlier, later) == covers)
+    }
+
+    @Test func eventsThatDoNotNestGiveAnErrorAndNoTrap() {
+        let range = SourceRange(at: .start)
+        let broken: [[ConfigurationEvent.Kind]] = [
+            [.sequenceEnd], [.mappingStart], [.mappingStart, .sequenceEnd],
+            [.mappingStart, .scalar("a", isPlain: true), .mappingEnd],
+            [.scalar("a", isPlain: true), .scalar("b", isPlain: true)],
+            Array(repeating: .sequenceStart, count: 1_000),
+        ]
+        for kinds in broken {
+            let events = kinds.map { ConfigurationEvent($0, range) }
+            let reading = ConfigurationReader.read(events, node: .unchecked)
+            #expect(reading.configuration == nil)
+            #expect(reading.diagnostics.map(\.severity) == [.error])
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import WireCore
+
+@testable import ConfigurationCore
+
+@Suite struct KeyTableTests {
+    @Test(arguments: KeyTable.all) func defaultsLieInTheirRange(key: KeyDescription) {
+        switch (key.form, key.presence) {
+        case (.duration(let range, let step), .duration(let span)):
+            #expect(range.contains(span))
+            if let step { #expect(span.nanoseconds.isMultiple(of: step.nanoseconds)) }
+        case (.integer(let range), .integer(let number)):
+            #expect(range.contains(number))
+        case (.choice(let words), .word(let word)):
+            #expect(words.contains(word))
+        case (.duration, .integer), (.duration, .boolean), (.duration, .word),
+            (.integer, .duration), (.integer, .boolean), (.integer, .word),
+            (.boolean, .duration), (.boolean, .integer), (.boolean, .word):
+            Issue.record("\(key.path): the default has another form")
+        default:
+            break
+        }
+    }
+
+    @Test(arguments: KeyTable.all) func numbersSayWhatGoesWrongAtBothEnds(key: KeyDescription) {
+        #expect(key.meaning.hasSuffix("."))
+        switch key.form {
+        case .duration, .integer, .integerOrAuto:
+            #expect(key.tooSmall != nil, "\(key.path)")
+            #expect(key.tooLarge != nil, "\(key.path)")
+        default:
+            break
+        }
+    }
+
+    @Test func pathsAreUnique() {
+        #expect(Set(KeyTable.all.map(\.path)).count == KeyTable.all.count)
+    }
+
+    @Test func timeLimitsHaveTheDefaultsOfTheType() {
+        let type = TimeoutConfiguration().settings.map { "\($0.path) \($0.value)" }
+        let table = KeyTable.all.compactMap { key -> String? in
+            guard key.parent == "timeouts", case .duration(let span) = key.presence else {
+                return nil
+            }
+            return "\(key.path) \(DurationText.render(span))"
+        }
+        #expect(type == table)
+    }
+
+    @Test(arguments: KeyTable.all) func explanationHasEveryKey(key: KeyDescription) {
+        let text = "\n" + Explanation.render()
+        #expect(text.contains("\n\(key.path)\n    "))
+        #expect(text.contains(key.meaning))
+        #expect(text.contains("    example: \(key.example)\n"))
+    }
+
+    @Test func explanationPrintsRangeDefaultAndConsequences() {
+        #expect(
+            Explanation.render().contains(
+                """
+                pair.virtual_routers[].advertise_interval
+                    duration, 10ms to 40.95s in steps of 10ms; default 1s
+                    Time between adverts; the backup waits a little more than three of them.
+                    too small: a stall of 30 ms on a busy host looks like a dead node
+                    too large: after a power loss nobody serves for more than three intervals
+                    example: advertise_interval: 10ms
+
+                """))
+    }
+}
