@@ -40,6 +40,10 @@ final class PairSimulation: SimulatedWorld {
     private(set) var checker: InvariantChecker
     private(set) var transitions: [(time: Instant, node: Int, VirtualRouterTransition)] = []
     private(set) var rejectedCount = 0
+    /// Who held the address from when on; one entry per change.
+    private(set) var holderHistory: [(time: Instant, holders: [Int])] = []
+    /// Every advert sent.
+    private(set) var sentHistory: [(time: Instant, node: Int, priority: UInt8)] = []
     /// Where the client's packets for the virtual address go.
     private(set) var clientEntry: Int?
     private let isTracing: Bool
@@ -126,8 +130,10 @@ final class PairSimulation: SimulatedWorld {
     }
 
     private func observe() {
+        let holders = holders()
+        if holderHistory.last?.holders ?? [] != holders { holderHistory.append((now, holders)) }
         checker.observe(
-            now: now, holders: holders(),
+            now: now, holders: holders,
             isAnyFaultActive: !activeFaults.isEmpty || !nodes.allSatisfy(\.isServing),
             isNetworkFaultActive: activeFaults.contains { plan.faults[$0].isOfTheNetwork },
             isAnyPaused: nodes.contains(where: \.isPaused))
@@ -271,7 +277,8 @@ final class PairSimulation: SimulatedWorld {
     // MARK: - The network
 
     private func isBlocked(from: Int, to: Int) -> Bool {
-        activeFaults.contains { number in
+        if activeFaults.isEmpty { return false }
+        return activeFaults.contains { number in
             switch plan.faults[number].kind {
             case .partition(let node), .unplug(let node): node == from || node == to
             case .oneWay(let source, let target): source == from && target == to
@@ -281,7 +288,8 @@ final class PairSimulation: SimulatedWorld {
     }
 
     private var lossPercent: Int {
-        activeFaults.reduce(0) { most, number in
+        if activeFaults.isEmpty { return 0 }
+        return activeFaults.reduce(0) { most, number in
             if case .loss(let percent) = plan.faults[number].kind {
                 max(most, percent)
             } else {
@@ -291,7 +299,8 @@ final class PairSimulation: SimulatedWorld {
     }
 
     private var corruptPercent: Int {
-        activeFaults.reduce(0) { most, number in
+        if activeFaults.isEmpty { return 0 }
+        return activeFaults.reduce(0) { most, number in
             if case .corrupt(let percent) = plan.faults[number].kind {
                 max(most, percent)
             } else {
@@ -302,6 +311,7 @@ final class PairSimulation: SimulatedWorld {
 
     private func randomDelay() -> TimeSpan {
         var delay = plan.delayMin + random.span(upTo: plan.delayMax - plan.delayMin)
+        if activeFaults.isEmpty { return delay }
         for number in activeFaults.sorted() {
             if case .slow(let extra) = plan.faults[number].kind {
                 delay = delay + random.span(upTo: extra)
@@ -315,6 +325,7 @@ final class PairSimulation: SimulatedWorld {
     }
 
     func send(_ advertisement: Advertisement, from node: Int) {
+        sentHistory.append((now, node, advertisement.priority))
         let source = SimulatedNode.address(of: node)
         let corruptPercent = corruptPercent
         let packet: Packet
