@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inner loops over wire bytes: eight bytes at a time in a machine word (little or big endian
-// alike), never a load beyond the end. Knows character classes, not HTTP structure.
+// The inner loops over wire bytes: 16 or 8 bytes at a time, never a load beyond the end. Knows
+// character classes, not HTTP structure.
 
-/// Word-at-a-time scanning and comparing.
+/// Scanning and comparing many bytes at once.
+///
+/// Vector comparisons go through the two concrete functions at the bottom: written inline, the
+/// generic overloads are chosen and compile to loops over lanes.
 enum ByteScanner {
-    static let lows: UInt64 = 0x0101_0101_0101_0101
-    static let highs: UInt64 = 0x8080_8080_8080_8080
+    private static let lows: UInt64 = 0x0101_0101_0101_0101
+    private static let highs: UInt64 = 0x8080_8080_8080_8080
     private static let sevens: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
 
     /// Eight bytes as a number whose lowest byte is the first one.
@@ -18,48 +21,56 @@ enum ByteScanner {
 
     /// Four bytes as a number whose lowest byte is the first one.
     @inline(__always)
-    static func halfWord(_ pointer: UnsafePointer<UInt8>) -> UInt32 {
+    private static func halfWord(_ pointer: UnsafePointer<UInt8>) -> UInt32 {
         unsafe UInt32(
             littleEndian: UnsafeRawPointer(pointer).loadUnaligned(as: UInt32.self))
     }
 
-    /// The high bit of each byte that is not a letter, a digit or `-`; exact for every byte.
+    /// The high bit of each byte that is no letter, digit or `-`, nor, in paths, `/`; exact.
     @inline(__always)
-    private static func unusualNameBytes(_ word: UInt64) -> UInt64 {
+    private static func unusualBytes(_ word: UInt64, inPath: Bool) -> UInt64 {
         let low = word & sevens
         let folded = low | (lows &* 0x20)
         let letter = (folded &+ lows &* 0x1F) & ~(folded &+ lows &* 0x05)
-        let digit = (low &+ lows &* 0x50) & ~(low &+ lows &* 0x46)
-        let dash = ~((low ^ (lows &* 0x2D)) &+ sevens)
-        return ~((letter | digit | dash) & ~word) & highs
+        let firstDigit: UInt64 = inPath ? 0x51 : 0x50
+        let digit = (low &+ lows &* firstDigit) & ~(low &+ lows &* 0x46)
+        let isDash = ~((low ^ (lows &* 0x2D)) &+ sevens)
+        return ~((letter | digit | isDash) & ~word) & highs
     }
 
-    /// The high bit of the first byte below 0x20 or equal to 0x7F; bits above it mean nothing.
-    @inline(__always)
-    private static func controlBytes(_ word: UInt64) -> UInt64 {
-        let below = (word &- lows &* 0x20) & ~word
-        let delete = word ^ (lows &* 0x7F)
-        return (below | ((delete &- lows) & ~delete)) & highs
-    }
-
-    /// The first offset in `start..<end` whose byte is not a token character, or `end`.
+    /// The first offset in `start..<end` whose byte is not in `set`, or `end`.
+    ///
+    /// `set` holds at least letters, digits and `-`.
     @inline(__always)
     static func tokenEnd(
         _ base: UnsafePointer<UInt8>, from start: Int, to end: Int,
-        classes: UnsafePointer<UInt8>
+        classes: UnsafePointer<UInt8>, set: UInt8 = CharacterClass.token
     ) -> Int {
         var at = start
         while end &- at >= 8 {
-            let unusual = unsafe unusualNameBytes(word(base + at))
+            let unusual = unsafe unusualBytes(word(base + at), inPath: false)
             if unusual == 0 {
                 at &+= 8
                 continue
             }
             at &+= unusual.trailingZeroBitCount &>> 3
-            guard unsafe classes[Int(base[at])] & CharacterClass.token != 0 else { return at }
+            guard unsafe classes[Int(base[at])] & set != 0 else { return at }
             at &+= 1
         }
-        while at < end, unsafe classes[Int(base[at])] & CharacterClass.token != 0 { at &+= 1 }
+        while at < end, unsafe classes[Int(base[at])] & set != 0 { at &+= 1 }
+        return at
+    }
+
+    /// The first offset in `start..<end` that holds a colon, or `end`.
+    @inline(__always)
+    static func colon(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
+        var at = start
+        while end &- at >= 16 {
+            let found = unsafe equal(vector(base + at), SIMD16(repeating: ASCII.colon))
+            if let offset = firstOffset(found) { return at &+ offset }
+            at &+= 16
+        }
+        while at < end, unsafe base[at] != ASCII.colon { at &+= 1 }
         return at
     }
 
@@ -67,13 +78,15 @@ enum ByteScanner {
     @inline(__always)
     static func valueEnd(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
         var at = start
-        while end &- at >= 8 {
-            let controls = unsafe controlBytes(word(base + at))
-            if controls == 0 {
-                at &+= 8
+        while end &- at >= 16 {
+            let bytes = unsafe vector(base + at)
+            let below = equal(bytes & SIMD16(repeating: 0xE0), SIMD16(repeating: 0))
+            let delete = equal(bytes, SIMD16(repeating: 0x7F))
+            guard let offset = firstOffset(either(below, delete)) else {
+                at &+= 16
                 continue
             }
-            at &+= controls.trailingZeroBitCount &>> 3
+            at &+= offset
             guard unsafe base[at] == ASCII.tab else { return at }
             at &+= 1
         }
@@ -88,34 +101,40 @@ enum ByteScanner {
 
     /// True when as many bytes as `name` has equal it; `name` is lower case, letters fold.
     ///
-    /// Folding sets bit 0x20: exact for the letters, digits and dashes that names consist of.
+    /// Bit 0x20 is set only where `name` has a letter, so the comparison is exact for any bytes.
     @inline(__always)
     static func matches(_ pointer: UnsafePointer<UInt8>, _ name: StaticString) -> Bool {
         let count = name.utf8CodeUnitCount
         let wanted = unsafe name.utf8Start
-        let fold = lows &* 0x20
         if count >= 8 {
             var offset = 0
             while offset &+ 8 < count {
-                guard unsafe word(pointer + offset) | fold == word(wanted + offset) else {
+                guard unsafe matches(word(pointer + offset), word(wanted + offset)) else {
                     return false
                 }
                 offset &+= 8
             }
-            return unsafe word(pointer + (count &- 8)) | fold == word(wanted + (count &- 8))
+            let tail = count &- 8
+            return unsafe matches(word(pointer + tail), word(wanted + tail))
         }
         if count >= 4 {
-            let fold = UInt32(truncatingIfNeeded: fold)
             let tail = count &- 4
-            return unsafe halfWord(pointer) | fold == halfWord(wanted)
-                && halfWord(pointer + tail) | fold == halfWord(wanted + tail)
+            let found = unsafe UInt64(halfWord(pointer)) | UInt64(halfWord(pointer + tail)) &<< 32
+            let name = unsafe UInt64(halfWord(wanted)) | UInt64(halfWord(wanted + tail)) &<< 32
+            return matches(found, name)
         }
         var offset = 0
         while offset < count {
-            guard unsafe pointer[offset] | 0x20 == wanted[offset] else { return false }
+            guard unsafe ASCII.lowercased(pointer[offset]) == wanted[offset] else { return false }
             offset &+= 1
         }
         return true
+    }
+
+    @inline(__always)
+    private static func matches(_ found: UInt64, _ wanted: UInt64) -> Bool {
+        // Letters have bit 0x40, dashes and digits have not.
+        found | ((wanted & (lows &* 0x40)) &>> 1) == wanted
     }
 
     /// True when the `count` bytes are `name`, whatever the case of letters.
@@ -141,82 +160,94 @@ enum ByteScanner {
     }
 }
 
-/// The bytes that HTTP gives a meaning to.
-enum ASCII {
-    static let tab: UInt8 = 0x09
-    static let lineFeed: UInt8 = 0x0A
-    static let carriageReturn: UInt8 = 0x0D
-    static let space: UInt8 = 0x20
-    static let percent: UInt8 = 0x25
-    static let comma: UInt8 = 0x2C
-    static let dot: UInt8 = 0x2E
-    static let slash: UInt8 = 0x2F
-    static let zero: UInt8 = 0x30
-    static let colon: UInt8 = 0x3A
-    static let semicolon: UInt8 = 0x3B
-    static let questionMark: UInt8 = 0x3F
-    static let backslash: UInt8 = 0x5C
-    static let underscore: UInt8 = 0x5F
+extension ByteScanner {
+    private typealias Mask = SIMDMask<SIMD16<Int8>>
 
     @inline(__always)
-    static func lowercased(_ byte: UInt8) -> UInt8 {
-        byte &- 0x41 < 26 ? byte | 0x20 : byte
+    private static func vector(_ pointer: UnsafePointer<UInt8>) -> SIMD16<UInt8> {
+        unsafe UnsafeRawPointer(pointer).loadUnaligned(as: SIMD16<UInt8>.self)
     }
 
     @inline(__always)
-    static func isBlank(_ byte: UInt8) -> Bool {
-        byte == space || byte == tab
+    private static func equal(_ left: SIMD16<UInt8>, _ right: SIMD16<UInt8>) -> Mask {
+        left .== right
     }
 
     @inline(__always)
-    static func isDigit(_ byte: UInt8) -> Bool {
-        byte &- zero < 10
+    private static func either(_ left: Mask, _ right: Mask) -> Mask {
+        left .| right
     }
 
-    /// The value of a hexadecimal digit, or `nil`.
+    /// The index of the first lane that is set.
     @inline(__always)
-    static func hexadecimalValue(_ byte: UInt8) -> UInt8? {
-        if isDigit(byte) { return byte &- zero }
-        let folded = byte | 0x20
-        return folded &- 0x61 < 6 ? folded &- 0x61 &+ 10 : nil
+    private static func firstOffset(_ mask: Mask) -> Int? {
+        let halves = unsafe unsafeBitCast(mask, to: SIMD2<UInt64>.self)
+        let low = UInt64(littleEndian: halves[0])
+        let high = UInt64(littleEndian: halves[1])
+        guard low | high != 0 else { return nil }
+        return low != 0
+            ? low.trailingZeroBitCount &>> 3 : 8 &+ high.trailingZeroBitCount &>> 3
     }
 }
 
-/// Which sets a byte belongs to, as bits of one table entry per byte value.
-enum CharacterClass {
-    /// A token character (RFC 9110 §5.6.2).
-    static let token: UInt8 = 1
-    /// A byte we accept in a request target.
-    static let target: UInt8 = 2
-    /// A target byte that cannot make a path ambiguous: not `?`, `%`, `.`, `;` or `\`.
-    static let plainPath: UInt8 = 4
-    /// A byte of a host name (RFC 3986 §3.2.2, unreserved).
-    static let hostName: UInt8 = 8
-
-    /// Fills a table of 256 entries.
+extension ByteScanner {
+    /// The first offset in `start..<end` that is not plain in a path, or `end`.
     ///
-    /// Targets: visible ASCII without `"`, `<`, `>` and `#`. RFC 3986 forbids more (`{`, `|`, `^`,
-    /// a backquote), but browsers send those unencoded and they confuse no one.
-    static func fill(_ table: UnsafeMutablePointer<UInt8>) {
-        for byte in UInt8.min...UInt8.max {
-            let isAlphanumeric = ASCII.lowercased(byte) &- 0x61 < 26 || ASCII.isDigit(byte)
-            var bits: UInt8 = 0
-            if isAlphanumeric || contains("!#$%&'*+-.^_`|~", byte) { bits |= token }
-            if byte > 0x20, byte < 0x7F, !contains("\"<>#", byte) {
-                bits |= target
-                if !contains("?%.;\\", byte) { bits |= plainPath }
+    /// Plain is what the table calls so, and a dot that does not begin a segment.
+    @inline(__always)
+    static func plainPathEnd(
+        _ base: UnsafePointer<UInt8>, from start: Int, to end: Int,
+        classes: UnsafePointer<UInt8>
+    ) -> Int {
+        var at = start
+        while at < end {
+            if end &- at >= 8 {
+                let unusual = unsafe unusualBytes(word(base + at), inPath: true)
+                if unusual == 0 {
+                    at &+= 8
+                    continue
+                }
+                at &+= unusual.trailingZeroBitCount &>> 3
             }
-            if isAlphanumeric || contains("-._~", byte) { bits |= hostName }
-            unsafe (table + Int(byte)).initialize(to: bits)
+            let byte = unsafe base[at]
+            if unsafe classes[Int(byte)] & CharacterClass.plainPath == 0 {
+                guard byte == ASCII.dot, at > start, unsafe base[at &- 1] != ASCII.slash else {
+                    return at
+                }
+            }
+            at &+= 1
         }
+        return at
     }
 
-    private static func contains(_ set: StaticString, _ byte: UInt8) -> Bool {
-        var offset = 0
-        while offset < set.utf8CodeUnitCount {
-            if unsafe set.utf8Start[offset] == byte { return true }
-            offset += 1
+    /// The first offset in `start..<end` whose byte may not stand in a target, or `end`.
+    @inline(__always)
+    static func targetEnd(
+        _ base: UnsafePointer<UInt8>, from start: Int, to end: Int,
+        classes: UnsafePointer<UInt8>
+    ) -> Int {
+        var at = start
+        while at < end {
+            if end &- at >= 8 {
+                let bytes = unsafe word(base + at)
+                // Zero bytes mark 0x22 and 0x23, then 0x3C and 0x3E, then DEL.
+                let quotes = (bytes & (lows &* 0xFE)) ^ (lows &* 0x22)
+                let angles = (bytes & (lows &* 0xFD)) ^ (lows &* 0x3C)
+                let delete = bytes ^ (lows &* 0x7F)
+                let zeros =
+                    ((quotes &- lows) & ~quotes) | ((angles &- lows) & ~angles)
+                    | ((delete &- lows) & ~delete)
+                let below = (bytes &- lows &* 0x21) & ~bytes
+                let unusual = (zeros | below | bytes) & highs
+                if unusual == 0 {
+                    at &+= 8
+                    continue
+                }
+                return at &+ unusual.trailingZeroBitCount &>> 3
+            }
+            guard unsafe classes[Int(base[at])] & CharacterClass.target != 0 else { return at }
+            at &+= 1
         }
-        return false
+        return at
     }
 }

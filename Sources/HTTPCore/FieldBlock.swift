@@ -89,10 +89,10 @@ struct FieldBlock: ~Copyable {
 
     /// Scans field lines up to and with the empty line; returns the offset after that line.
     ///
-    /// `allowsUnderscore` is for responses: only servers behind us read names the CGI way.
+    /// `nameSet` is the class of bytes that names may have.
     @inline(__always)
     mutating func scan(
-        _ base: UnsafePointer<UInt8>, from start: Int, to end: Int, allowsUnderscore: Bool
+        _ base: UnsafePointer<UInt8>, from start: Int, to end: Int, nameSet: UInt8
     ) throws(HeadStop) -> Int {
         var at = start
         var index = 0
@@ -101,68 +101,75 @@ struct FieldBlock: ~Copyable {
         while true {
             guard at < end else { throw .needMore }
             if unsafe base[at] == ASCII.carriageReturn { break }
-            let nameEnd = unsafe ByteScanner.tokenEnd(base, from: at, to: end, classes: classes)
-            guard nameEnd < end else {
-                throw nameEnd &- at > HeadLimits.fieldNameByteCountMax
-                    ? .fault(.fieldNameTooLong) : .needMore
-            }
-            guard unsafe base[nameEnd] == ASCII.colon, nameEnd != at else {
-                throw unsafe Self.nameStop(base, line: at, stop: nameEnd, isFirst: index == 0)
-            }
-            let slot = unsafe try scanLine(
-                base, line: at, nameEnd: nameEnd, to: end, allowsUnderscore: allowsUnderscore)
+            let colon = unsafe ByteScanner.colon(base, from: at, to: end)
+            let field = unsafe try scanName(
+                base, line: at, colon: colon, to: end, nameSet: nameSet, isFirst: index == 0)
             guard index < slotCapacity else { throw .fault(.tooManyFields) }
-            unsafe (slots + index).initialize(to: slot.slot)
-            let bit = slot.slot.field.bit
-            if seenBits & bit == 0 {
-                unsafe firstIndexes[Int(slot.slot.field.rawValue)] = UInt16(
-                    truncatingIfNeeded: index)
+            if field != .other {
+                let bit = field.bit
+                if seenBits & bit == 0 {
+                    unsafe firstIndexes[Int(field.rawValue)] = UInt16(truncatingIfNeeded: index)
+                }
+                repeatedBits |= seenBits & bit
+                seenBits |= bit
             }
-            repeatedBits |= seenBits & bit
-            seenBits |= bit
+            at = unsafe try scanValue(
+                base, line: at, colon: colon, to: end, field: field, slot: slots + index)
             index &+= 1
-            at = slot.end
         }
         guard at &+ 1 < end else { throw .needMore }
         guard unsafe base[at &+ 1] == ASCII.lineFeed else { throw .fault(.bareCarriageReturn) }
         count = index
-        seen = KnownFieldSet(bits: seenBits & ~KnownField.other.bit)
-        repeated = KnownFieldSet(bits: repeatedBits & ~KnownField.other.bit)
+        seen = KnownFieldSet(bits: seenBits)
+        repeated = KnownFieldSet(bits: repeatedBits)
         sectionEnd = at
         return at &+ 2
     }
 
-    /// Scans one line behind its name; returns its slot and the offset of the next line.
+    /// Recognises the name before `colon`, or says why there is none.
+    ///
+    /// A known name is valid because it equals one; every other is checked byte by byte.
     @inline(__always)
-    private func scanLine(
-        _ base: UnsafePointer<UInt8>, line: Int, nameEnd: Int, to end: Int, allowsUnderscore: Bool
-    ) throws(HeadStop) -> (slot: FieldSlot, end: Int) {
-        let nameByteCount = nameEnd &- line
-        guard nameByteCount <= HeadLimits.fieldNameByteCountMax else {
-            throw .fault(.fieldNameTooLong)
+    private func scanName(
+        _ base: UnsafePointer<UInt8>, line: Int, colon: Int, to end: Int, nameSet: UInt8,
+        isFirst: Bool
+    ) throws(HeadStop) -> KnownField {
+        let count = colon &- line
+        if colon < end {
+            let field = unsafe KnownField.recognise(base + line, count: count)
+            if field != .other { return field }
         }
-        let field = unsafe KnownField.recognise(base + line, count: nameByteCount)
-        if field == .other, !allowsUnderscore,
-            unsafe Self.containsUnderscore(base + line, count: nameByteCount)
-        {
-            throw .fault(.underscoreInFieldName)
+        let nameEnd = unsafe ByteScanner.tokenEnd(
+            base, from: line, to: colon, classes: classes, set: nameSet)
+        guard nameEnd == colon, nameEnd > line else {
+            throw unsafe Self.nameStop(base, line: line, stop: nameEnd, isFirst: isFirst)
         }
-        var valueStart = nameEnd &+ 1
+        guard count <= HeadLimits.fieldNameByteCountMax else { throw .fault(.fieldNameTooLong) }
+        guard colon < end else { throw .needMore }
+        return .other
+    }
+
+    /// Scans the value behind `colon` and fills the slot; returns the offset of the next line.
+    @inline(__always)
+    private func scanValue(
+        _ base: UnsafePointer<UInt8>, line: Int, colon: Int, to end: Int, field: KnownField,
+        slot: UnsafeMutablePointer<FieldSlot>
+    ) throws(HeadStop) -> Int {
+        var valueStart = colon &+ 1
         while valueStart < end, unsafe ASCII.isBlank(base[valueStart]) { valueStart &+= 1 }
         let lineEnd = unsafe ByteScanner.valueEnd(base, from: valueStart, to: end)
         guard lineEnd < end else { throw .needMore }
         let next = unsafe try lineFeed(base, at: lineEnd, to: end)
-        // RFC 9112 §5.2: a line that starts with whitespace continues the one before.
-        if next < end, unsafe ASCII.isBlank(base[next]) { throw .fault(.obsoleteFolding) }
         var valueEnd = lineEnd
         while valueEnd > valueStart, unsafe ASCII.isBlank(base[valueEnd &- 1]) { valueEnd &-= 1 }
-        let slot = FieldSlot(
-            lineOffset: UInt32(truncatingIfNeeded: line),
-            valueOffset: UInt32(truncatingIfNeeded: valueStart),
-            valueByteCount: UInt32(truncatingIfNeeded: valueEnd &- valueStart),
-            nameByteCount: UInt16(truncatingIfNeeded: nameByteCount),
-            field: field, isConnectionSpecific: false)
-        return (slot, next)
+        unsafe slot.initialize(
+            to: FieldSlot(
+                lineOffset: UInt32(truncatingIfNeeded: line),
+                valueOffset: UInt32(truncatingIfNeeded: valueStart),
+                valueByteCount: UInt32(truncatingIfNeeded: valueEnd &- valueStart),
+                nameByteCount: UInt16(truncatingIfNeeded: colon &- line),
+                field: field, isConnectionSpecific: false))
+        return next
     }
 
     /// The offset after the CRLF at `at`, where a value or start line stopped at a control byte.
@@ -186,27 +193,15 @@ struct FieldBlock: ~Copyable {
     ) -> HeadStop {
         switch unsafe base[stop] {
         case ASCII.space, ASCII.tab:
+            // RFC 9112 §2.2 before the first field, §5.2 behind one, §5.1 within a line.
             if stop == line { return .fault(isFirst ? .leadingWhitespace : .obsoleteFolding) }
             return .fault(.spaceBeforeColon)
         case ASCII.lineFeed:
             return .fault(.bareLineFeed)
+        case ASCII.underscore:
+            return .fault(.underscoreInFieldName)
         default:
             return .fault(.invalidFieldName)
         }
-    }
-
-    @inline(__always)
-    private static func containsUnderscore(_ name: UnsafePointer<UInt8>, count: Int) -> Bool {
-        var offset = 0
-        while count &- offset >= 8 {
-            let word = unsafe ByteScanner.word(name + offset) ^ (ByteScanner.lows &* 0x5F)
-            if (word &- ByteScanner.lows) & ~word & ByteScanner.highs != 0 { return true }
-            offset &+= 8
-        }
-        while offset < count {
-            if unsafe name[offset] == ASCII.underscore { return true }
-            offset &+= 1
-        }
-        return false
     }
 }

@@ -40,23 +40,20 @@ extension RequestHead {
         _ base: UnsafePointer<UInt8>, from start: Int, limit: Int
     ) throws(HeadStop) -> Int {
         let classes = unsafe fields.classes
-        var at = start
-        var isPlain = true
-        while at < limit {
-            let bits = unsafe classes[Int(base[at])]
-            if bits & CharacterClass.plainPath == 0 {
-                guard bits & CharacterClass.target != 0, unsafe base[at] != ASCII.questionMark
-                else { break }
-                isPlain = false
-            }
-            at &+= 1
-        }
+        var at = unsafe ByteScanner.plainPathEnd(base, from: start, to: limit, classes: classes)
+        let isPlain = unsafe at == limit || !Self.continuesPath(base[at], classes)
+        while at < limit, unsafe Self.continuesPath(base[at], classes) { at &+= 1 }
         path = ByteRange(from: start, to: at)
         if !isPlain, at < limit { unsafe try judgePath(base) }
         let queryStart = at
-        while at < limit, unsafe classes[Int(base[at])] & CharacterClass.target != 0 { at &+= 1 }
+        at = unsafe ByteScanner.targetEnd(base, from: queryStart, to: limit, classes: classes)
         query = ByteRange(from: queryStart, to: at)
         return at
+    }
+
+    @inline(__always)
+    private static func continuesPath(_ byte: UInt8, _ classes: UnsafePointer<UInt8>) -> Bool {
+        unsafe classes[Int(byte)] & CharacterClass.target != 0 && byte != ASCII.questionMark
     }
 
     /// Refuses a path with dot segments or bad escapes (RFC 3986 §2.1, §6.2.2).

@@ -137,7 +137,7 @@ public struct RequestHead: ~Copyable {
         let targetEnd = unsafe try parseTarget(base, from: targetStart, to: end)
         let fieldStart = unsafe try parseVersion(base, from: targetEnd &+ 1, to: end)
         let headEnd = unsafe try fields.scan(
-            base, from: fieldStart, to: end, allowsUnderscore: false)
+            base, from: fieldStart, to: end, nameSet: CharacterClass.dashedToken)
         unsafe try judgeFields(base)
         return headEnd
     }

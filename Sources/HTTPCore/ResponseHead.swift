@@ -53,7 +53,7 @@ public struct ResponseHead: ~Copyable {
             let base = unsafe start.assumingMemoryBound(to: UInt8.self)
             let fieldStart = unsafe try parseStatusLine(base, to: end)
             let headEnd = unsafe try fields.scan(
-                base, from: fieldStart, to: end, allowsUnderscore: true)
+                base, from: fieldStart, to: end, nameSet: CharacterClass.token)
             unsafe try judgeFields(base, answering: method)
             assert(headEnd <= end)
             headByteCount = headEnd
