@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The record of one client connection and of the request in progress on it. What happens to it is
+// the worker's business.
+
+internal import BalancerCore
+internal import HTTPCore
+internal import LinuxIO
+internal import WireCore
+
+/// What the kernel said a socket is ready for and nobody has used up since.
+///
+/// Sockets are registered once, edge-triggered: an event is told once, so it is remembered here.
+struct Readiness: OptionSet {
+    let rawValue: UInt8
+
+    static let readable = Readiness(rawValue: 1)
+    static let writable = Readiness(rawValue: 2)
+    /// The peer will send no more: reading goes on until the end of the stream is met.
+    static let peerEnded = Readiness(rawValue: 4)
+    /// Both directions are gone.
+    static let broken = Readiness(rawValue: 8)
+
+    @inline(__always)
+    mutating func note(_ events: EpollEvents) {
+        if events.contains(.readable) { insert(.readable) }
+        if events.contains(.writable) { insert(.writable) }
+        let isOver: EpollEvents = [.peerClosed, .hungUp, .failed]
+        guard !events.isDisjoint(with: isOver) else { return }
+        insert([.readable, .peerEnded])
+        if !events.isDisjoint(with: [.hungUp, .failed]) { insert([.broken, .writable]) }
+    }
+}
+
+/// Where a client connection is in its life.
+enum ClientPhase: UInt8 {
+    /// Between requests, or a request head is arriving.
+    case readingHead
+    /// A request is with a backend, or on its way there.
+    case exchanging
+    /// The last response is being written; the connection closes after it.
+    case finishing
+    /// Our side is closed; what the client still sends is thrown away, so that it can read the
+    /// response instead of losing it to a reset.
+    case lingering
+}
+
+/// One client connection.
+struct ClientConnection: ~Copyable {
+    typealias Pointer = UnsafeMutablePointer<ClientConnection>
+
+    let socket: FileDescriptor
+    let listener: WorkerListener.Pointer
+    /// Bytes from the client; the head of the request in progress is kept until its response
+    /// begins, so that it can be sent again.
+    var input = ByteBuffer()
+    /// Bytes for the client that the kernel did not take yet.
+    var output = ByteBuffer()
+    var phase = ClientPhase.readingHead
+    var readiness: Readiness = []
+    /// Listed to be looked at again in this turn.
+    var isQueued = false
+    /// More may come from a client whose last response is being written.
+    var mustLinger = false
+    /// The deadline for the head counts since its first byte.
+    var headBegan = true
+    var headProgress = HeadProgress()
+
+    // The request in progress.
+    var method = RequestMethod.get
+    var minorVersion: UInt8 = 1
+    /// The connection goes on after the response.
+    var keepsAlive = true
+    /// The request body is chunked, here and towards the backend.
+    var isBodyChunked = false
+    /// Every byte of the request was handed to the upstream socket.
+    var requestEnded = false
+    /// `input` still holds every byte of the request that was received.
+    var isRequestKept = true
+    /// It was sent again on a fresh connection once; it is not a second time.
+    var wasReplayed = false
+    /// What a client is told when no further attempt can be made.
+    var failure = LocalResponse.serviceUnavailable
+    var body = BodyDecoder(.none)
+    var pool: UnsafeMutablePointer<WorkerPool>?
+    var backendIndex = 0
+    var attempted = AttemptedBackends()
+    var attemptBegan = Instant(nanoseconds: 0)
+    var upstream: UpstreamConnection.Pointer?
+
+    /// The client's address as text, for the backend.
+    var address: ClientAddressText
+
+    init(
+        socket: consuming FileDescriptor, listener: WorkerListener.Pointer, peer: IPAddress
+    ) {
+        self.socket = socket
+        self.listener = listener
+        address = ClientAddressText(peer)
+    }
+}
+
+/// An address as text in place, so that forwarding it costs no formatting.
+struct ClientAddressText {
+    /// The longest IPv6 text (RFC 5952) has 39 bytes.
+    private var bytes = InlineArray<39, UInt8>(repeating: 0)
+    private var count: UInt8 = 0
+
+    init(_ address: IPAddress) {
+        for byte in address.description.utf8.prefix(39) {
+            bytes[Int(count)] = byte
+            count += 1
+        }
+    }
+
+    var description: String {
+        String(decoding: (0..<Int(count)).map { bytes[$0] }, as: UTF8.self)
+    }
+
+    /// The text of the address that `pointer` leads to; valid as long as its memory is.
+    @inline(__always)
+    static func text(at pointer: UnsafePointer<ClientAddressText>) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: pointer, count: Int(pointer.pointee.count))
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading the workers' counters, as values and as metrics.
+
+internal import HTTPCore
+internal import Synchronization
+public import Telemetry
+internal import WireCore
+
+extension DataPlane {
+    /// The numbers of this moment; cheap enough for every scrape, not for every request.
+    public func statistics() -> DataPlaneStatistics {
+        let snapshot = currentSnapshot
+        let rows = workerTallies
+        return DataPlaneStatistics(
+            listeners: snapshot.listeners.map { Self.statistics(of: $0.shared) },
+            backends: snapshot.pools.flatMap { $0.backends.map { Self.statistics(of: $0) } },
+            requestFaults: Self.faults(rows.map(\.requestFaults)),
+            responseFaults: Self.faults(rows.map(\.responseFaults)),
+            limits: Self.limits(rows),
+            openConnections: openConnectionCount, workerCount: rows.count)
+    }
+
+    private static func statistics(of listener: SharedListener) -> ListenerStatistics {
+        var sum = ListenerStatistics(name: listener.identity.name, bind: listener.identity.bind)
+        for row in listener.tallies {
+            sum.connectionsAccepted &+= row.connectionsAccepted.value
+            sum.connectionsOpen &+= row.connectionsOpen.value
+            sum.requests &+= row.requests.value
+            sum.responses += row.statuses.classes
+            sum.bytesReceived &+= row.bytesReceived.value
+            sum.bytesSent &+= row.bytesSent.value
+            sum.truncatedResponses &+= row.truncatedResponses.value
+            sum.clientAborts &+= row.clientAborts.value
+            sum.clientTimeouts &+= row.clientTimeouts.value
+        }
+        return sum
+    }
+
+    private static func statistics(of backend: SharedBackend) -> BackendStatistics {
+        var sum = BackendStatistics(
+            pool: backend.identity.pool, name: backend.identity.name,
+            address: backend.identity.address, isUp: backend.isUp.load(ordering: .relaxed),
+            requestsInFlight: backend.requestsInFlight.load(ordering: .relaxed))
+        for row in backend.tallies {
+            sum.idleConnections &+= row.idleConnections.value
+            sum.requests &+= row.requests.value
+            sum.connections &+= row.connections.value
+            sum.connectFailures &+= row.connectFailures.value
+            sum.retries &+= row.retries.value
+            sum.replays &+= row.replays.value
+            sum.failures &+= row.failures.value
+            sum.responses += row.statuses.classes
+            sum.latencySum = sum.latencySum + .microseconds(row.latencyMicroseconds.value)
+            sum.latencyCount &+= row.latencyCount.value
+        }
+        return sum
+    }
+
+    private static func faults(_ rows: [FaultTallies]) -> [FaultCount] {
+        MessageFault.allCases.compactMap { fault in
+            let count = rows.reduce(0) { $0 &+ $1.value(of: fault) }
+            return count == 0 ? nil : FaultCount(reason: "\(fault.token)", count: count)
+        }
+    }
+
+    private static func limits(_ rows: [WorkerTallies]) -> [LimitCount] {
+        var connections: UInt64 = 0
+        var descriptors: UInt64 = 0
+        var upstreams: UInt64 = 0
+        var drainCuts: UInt64 = 0
+        for row in rows {
+            connections &+= row.limits.connections.value
+            descriptors &+= row.limits.descriptors.value
+            upstreams &+= row.limits.upstreams.value
+            drainCuts &+= row.limits.drainCuts.value
+        }
+        return [
+            LimitCount(limit: "connections", count: connections),
+            LimitCount(limit: "descriptors", count: descriptors),
+            LimitCount(limit: "upstream_connections", count: upstreams),
+            LimitCount(limit: "drain_deadline", count: drainCuts),
+        ]
+    }
+}
+
+extension DataPlane: MetricSource {
+    /// Writes the numbers of this moment in Prometheus form.
+    public func collect(into text: inout MetricsText) {
+        let numbers = statistics()
+        for listener in numbers.listeners { Self.collect(listener, into: &text) }
+        for backend in numbers.backends { Self.collect(backend, into: &text) }
+        for fault in numbers.requestFaults {
+            text.add(
+                "\(MessageFault.requestCounterName)", .counter,
+                help: "Requests refused because they break a rule.",
+                labels: ["reason": fault.reason], Double(fault.count))
+        }
+        for fault in numbers.responseFaults {
+            text.add(
+                "\(MessageFault.responseCounterName)", .counter,
+                help: "Responses of backends refused because they break a rule.",
+                labels: ["reason": fault.reason], Double(fault.count))
+        }
+        for limit in numbers.limits {
+            text.add(
+                "tandem_limit_hits_total", .counter, help: "How often a limit was reached.",
+                labels: ["limit": limit.limit], Double(limit.count))
+        }
+        text.add(
+            "tandem_workers", .gauge, help: "Threads of the data plane.",
+            Double(numbers.workerCount))
+    }
+
+    private static func collect(_ listener: ListenerStatistics, into text: inout MetricsText) {
+        func add(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: UInt64) {
+            text.add(name, kind, help: help, labels: ["listener": listener.name], Double(value))
+        }
+        add(
+            "tandem_listener_connections_total", .counter, "Client connections accepted.",
+            listener.connectionsAccepted)
+        add(
+            "tandem_listener_connections_open", .gauge, "Client connections open.",
+            listener.connectionsOpen)
+        add(
+            "tandem_listener_requests_total", .counter, "Requests begun.", listener.requests)
+        add(
+            "tandem_listener_received_bytes_total", .counter, "Bytes received from clients.",
+            listener.bytesReceived)
+        add(
+            "tandem_listener_sent_bytes_total", .counter, "Bytes sent to clients.",
+            listener.bytesSent)
+        add(
+            "tandem_listener_truncated_responses_total", .counter,
+            "Responses cut short because the backend broke off.", listener.truncatedResponses)
+        add(
+            "tandem_listener_client_aborts_total", .counter,
+            "Clients that left before their response was complete.", listener.clientAborts)
+        add(
+            "tandem_listener_client_timeouts_total", .counter, "Clients cut off for slowness.",
+            listener.clientTimeouts)
+        for (label, count) in listener.responses.labelled {
+            text.add(
+                "tandem_listener_responses_total", .counter, help: "Responses begun, by class.",
+                labels: ["listener": listener.name, "class": label], Double(count))
+        }
+    }
+
+    private static func collect(_ backend: BackendStatistics, into text: inout MetricsText) {
+        func add(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: Double) {
+            text.add(
+                name, kind, help: help,
+                labels: ["pool": backend.pool, "backend": backend.name], value)
+        }
+        add(
+            "tandem_backend_up", .gauge, "1 while the backend may be given requests.",
+            backend.isUp ? 1 : 0)
+        add(
+            "tandem_backend_requests_in_flight", .gauge, "Requests waiting for the backend.",
+            Double(backend.requestsInFlight))
+        add(
+            "tandem_backend_idle_connections", .gauge, "Connections kept for reuse.",
+            Double(backend.idleConnections))
+        add(
+            "tandem_backend_requests_total", .counter, "Requests sent, retries included.",
+            Double(backend.requests))
+        add(
+            "tandem_backend_connections_total", .counter, "Connections accepted by the backend.",
+            Double(backend.connections))
+        add(
+            "tandem_backend_connect_failures_total", .counter,
+            "Connections refused or not accepted in time.", Double(backend.connectFailures))
+        add(
+            "tandem_backend_retries_total", .counter,
+            "Requests received after another backend failed them.", Double(backend.retries))
+        add(
+            "tandem_backend_replays_total", .counter,
+            "Requests sent again because a reused connection was closing.",
+            Double(backend.replays))
+        add(
+            "tandem_backend_failures_total", .counter,
+            "Requests that got no response, or a broken one.", Double(backend.failures))
+        add(
+            "tandem_backend_response_seconds_sum", .counter,
+            "Time from the choice of the backend to its response head.",
+            backend.latencySum.secondsAsDouble)
+        add(
+            "tandem_backend_response_seconds_count", .counter,
+            "Responses in that sum.", Double(backend.latencyCount))
+        for (label, count) in backend.responses.labelled {
+            text.add(
+                "tandem_backend_responses_total", .counter, help: "Responses begun, by class.",
+                labels: ["pool": backend.pool, "backend": backend.name, "class": label],
+                Double(count))
+        }
+    }
+}

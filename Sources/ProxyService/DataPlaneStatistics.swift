@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The numbers of the data plane at one moment, summed over its workers.
+
+public import WireCore
+
+/// Responses counted by the first digit of their status.
+public struct ResponseClassCounts: Hashable, Sendable {
+    /// 1xx.
+    public var informational: UInt64 = 0
+    /// 2xx.
+    public var success: UInt64 = 0
+    /// 3xx.
+    public var redirection: UInt64 = 0
+    /// 4xx.
+    public var clientError: UInt64 = 0
+    /// 5xx.
+    public var serverError: UInt64 = 0
+
+    static func += (left: inout ResponseClassCounts, right: ResponseClassCounts) {
+        left.informational &+= right.informational
+        left.success &+= right.success
+        left.redirection &+= right.redirection
+        left.clientError &+= right.clientError
+        left.serverError &+= right.serverError
+    }
+
+    /// Each class with its label, such as `2xx`.
+    public var labelled: [(label: String, count: UInt64)] {
+        [
+            ("1xx", informational), ("2xx", success), ("3xx", redirection),
+            ("4xx", clientError), ("5xx", serverError),
+        ]
+    }
+}
+
+/// The numbers of one listener.
+public struct ListenerStatistics: Hashable, Sendable {
+    /// The listener's name.
+    public var name: String
+    /// Where it was told to bind.
+    public var bind: Endpoint
+    /// Connections accepted since the start.
+    public var connectionsAccepted: UInt64 = 0
+    /// Connections open now.
+    public var connectionsOpen: UInt64 = 0
+    /// Requests begun, refused ones included.
+    public var requests: UInt64 = 0
+    /// Responses begun, our own included.
+    public var responses = ResponseClassCounts()
+    /// Bytes received from clients.
+    public var bytesReceived: UInt64 = 0
+    /// Bytes sent to clients.
+    public var bytesSent: UInt64 = 0
+    /// Responses cut short because the backend broke off or stalled.
+    public var truncatedResponses: UInt64 = 0
+    /// Clients that went away before their response was complete.
+    public var clientAborts: UInt64 = 0
+    /// Clients cut off because they were too slow.
+    public var clientTimeouts: UInt64 = 0
+}
+
+/// The numbers of one backend.
+public struct BackendStatistics: Hashable, Sendable {
+    /// The pool's name.
+    public var pool: String
+    /// The backend's name.
+    public var name: String
+    /// Where it listens.
+    public var address: Endpoint
+    /// The verdict of the health checks.
+    public var isUp: Bool
+    /// Requests in flight now, connecting ones included.
+    public var requestsInFlight: Int
+    /// Idle connections kept now.
+    public var idleConnections: UInt64 = 0
+    /// Requests sent to it, retries included.
+    public var requests: UInt64 = 0
+    /// Connections it accepted.
+    public var connections: UInt64 = 0
+    /// Connections it refused or did not accept in time.
+    public var connectFailures: UInt64 = 0
+    /// Requests it got after another backend had failed them.
+    public var retries: UInt64 = 0
+    /// Requests sent again because a reused connection was just closing.
+    public var replays: UInt64 = 0
+    /// Requests that got no response, or a broken one.
+    public var failures: UInt64 = 0
+    /// Responses begun.
+    public var responses = ResponseClassCounts()
+    /// Sum of the times from the choice of the backend to its response head.
+    public var latencySum = TimeSpan.zero
+    /// How many times that sum has.
+    public var latencyCount: UInt64 = 0
+}
+
+/// One refused kind of message and how often it came.
+public struct FaultCount: Hashable, Sendable {
+    /// The stable word for the reason.
+    public var reason: String
+    /// How often.
+    public var count: UInt64
+}
+
+/// One limit of the data plane and how often it was hit.
+public struct LimitCount: Hashable, Sendable {
+    /// The stable word for the limit.
+    public var limit: String
+    /// How often.
+    public var count: UInt64
+}
+
+/// The numbers of the data plane at one moment.
+public struct DataPlaneStatistics: Hashable, Sendable {
+    /// Listeners in file order.
+    public var listeners: [ListenerStatistics]
+    /// Backends in file order of their pools.
+    public var backends: [BackendStatistics]
+    /// Requests refused, by reason; reasons that never came are left out.
+    public var requestFaults: [FaultCount]
+    /// Responses refused, by reason; reasons that never came are left out.
+    public var responseFaults: [FaultCount]
+    /// How often each limit was hit.
+    public var limits: [LimitCount]
+    /// Client connections open now, those of removed listeners included.
+    public var openConnections: Int
+    /// Threads that serve.
+    public var workerCount: Int
+}

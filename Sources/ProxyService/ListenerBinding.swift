@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Binding listeners before anything is started, with one plain sentence for each that fails.
+
+internal import LinuxIO
+internal import WireCore
+
+/// The sockets of listeners, one for each worker.
+struct ListenerBinding {
+    /// For each worker, its socket of each listener.
+    private(set) var sockets: [[ListenerSocket]]
+    /// Where each listener is bound; differs from what was asked for port 0.
+    private(set) var endpoints: [(name: String, endpoint: Endpoint)] = []
+
+    /// Binds `listeners` once for each worker, or says what is wrong with any of them.
+    init(_ listeners: [ListenerIdentity], workerCount: Int) throws(DataPlaneError) {
+        sockets = Array(repeating: [], count: workerCount)
+        var problems: [String] = []
+        for listener in listeners {
+            do throws(Errno) {
+                try bind(listener, workerCount: workerCount)
+            } catch {
+                problems.append(Self.problem(listener, error))
+            }
+        }
+        guard problems.isEmpty else { throw DataPlaneError(problems: problems) }
+    }
+
+    private mutating func bind(_ listener: ListenerIdentity, workerCount: Int) throws(Errno) {
+        var options = StreamSocket.ListenOptions()
+        // A virtual address is bound on the node that does not hold it, too.
+        options.freeBind = true
+        // Sharing the port would let a second process take a part of our connections silently;
+        // a first bind without sharing fails when anybody listens there.
+        var endpoint = listener.bind
+        try Self.probe(&endpoint, options)
+        options.reusePort = true
+        for worker in 0..<workerCount {
+            let socket = try StreamSocket.listen(on: endpoint, options: options)
+            sockets[worker].append(
+                ListenerSocket(identity: listener, descriptor: socket))
+        }
+        endpoints.append((listener.name, endpoint))
+    }
+
+    /// Fails when the address is in use; settles which port 0 means.
+    private static func probe(
+        _ endpoint: inout Endpoint, _ options: StreamSocket.ListenOptions
+    ) throws(Errno) {
+        let socket = try StreamSocket.listen(on: endpoint, options: options)
+        if let bound = try StreamSocket.localEndpoint(socket) { endpoint = bound }
+    }
+
+    private static func problem(_ listener: ListenerIdentity, _ error: Errno) -> String {
+        let subject = "listener \(listener.name): cannot listen on \(listener.bind)"
+        switch error {
+        case .addressInUse:
+            return "\(subject): another program, or another listener, uses this port"
+        case .accessDenied, .notPermitted:
+            return "\(subject): ports below 1024 need CAP_NET_BIND_SERVICE"
+        default:
+            return "\(subject): \(error)"
+        }
+    }
+}

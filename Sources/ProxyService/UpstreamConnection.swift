@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The record of one connection to a backend and of the response in progress on it.
+
+internal import HTTPCore
+internal import LinuxIO
+
+/// Where an upstream connection is in its life.
+enum UpstreamPhase: UInt8 {
+    /// Waiting for the backend to accept.
+    case connecting
+    /// A request is being sent or was sent; no final response head has come.
+    case awaitingHead
+    /// A response body is passing.
+    case relayingBody
+    /// In the pool.
+    case idle
+}
+
+/// One connection to a backend.
+struct UpstreamConnection: ~Copyable {
+    typealias Pointer = UnsafeMutablePointer<UpstreamConnection>
+
+    let socket: FileDescriptor
+    let backend: WorkerBackend.Pointer
+    var client: ClientConnection.Pointer?
+    /// Bytes from the backend.
+    var input = ByteBuffer()
+    /// Bytes for the backend that the kernel did not take yet.
+    var output = ByteBuffer()
+    var phase = UpstreamPhase.connecting
+    var readiness: Readiness = []
+    /// Listed to be looked at again in this turn.
+    var isQueued = false
+    /// It served a request before the present one.
+    var isReused = false
+    /// A byte of the present request was written to it.
+    var requestBegan = false
+    /// A byte of the present response was read from it.
+    var responseBegan = false
+    /// The backend takes no more of the request; its answer may still come.
+    var sendFailed = false
+    /// The backend lets the connection live after this response.
+    var keepsAlive = false
+    /// The response body is chunked as it arrives.
+    var isBodyChunked = false
+    /// The response body goes to the client in chunks.
+    var framesChunks = false
+    var headProgress = HeadProgress()
+    var body = BodyDecoder(.none)
+    var idleNewer: Pointer?
+    var idleOlder: Pointer?
+
+    init(socket: consuming FileDescriptor, backend: WorkerBackend.Pointer) {
+        self.socket = socket
+        self.backend = backend
+    }
+}

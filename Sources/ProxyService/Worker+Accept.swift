@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// New client connections: accepting, the connection limit, resting when descriptors run out.
+
+internal import ConfigurationCore
+internal import LinuxIO
+internal import Synchronization
+internal import Telemetry
+internal import WireCore
+
+extension Worker {
+    mutating func listenerIsReady(slot: Int) {
+        guard slot < listeners.count, let listener = listeners[slot] else { return }
+        listener.pointee.isReadable = true
+        acceptClients(listener)
+    }
+
+    /// Tries the listeners again that had to wait.
+    mutating func resumeAccepting() {
+        guard now >= acceptResumes, hasRoomForClient else { return }
+        isAcceptBlocked = false
+        for slot in listeners.indices {
+            guard let listener = listeners[slot], listener.pointee.isReadable else { continue }
+            acceptClients(listener)
+        }
+    }
+
+    /// An eighth of the descriptors stays free of clients, or nobody could be served.
+    var hasRoomForClient: Bool {
+        let max = setup.connectionMax
+        return clients.count < max &- max / 8 &- 1 && clients.count &+ upstreams.count < max
+    }
+
+    mutating func acceptClients(_ listener: WorkerListener.Pointer) {
+        guard let socket = listener.pointee.socket else { return }
+        for _ in 0..<Self.acceptsPerTurnMax {
+            guard hasRoomForClient else {
+                if !isAcceptBlocked { count { $0.limits.connections.add() } }
+                isAcceptBlocked = true
+                return
+            }
+            do {
+                guard let accepted = try StreamSocket.accept(from: socket.descriptor) else {
+                    listener.pointee.isReadable = false
+                    return
+                }
+                let peer = accepted.peer?.address ?? .v4(.any)
+                try welcome(accepted.takeSocket(), peer: peer, listener)
+            } catch {
+                restAccepting(error)
+                return
+            }
+        }
+        // More may wait: look again once the others had their turn.
+        isAcceptBlocked = true
+    }
+
+    private mutating func restAccepting(_ error: Errno) {
+        count { $0.limits.descriptors.add() }
+        isAcceptBlocked = true
+        acceptResumes = now + Self.acceptPause
+        guard let suppressed = acceptLog.admit(now: now) else { return }
+        setup.logger.warning(
+            "cannot accept connections",
+            ["reason": "\(error)", "suppressed": "\(suppressed)"])
+    }
+
+    private mutating func welcome(
+        _ socket: consuming FileDescriptor, peer: IPAddress, _ listener: WorkerListener.Pointer
+    ) throws(Errno) {
+        let client = clients.insert(
+            ClientConnection(socket: socket, listener: listener, peer: peer))
+        let slot = clients.slot(of: client)
+        timers.prepare(slot)
+        let token = EventToken(.client, slot: slot, generation: clients.generation(of: client))
+        do throws(Errno) {
+            try epoll.add(
+                client.pointee.socket, [.readable, .writable, .peerClosed, .edgeTriggered],
+                token: token.rawValue)
+        } catch {
+            clients.remove(client)
+            throw error
+        }
+        listener.pointee.clientCount &+= 1
+        listener.pointee.count {
+            $0.connectionsAccepted.add()
+            $0.connectionsOpen.add()
+        }
+        setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
+        arm(client, after: timeouts.requestHead)
+    }
+
+    // MARK: Closing
+
+    /// Forgets a client connection; its socket is closed with its record.
+    mutating func close(_ client: ClientConnection.Pointer) {
+        let listener = client.pointee.listener
+        timers.disarm(clients.slot(of: client))
+        buffers.giveBack(&client.pointee.input)
+        buffers.giveBack(&client.pointee.output)
+        clients.remove(client)
+        listener.pointee.clientCount &-= 1
+        listener.pointee.count { $0.connectionsOpen.subtract() }
+        setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
+        if listener.pointee.socket == nil, listener.pointee.clientCount == 0 {
+            discard(listener)
+        }
+    }
+
+    /// Closes so that the client notices that its response is not complete.
+    mutating func reset(_ client: ClientConnection.Pointer) {
+        StreamSocket.resetOnClose(client.pointee.socket)
+        close(client)
+    }
+
+    /// Closes after a complete response, without destroying it on its way.
+    ///
+    /// Closing with unread bytes in the socket would send a reset, which may overtake the response
+    /// in the client's kernel (RFC 9112 §9.6): then only our side is closed, and what still comes
+    /// is thrown away for a while.
+    mutating func closeGracefully(_ client: ClientConnection.Pointer, mayReceiveMore: Bool) {
+        let hasUnread =
+            !client.pointee.input.isEmpty || client.pointee.readiness.contains(.readable)
+        buffers.giveBack(&client.pointee.input)
+        guard client.pointee.output.isEmpty else {
+            client.pointee.phase = .finishing
+            client.pointee.mustLinger = mayReceiveMore || hasUnread
+            arm(client, after: timeouts.bodyIdle)
+            return
+        }
+        guard mayReceiveMore || hasUnread else {
+            close(client)
+            return
+        }
+        StreamSocket.shutdownWrite(client.pointee.socket)
+        client.pointee.phase = .lingering
+        arm(client, after: Self.lingerSpan)
+        lingerOn(client)
+    }
+
+    /// Writes the rest of the last response.
+    mutating func finishWriting(_ client: ClientConnection.Pointer) {
+        switch flush(client) {
+        case .done: closeGracefully(client, mayReceiveMore: client.pointee.mustLinger)
+        case .blocked: break
+        case .failed: close(client)
+        }
+    }
+
+    /// Throws away what a client sends after its last response, up to the deadline.
+    mutating func lingerOn(_ client: ClientConnection.Pointer) {
+        guard client.pointee.readiness.contains(.readable) else { return }
+        var budget = Self.bytesPerTurnMax
+        while budget > 0 {
+            let outcome = SocketTransfer.receive(
+                client.pointee.socket, into: discardBase, count: Self.chunkPayloadMax)
+            if outcome.wouldBlock {
+                client.pointee.readiness.remove(.readable)
+                return
+            }
+            guard outcome.byteCount > 0 else {
+                close(client)
+                return
+            }
+            budget &-= outcome.byteCount
+        }
+        enqueue(client)
+    }
+
+    /// Memory that nobody reads.
+    private var discardBase: UnsafeMutableRawPointer {
+        guard let base = chunkScratch.baseAddress else { preconditionFailure("no scratch") }
+        return base
+    }
+}

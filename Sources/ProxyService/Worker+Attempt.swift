@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a request to a backend that takes it: choosing, connecting, and what happens when an
+// attempt fails before the backend began to answer.
+
+internal import BalancerCore
+internal import ConfigurationCore
+internal import HTTPCore
+internal import LinuxIO
+internal import WireCore
+
+extension Worker {
+    /// Sends the request of a client to a backend that was not tried before.
+    ///
+    /// - Parameters:
+    ///   - client: its request is in `input`, its pool is set.
+    ///   - isHeadParsed: `request` still describes this client's request.
+    mutating func attempt(_ client: ClientConnection.Pointer, isHeadParsed: Bool) {
+        guard let pool = client.pointee.pool else { preconditionFailure("request without pool") }
+        while client.pointee.attempted.count < Self.attemptsMax {
+            let loads = pool.pointee.loads
+            let choice = pool.pointee.balancer.choose(
+                now: now, loads: loads, excluding: client.pointee.attempted)
+            guard let index = choice else { break }
+            let isRetry = !client.pointee.attempted.isEmpty
+            client.pointee.attempted.insert(index)
+            client.pointee.backendIndex = index
+            client.pointee.attemptBegan = now
+            let backend = pool.pointee.backends[index]
+            backend.pointee.requestBegins()
+            backend.pointee.count {
+                $0.requests.add()
+                if isRetry { $0.retries.add() }
+            }
+            if let upstream = takeIdle(backend, for: client.pointee.method) {
+                join(client, upstream)
+                sendRequest(client, upstream, isHeadParsed: isHeadParsed)
+                return
+            }
+            if connect(client, to: backend) { return }
+            attemptFailed(client)
+        }
+        answer(client, client.pointee.failure)
+    }
+
+    private func join(_ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer) {
+        client.pointee.upstream = upstream
+        upstream.pointee.client = client
+    }
+
+    /// An idle connection that is believed to be alive.
+    ///
+    /// A request that must not be sent twice looks first whether the backend has closed the
+    /// connection meanwhile; others find out by sending and are sent again (RFC 9110 §9.2.2).
+    private mutating func takeIdle(
+        _ backend: WorkerBackend.Pointer, for method: RequestMethod
+    ) -> UpstreamConnection.Pointer? {
+        while let upstream = backend.pointee.idle.popNewest() {
+            backend.pointee.count { $0.idleConnections.subtract() }
+            if method.isIdempotent || SocketTransfer.isQuiet(upstream.pointee.socket) {
+                return upstream
+            }
+            upstream.pointee.phase = .awaitingHead
+            close(upstream)
+        }
+        return nil
+    }
+
+    /// Begins a connection for the request of a client; false when it failed at once.
+    private mutating func connect(
+        _ client: ClientConnection.Pointer, to backend: WorkerBackend.Pointer
+    ) -> Bool {
+        guard makeRoomForUpstream() else {
+            count { $0.limits.upstreams.add() }
+            client.pointee.failure = .serviceUnavailable
+            return false
+        }
+        do throws(Errno) {
+            let upstream = try openConnection(to: backend)
+            join(client, upstream)
+            arm(upstream, after: timeouts.connect)
+            return true
+        } catch {
+            let isOurs = error == .tooManyFiles || error == .tooManyFilesInSystem
+            if isOurs { count { $0.limits.descriptors.add() } }
+            client.pointee.failure = isOurs ? .serviceUnavailable : .badGateway
+            backend.pointee.count { $0.connectFailures.add() }
+            return false
+        }
+    }
+
+    private mutating func openConnection(
+        to backend: WorkerBackend.Pointer
+    ) throws(Errno) -> UpstreamConnection.Pointer {
+        let socket = try StreamSocket.connect(to: backend.pointee.endpoint)
+        let upstream = upstreams.insert(UpstreamConnection(socket: socket, backend: backend))
+        backend.pointee.connectionCount &+= 1
+        let slot = upstreams.slot(of: upstream)
+        timers.prepare(clients.capacity &+ slot)
+        let token = EventToken(
+            .upstream, slot: slot, generation: upstreams.generation(of: upstream))
+        do throws(Errno) {
+            try epoll.add(
+                upstream.pointee.socket, [.readable, .writable, .peerClosed, .edgeTriggered],
+                token: token.rawValue)
+        } catch {
+            close(upstream)
+            throw error
+        }
+        return upstream
+    }
+
+    /// Idle connections give way when descriptors are short.
+    private mutating func makeRoomForUpstream() -> Bool {
+        if clients.count &+ upstreams.count < setup.connectionMax { return true }
+        for backend in backends {
+            guard let oldest = backend.pointee.idle.oldest else { continue }
+            close(oldest)
+            return true
+        }
+        return false
+    }
+
+    /// The backend accepted, refused, or is still thinking.
+    mutating func checkConnecting(_ upstream: UpstreamConnection.Pointer) {
+        guard let client = upstream.pointee.client else {
+            preconditionFailure("connecting for nobody")
+        }
+        guard !upstream.pointee.readiness.isDisjoint(with: [.writable, .broken]) else { return }
+        guard StreamSocket.pendingError(upstream.pointee.socket) == nil else {
+            connectFailed(client, upstream, .badGateway)
+            return
+        }
+        upstream.pointee.backend.pointee.count { $0.connections.add() }
+        sendRequest(client, upstream, isHeadParsed: false)
+    }
+
+    /// The backend did not accept in time or refused: another one may.
+    mutating func connectFailed(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
+        _ failure: LocalResponse
+    ) {
+        upstream.pointee.backend.pointee.count { $0.connectFailures.add() }
+        client.pointee.failure = failure
+        part(client, upstream)
+        close(upstream)
+        attemptFailed(client)
+        attempt(client, isHeadParsed: false)
+    }
+
+    /// Books an attempt that got no answer.
+    private mutating func attemptFailed(_ client: ClientConnection.Pointer) {
+        guard let pool = client.pointee.pool else { return }
+        let index = client.pointee.backendIndex
+        pool.pointee.backends[index].pointee.requestEnds()
+        pool.pointee.backends[index].pointee.count { $0.failures.add() }
+        pool.pointee.balancer.finished(
+            index: index, latency: now - client.pointee.attemptBegan, failed: true, now: now)
+    }
+
+    /// Separates a client from its upstream connection; neither is closed.
+    func part(_ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer) {
+        client.pointee.upstream = nil
+        upstream.pointee.client = nil
+    }
+
+    /// The connection ended before the first byte of a response.
+    ///
+    /// On a connection that served before, that is most likely the backend's idle timeout meeting
+    /// our request half-way. The request is sent again once, to the same backend on a fresh
+    /// connection, when it may be (RFC 9110 §9.2.2) and is still here in full.
+    mutating func upstreamLost(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
+        let mayRepeat = client.pointee.method.isIdempotent || !upstream.pointee.requestBegan
+        let isRace = upstream.pointee.isReused && !upstream.pointee.responseBegan
+        guard isRace, mayRepeat, !client.pointee.wasReplayed, client.pointee.isRequestKept else {
+            giveUp(client, upstream, .badGateway)
+            return
+        }
+        let backend = upstream.pointee.backend
+        part(client, upstream)
+        close(upstream)
+        client.pointee.wasReplayed = true
+        backend.pointee.count { $0.replays.add() }
+        if connect(client, to: backend) { return }
+        attemptFailed(client)
+        attempt(client, isHeadParsed: false)
+    }
+
+    /// Ends an attempt that no other one follows, and answers the client ourselves.
+    mutating func giveUp(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
+        _ response: LocalResponse
+    ) {
+        part(client, upstream)
+        close(upstream)
+        attemptFailed(client)
+        answer(client, response)
+    }
+
+    /// The client is gone or is cut off: nothing is said about the backend.
+    mutating func abandon(_ client: ClientConnection.Pointer, byReset: Bool) {
+        if let upstream = client.pointee.upstream {
+            part(client, upstream)
+            close(upstream)
+            endAttempt(client)
+        }
+        releasePool(client)
+        if byReset { reset(client) } else { close(client) }
+    }
+
+    /// The backend no longer works on the request of this client.
+    func endAttempt(_ client: ClientConnection.Pointer) {
+        guard let pool = client.pointee.pool else { return }
+        pool.pointee.backends[client.pointee.backendIndex].pointee.requestEnds()
+    }
+
+    /// The request of this client no longer refers to its pool.
+    mutating func releasePool(_ client: ClientConnection.Pointer) {
+        guard let pool = client.pointee.pool else { return }
+        client.pointee.pool = nil
+        pool.pointee.exchangeCount &-= 1
+        if pool.pointee.isRetired, pool.pointee.exchangeCount == 0 { discard(pool) }
+    }
+}

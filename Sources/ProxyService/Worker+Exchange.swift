@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A request on its way to the backend, and the end of an exchange.
+
+internal import ConfigurationCore
+internal import HTTPCore
+internal import LinuxIO
+
+extension Worker {
+    /// Sends the head, and the body as far as it has come, to a connection that is up.
+    mutating func sendRequest(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
+        isHeadParsed: Bool
+    ) {
+        if !isHeadParsed { parseAgain(client) }
+        upstream.pointee.phase = .awaitingHead
+        upstream.pointee.requestBegan = false
+        upstream.pointee.responseBegan = false
+        upstream.pointee.sendFailed = false
+        upstream.pointee.headProgress = HeadProgress()
+        client.pointee.requestEnded = false
+        guard let headCount = writeUpstreamHead(client, upstream) else {
+            preconditionFailure("a head within its limits fits the scratch buffer")
+        }
+        let progress = relay(
+            headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,
+            isChunked: client.pointee.isBodyChunked, framesChunks: client.pointee.isBodyChunked,
+            to: upstream.pointee.socket, output: &upstream.pointee.output,
+            readiness: &upstream.pointee.readiness)
+        upstream.pointee.requestBegan = true
+        arm(upstream, after: timeouts.responseHead)
+        switch progress {
+        case .moved:
+            if client.pointee.body.isComplete {
+                client.pointee.requestEnded = true
+            } else {
+                _ = pumpRequest(client, upstream)
+            }
+        case .blocked:
+            break
+        case .failed:
+            upstream.pointee.requestBegan = false
+            _ = sendingFailed(client, upstream)
+        case .malformed(let fault):
+            requestIsMalformed(client, upstream, fault)
+        }
+    }
+
+    /// Finds the facts about a request again that was parsed in an earlier step.
+    private mutating func parseAgain(_ client: ClientConnection.Pointer) {
+        var progress = HeadProgress()
+        let outcome = request.parse(client.pointee.input.message, progress: &progress)
+        guard case .complete(let headByteCount) = outcome else {
+            preconditionFailure("a head that was complete is complete")
+        }
+        client.pointee.input.start = client.pointee.input.mark &+ headByteCount
+        client.pointee.body = BodyDecoder(request.framing)
+    }
+
+    private mutating func writeUpstreamHead(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Int? {
+        let message = client.pointee.input.message
+        let hostText = upstream.pointee.backend.pointee.hostText
+        let scratch = headScratch
+        return withUnsafePointer(to: &client.pointee.address) { address in
+            var rewrite = RequestRewrite(
+                clientAddress: ClientAddressText.text(at: address), scheme: .http,
+                fallbackHost: hostText)
+            // RFC 9110 §10.1.1: the backend decides whether it wants the body; its 100 is relayed.
+            rewrite.forwardsExpect = true
+            return request.writeUpstreamHead(from: message, rewrite: rewrite, into: scratch)
+        }
+    }
+
+    /// Something changed for a client whose request is with a backend.
+    mutating func driveExchange(_ client: ClientConnection.Pointer) {
+        guard let upstream = client.pointee.upstream else {
+            preconditionFailure("an exchange without an upstream connection")
+        }
+        guard !client.pointee.readiness.contains(.broken) else {
+            clientIsGone(client)
+            return
+        }
+        guard upstream.pointee.phase != .connecting else { return }
+        if !client.pointee.requestEnded {
+            guard pumpRequest(client, upstream) else { return }
+        }
+        switch upstream.pointee.phase {
+        case .relayingBody: pumpResponse(upstream, client)
+        case .awaitingHead: if case .failed = flush(client) { clientIsGone(client) }
+        case .connecting, .idle: break
+        }
+    }
+
+    /// Something changed for an upstream connection with a request on it.
+    mutating func driveUpstream(_ upstream: UpstreamConnection.Pointer) {
+        guard let client = upstream.pointee.client else {
+            preconditionFailure("an exchange without a client")
+        }
+        if !client.pointee.requestEnded {
+            guard pumpRequest(client, upstream) else { return }
+        }
+        if upstream.pointee.phase == .awaitingHead {
+            readResponseHead(upstream, client)
+        } else if upstream.pointee.phase == .relayingBody {
+            pumpResponse(upstream, client)
+        }
+    }
+
+    /// Moves the request towards the backend; false when the exchange is over or was changed.
+    mutating func pumpRequest(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Bool {
+        guard !upstream.pointee.sendFailed else { return true }
+        switch flush(upstream) {
+        case .done: break
+        case .blocked: return true
+        case .failed: return sendingFailed(client, upstream)
+        }
+        var budget = Self.bytesPerTurnMax
+        while true {
+            if client.pointee.body.isComplete {
+                client.pointee.requestEnded = true
+                arm(upstream, after: timeouts.responseHead)
+                return true
+            }
+            if !client.pointee.input.isEmpty {
+                let progress = relay(
+                    headCount: 0, from: &client.pointee.input, body: &client.pointee.body,
+                    isChunked: client.pointee.isBodyChunked,
+                    framesChunks: client.pointee.isBodyChunked, to: upstream.pointee.socket,
+                    output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
+                arm(upstream, after: timeouts.responseHead)
+                switch progress {
+                case .moved: continue
+                case .blocked: return true
+                case .failed: return sendingFailed(client, upstream)
+                case .malformed(let fault):
+                    requestIsMalformed(client, upstream, fault)
+                    return false
+                }
+            }
+            guard client.pointee.readiness.contains(.readable) else { return true }
+            guard budget > 0 else {
+                enqueue(client)
+                return true
+            }
+            switch receiveBody(client) {
+            case .bytes(let count): budget &-= count
+            case .nothing: return true
+            case .ended, .failed:
+                clientIsGone(client)
+                return false
+            }
+        }
+    }
+
+    /// Reads body bytes of a request behind those kept, or over them when there is no room left.
+    private mutating func receiveBody(_ client: ClientConnection.Pointer) -> ReadProgress {
+        let remaining = client.pointee.body.remainingByteCount ?? BufferPool.largeWorthByteCount
+        if !client.pointee.input.isAttached {
+            client.pointee.input = buffers.takeSmall()
+            client.pointee.isRequestKept = false
+        } else if UInt64(client.pointee.input.room) < min(remaining, 4_096) {
+            // The request can no longer be repeated: a part of it is with one backend only.
+            client.pointee.isRequestKept = false
+            client.pointee.input.mark = client.pointee.input.start
+            client.pointee.input.rewindIfEmpty()
+        }
+        if !client.pointee.isRequestKept, client.pointee.input.isEmpty {
+            client.pointee.input.rewindIfEmpty()
+            if remaining > BufferPool.largeWorthByteCount, !client.pointee.input.isLarge {
+                buffers.giveBack(&client.pointee.input)
+                client.pointee.input = buffers.takeLarge()
+            }
+        }
+        let progress = receive(
+            into: &client.pointee.input, from: client.pointee.socket,
+            &client.pointee.readiness)
+        if case .bytes(let count) = progress {
+            client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
+            arm(client, after: timeouts.bodyIdle)
+        } else if client.pointee.input.isEmpty, !client.pointee.isRequestKept {
+            buffers.giveBack(&client.pointee.input)
+        }
+        return progress
+    }
+
+    /// The backend takes no more of the request, but may have answered before it closed.
+    private mutating func sendingFailed(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Bool {
+        upstream.pointee.sendFailed = true
+        upstream.pointee.readiness.insert(.readable)
+        buffers.giveBack(&upstream.pointee.output)
+        enqueue(upstream)
+        return true
+    }
+
+    /// A body that breaks a rule ends the request on both sides (RFC 9112 §7.1).
+    private mutating func requestIsMalformed(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
+        _ fault: MessageFault
+    ) {
+        let isAnswered = upstream.pointee.phase == .relayingBody
+        part(client, upstream)
+        close(upstream)
+        endAttempt(client)
+        if isAnswered {
+            count { $0.requestFaults.add(fault) }
+            releasePool(client)
+            reset(client)
+        } else {
+            refuse(client, fault)
+        }
+    }
+
+    /// The client went away before its response was complete.
+    mutating func clientIsGone(_ client: ClientConnection.Pointer) {
+        client.pointee.listener.pointee.count { $0.clientAborts.add() }
+        abandon(client, byReset: false)
+    }
+
+    // MARK: The end of an exchange
+
+    /// The response is complete and written.
+    mutating func finishExchange(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
+    ) {
+        part(client, upstream)
+        endAttempt(client)
+        releasePool(client)
+        let mayReuse =
+            upstream.pointee.keepsAlive && client.pointee.requestEnded
+            && !upstream.pointee.sendFailed && upstream.pointee.input.isEmpty
+        if mayReuse { park(upstream) } else { close(upstream) }
+        nextRequest(client)
+    }
+
+    /// Puts a connection into the pool of its backend.
+    private mutating func park(_ upstream: UpstreamConnection.Pointer) {
+        let backend = upstream.pointee.backend
+        buffers.giveBack(&upstream.pointee.input)
+        if upstream.pointee.readiness.contains(.readable),
+            !upstream.pointee.readiness.contains(.peerEnded),
+            SocketTransfer.isQuiet(upstream.pointee.socket)
+        {
+            upstream.pointee.readiness.remove(.readable)
+        }
+        // RFC 9112 §9.6: the backend is about to close, or sent bytes that nobody asked for.
+        guard upstream.pointee.readiness.isDisjoint(with: [.readable, .peerEnded, .broken]),
+            !backend.pointee.isRetired, !isDraining, backend.pointee.idle.hasRoom
+        else {
+            close(upstream)
+            return
+        }
+        upstream.pointee.phase = .idle
+        upstream.pointee.isReused = true
+        backend.pointee.idle.push(upstream)
+        backend.pointee.count { $0.idleConnections.add() }
+        arm(upstream, after: timeouts.upstreamIdle)
+    }
+
+    /// An idle connection that is closed by the backend, or speaks unasked, leaves the pool.
+    mutating func checkIdle(_ upstream: UpstreamConnection.Pointer) {
+        guard
+            !upstream.pointee.readiness.isDisjoint(with: [.readable, .peerEnded, .broken])
+        else { return }
+        close(upstream)
+    }
+
+    /// Forgets an upstream connection; its socket is closed with its record.
+    mutating func close(_ upstream: UpstreamConnection.Pointer) {
+        let backend = upstream.pointee.backend
+        if upstream.pointee.phase == .idle {
+            backend.pointee.idle.remove(upstream)
+            backend.pointee.count { $0.idleConnections.subtract() }
+        }
+        timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
+        buffers.giveBack(&upstream.pointee.input)
+        buffers.giveBack(&upstream.pointee.output)
+        upstreams.remove(upstream)
+        backend.pointee.connectionCount &-= 1
+        if backend.pointee.isUnused { discard(backend) }
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Changing configurations under traffic, and leaving: what is in force is replaced at once, what
+// is in flight ends as it began.
+
+internal import BalancerCore
+internal import ConfigurationCore
+internal import LinuxIO
+internal import Synchronization
+internal import Telemetry
+internal import WireCore
+
+extension Worker {
+    /// Serves `snapshot` from the next request on.
+    mutating func adopt(_ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]) {
+        timeouts = snapshot.timeouts
+        let oldBackends = backends
+        let oldPools = pools
+        backends = []
+        pools = []
+        for plan in snapshot.pools {
+            var members: [WorkerBackend.Pointer] = []
+            for shared in plan.backends { members.append(backend(for: shared, among: oldBackends)) }
+            let old = oldPools.first { $0.pointee.name == plan.name }
+            let pool = UnsafeMutablePointer<WorkerPool>.allocate(capacity: 1)
+            pool.initialize(
+                to: WorkerPool(
+                    plan, balancer: balancer(for: plan, members: members, old: old),
+                    backends: members))
+            pools.append(pool)
+        }
+        adoptListeners(snapshot, newSockets: newSockets)
+        for pool in oldPools {
+            pool.pointee.isRetired = true
+            if pool.pointee.exchangeCount == 0 { discard(pool) }
+        }
+        for backend in oldBackends where !backends.contains(backend) { retire(backend) }
+        count { $0.reloads.add() }
+    }
+
+    private mutating func backend(
+        for shared: SharedBackend, among old: [WorkerBackend.Pointer]
+    ) -> WorkerBackend.Pointer {
+        if let known = old.first(where: { $0.pointee.isSame(as: shared) }) {
+            backends.append(known)
+            return known
+        }
+        let backend = WorkerBackend.Pointer.allocate(capacity: 1)
+        backend.initialize(to: WorkerBackend(shared, workerIndex: setup.index))
+        backends.append(backend)
+        return backend
+    }
+
+    /// An unchanged backend keeps what was learned about it.
+    private func balancer(
+        for plan: PoolPlan, members: [WorkerBackend.Pointer],
+        old: UnsafeMutablePointer<WorkerPool>?
+    ) -> PoolBalancer {
+        guard let old else {
+            let seed = setup.seed &+ UInt64(setup.index) &* 0x9E37_79B9_7F4A_7C15
+            return PoolBalancer(policy: plan.policy, weights: plan.weights, seed: seed)
+        }
+        var balancer = old.pointee.balancer
+        let previous = members.map { member in
+            (0..<old.pointee.backendCount).first { old.pointee.backends[$0] == member }
+        }
+        balancer.reconfigure(
+            policy: plan.policy, weights: plan.weights, previousIndexes: previous)
+        return balancer
+    }
+
+    private mutating func adoptListeners(
+        _ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]
+    ) {
+        for slot in listeners.indices {
+            guard let listener = listeners[slot] else { continue }
+            let isKept = snapshot.listeners.contains {
+                $0.shared.identity == listener.pointee.identity
+            }
+            if !isKept { silence(slot) }
+        }
+        for plan in snapshot.listeners {
+            let routes = RoutingTable(plan.routes, pools: pools)
+            let known = listeners.first { $0?.pointee.identity == plan.shared.identity }
+            if let known, let listener = known {
+                listener.pointee.routes = routes
+            } else if let socket = newSockets.first(where: {
+                $0.identity == plan.shared.identity
+            }) {
+                listen(plan.shared, socket, routes)
+            }
+        }
+    }
+
+    private mutating func listen(
+        _ shared: SharedListener, _ socket: ListenerSocket, _ routes: consuming RoutingTable
+    ) {
+        let slot = listeners.firstIndex { $0 == nil } ?? listeners.count
+        if slot == listeners.count { listeners.append(nil) }
+        let listener = WorkerListener.Pointer.allocate(capacity: 1)
+        listener.initialize(
+            to: WorkerListener(
+                shared, slot: slot, socket: socket, routes: routes, workerIndex: setup.index))
+        listeners[slot] = listener
+        do {
+            try epoll.add(
+                socket.descriptor, [.readable, .edgeTriggered],
+                token: EventToken(.listener, slot: slot, generation: 0).rawValue)
+        } catch {
+            setup.logger.error(
+                "cannot watch a listener",
+                ["listener": shared.identity.name, "reason": "\(error)"])
+        }
+    }
+
+    /// Accepts what waits, then closes the listening socket; its clients stay.
+    private mutating func silence(_ slot: Int) {
+        guard let listener = listeners[slot] else { return }
+        acceptClients(listener)
+        listeners[slot] = nil
+        if let socket = listener.pointee.socket { try? epoll.remove(socket.descriptor) }
+        listener.pointee.socket = nil
+        if listener.pointee.clientCount == 0 { discard(listener) }
+    }
+
+    /// A backend that no pool lists any more: its idle connections go now, the rest when done.
+    private mutating func retire(_ backend: WorkerBackend.Pointer) {
+        backend.pointee.isRetired = true
+        // Closing the last connection may free the backend.
+        backend.pointee.poolCount += 1
+        while let idle = backend.pointee.idle.newest { close(idle) }
+        backend.pointee.poolCount -= 1
+        if backend.pointee.isUnused { discard(backend) }
+    }
+
+    // MARK: Freeing what nothing refers to
+
+    mutating func discard(_ pool: UnsafeMutablePointer<WorkerPool>) {
+        for index in 0..<pool.pointee.backendCount {
+            let backend = pool.pointee.backends[index]
+            backend.pointee.poolCount -= 1
+            if backend.pointee.isUnused { discard(backend) }
+        }
+        pool.deinitialize(count: 1)
+        pool.deallocate()
+    }
+
+    mutating func discard(_ backend: WorkerBackend.Pointer) {
+        backend.deinitialize(count: 1)
+        backend.deallocate()
+    }
+
+    mutating func discard(_ listener: WorkerListener.Pointer) {
+        listener.deinitialize(count: 1)
+        listener.deallocate()
+    }
+
+    // MARK: Leaving
+
+    /// Accepts nothing new and closes what is idle; requests in flight end normally.
+    mutating func beginDrain(deadline: Instant) {
+        drainDeadline = deadline
+        guard !isDraining else { return }
+        for slot in listeners.indices { silence(slot) }
+        isDraining = true
+        for slot in 0..<clients.slotEnd {
+            guard let client = clients.record(slot: slot),
+                client.pointee.phase == .readingHead, client.pointee.input.isEmpty
+            else { continue }
+            if client.pointee.headBegan {
+                // Fresh from the queue: its request is likely on its way.
+                arm(client, after: min(timeouts.requestHead, Self.freshGrace))
+            } else if SocketTransfer.isQuiet(client.pointee.socket) {
+                closeGracefully(client, mayReceiveMore: true)
+            }
+        }
+        for backend in backends {
+            while let idle = backend.pointee.idle.newest { close(idle) }
+        }
+        setup.tallies.isDraining.store(true, ordering: .releasing)
+    }
+
+    /// Cuts off what is left when the time is over.
+    mutating func checkDrain() {
+        guard now >= drainDeadline, clients.count > 0 else { return }
+        for slot in 0..<clients.slotEnd {
+            guard let client = clients.record(slot: slot) else { continue }
+            count { $0.limits.drainCuts.add() }
+            abandon(client, byReset: client.pointee.phase != .lingering)
+        }
+    }
+
+    /// Ends everything that belongs to this thread.
+    mutating func closeEverything() {
+        for slot in 0..<clients.slotEnd {
+            if let client = clients.record(slot: slot) { abandon(client, byReset: false) }
+        }
+        for slot in 0..<upstreams.slotEnd {
+            if let upstream = upstreams.record(slot: slot) { close(upstream) }
+        }
+        for slot in listeners.indices {
+            guard let listener = listeners[slot] else { continue }
+            listeners[slot] = nil
+            discard(listener)
+        }
+        for pool in pools {
+            pool.pointee.isRetired = true
+            discard(pool)
+        }
+        pools = []
+        for backend in backends { discard(backend) }
+        backends = []
+    }
+}

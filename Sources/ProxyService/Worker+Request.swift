@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From bytes of a client to a request that has a backend to go to: reading heads, refusing,
+// routing, and the answers we give ourselves.
+
+internal import BalancerCore
+internal import ConfigurationCore
+internal import HTTPCore
+internal import LinuxIO
+internal import Telemetry
+internal import WireCore
+
+extension Worker {
+    /// Reads until a head is complete, wrong, or the client has to send more.
+    mutating func serveHead(_ client: ClientConnection.Pointer) {
+        while true {
+            if !client.pointee.input.isEmpty {
+                let outcome = request.parse(
+                    client.pointee.input.message, progress: &client.pointee.headProgress)
+                switch outcome {
+                case .complete(let headByteCount):
+                    beginExchange(client, headByteCount: headByteCount)
+                    return
+                case .malformed(let fault):
+                    refuse(client, fault)
+                    return
+                case .needMore:
+                    noteHeadBegan(client)
+                }
+            }
+            guard client.pointee.readiness.contains(.readable), receiveHead(client) else { return }
+        }
+    }
+
+    /// RFC 9112 §9.5 leaves timeouts to us: a head has its whole time from its first byte on, so
+    /// that a client cannot keep it open by sending a byte now and then.
+    private mutating func noteHeadBegan(_ client: ClientConnection.Pointer) {
+        guard !client.pointee.headBegan else { return }
+        client.pointee.headBegan = true
+        arm(client, after: timeouts.requestHead)
+    }
+
+    /// Reads head bytes; false when there are none or the client is gone.
+    private mutating func receiveHead(_ client: ClientConnection.Pointer) -> Bool {
+        if !client.pointee.input.isAttached {
+            client.pointee.input = buffers.takeSmall()
+        } else if client.pointee.input.room == 0 {
+            client.pointee.input.compact()
+            if client.pointee.input.room == 0 { buffers.enlarge(&client.pointee.input) }
+        }
+        let progress = receive(
+            into: &client.pointee.input, from: client.pointee.socket,
+            &client.pointee.readiness)
+        switch progress {
+        case .bytes(let count):
+            client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
+            return true
+        case .nothing:
+            if client.pointee.input.isEmpty { buffers.giveBack(&client.pointee.input) }
+            return false
+        case .ended, .failed:
+            close(client)
+            return false
+        }
+    }
+
+    /// Starts on the request whose head was just parsed.
+    private mutating func beginExchange(_ client: ClientConnection.Pointer, headByteCount: Int) {
+        client.pointee.headProgress = HeadProgress()
+        client.pointee.input.start = client.pointee.input.mark &+ headByteCount
+        client.pointee.method = request.method
+        client.pointee.minorVersion = request.minorVersion
+        client.pointee.keepsAlive = request.keepsAlive && !isDraining
+        client.pointee.body = BodyDecoder(request.framing)
+        client.pointee.isBodyChunked = request.framing == .chunked
+        client.pointee.requestEnded = false
+        client.pointee.isRequestKept = true
+        client.pointee.wasReplayed = false
+        client.pointee.attempted = AttemptedBackends()
+        client.pointee.failure = .serviceUnavailable
+        let listener = client.pointee.listener
+        listener.pointee.count { $0.requests.add() }
+        // RFC 9110 §9.3.6, §9.3.8: tunnels and echoes of fields are not for a reverse proxy.
+        guard request.method != .connect, request.method != .trace else {
+            client.pointee.keepsAlive = false
+            answer(client, .methodNotAllowed)
+            return
+        }
+        let route = listener.pointee.routes.pool(
+            for: request, in: client.pointee.input.message)
+        guard let pool = route else {
+            answer(client, .notFound)
+            return
+        }
+        client.pointee.pool = pool
+        pool.pointee.exchangeCount &+= 1
+        client.pointee.phase = .exchanging
+        if !client.pointee.body.isComplete { arm(client, after: timeouts.bodyIdle) }
+        attempt(client, isHeadParsed: true)
+    }
+
+    /// The connection is ready for its next request, or closes.
+    mutating func nextRequest(_ client: ClientConnection.Pointer) {
+        let mayGoOn = client.pointee.keepsAlive && client.pointee.requestEnded
+        guard mayGoOn, !isDraining, !client.pointee.readiness.contains(.broken) else {
+            closeGracefully(client, mayReceiveMore: !client.pointee.requestEnded || isDraining)
+            return
+        }
+        client.pointee.phase = .readingHead
+        client.pointee.headBegan = false
+        client.pointee.input.mark = client.pointee.input.start
+        let hasBytes = !client.pointee.input.isEmpty
+        if !hasBytes { buffers.giveBack(&client.pointee.input) }
+        arm(client, after: timeouts.keepAlive)
+        // Pipelined requests take turns with other connections (RFC 9112 §9.3.2).
+        if hasBytes || client.pointee.readiness.contains(.readable) { enqueue(client) }
+    }
+
+    // MARK: Answers of our own
+
+    /// Refuses a request that breaks a rule; its next bytes are no request (RFC 9112 §11.2).
+    mutating func refuse(_ client: ClientConnection.Pointer, _ fault: MessageFault) {
+        count { $0.requestFaults.add(fault) }
+        if let suppressed = faultLog.admit(now: now) {
+            setup.logger.info(
+                "request refused",
+                [
+                    "reason": "\(fault.token)",
+                    "client": client.pointee.address.description,
+                    "listener": client.pointee.listener.pointee.identity.name,
+                    "suppressed": "\(suppressed)",
+                ])
+        }
+        if client.pointee.phase == .readingHead {
+            client.pointee.listener.pointee.count { $0.requests.add() }
+            client.pointee.method = .get
+            client.pointee.minorVersion = 1
+            client.pointee.body = BodyDecoder(.none)
+        }
+        client.pointee.keepsAlive = false
+        answer(client, LocalResponse(fault))
+    }
+
+    /// Answers without a backend; the client must have no upstream connection any more.
+    mutating func answer(_ client: ClientConnection.Pointer, _ response: LocalResponse) {
+        assert(client.pointee.upstream == nil)
+        releasePool(client)
+        // Bytes of a body that nobody took would be read as the next request.
+        let keepsAlive =
+            client.pointee.keepsAlive && client.pointee.minorVersion > 0
+            && client.pointee.body.isComplete && !isDraining
+        client.pointee.keepsAlive = keepsAlive
+        client.pointee.requestEnded = keepsAlive
+        client.pointee.listener.pointee.count { $0.statuses.add(status: response.rawValue) }
+        let bytes = response.bytes(keepsAlive: keepsAlive)
+        var count = bytes.utf8CodeUnitCount
+        if client.pointee.method == .head { count &-= response.body.utf8CodeUnitCount }
+        let sent = client.pointee.output.isAttached ? 0 : send(bytes, count: count, client)
+        if sent < count {
+            let whole = UnsafeMutableRawBufferPointer(
+                mutating: UnsafeRawBufferPointer(start: bytes.utf8Start, count: count))
+            keep(whole[sent...], in: &client.pointee.output)
+            client.pointee.keepsAlive = false
+        }
+        guard client.pointee.keepsAlive else {
+            closeGracefully(client, mayReceiveMore: true)
+            return
+        }
+        nextRequest(client)
+    }
+
+    /// Sends a literal, as much of it as goes; returns how much went.
+    private func send(
+        _ bytes: StaticString, count: Int, _ client: ClientConnection.Pointer
+    ) -> Int {
+        let outcome = SocketTransfer.send(
+            client.pointee.socket, UnsafeRawPointer(bytes.utf8Start), count: count)
+        let sent = max(0, outcome.byteCount)
+        client.pointee.listener.pointee.count { $0.bytesSent.add(UInt64(sent)) }
+        return sent
+    }
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One thread of the data plane: its sockets, its connections, its loop. It shares nothing with
+// other threads but immutable snapshots and a few atomics, takes no lock outside its mailbox, and
+// never waits for anything but its epoll instance.
+
+internal import BalancerCore
+internal import ConfigurationCore
+internal import EventLoop
+internal import HTTPCore
+internal import LinuxIO
+internal import Synchronization
+internal import Telemetry
+internal import WireCore
+
+/// What a worker is given at its start.
+struct WorkerSetup: Sendable {
+    let index: Int
+    /// Client and upstream connections together.
+    let connectionMax: Int
+    let mailbox: Mailbox<WorkerCommand>
+    let tallies: WorkerTallies
+    let logger: Logger
+    let seed: UInt64
+}
+
+/// The state of one worker; a local variable of its thread.
+struct Worker: ~Copyable {
+    /// Bytes moved for one connection before others get their turn.
+    static let bytesPerTurnMax = 512 * 1_024
+    /// Connections accepted from one listener before others get their turn.
+    static let acceptsPerTurnMax = 64
+    /// Backends that one request may be sent to.
+    static let attemptsMax = 3
+    /// The worker turns at least this often, so that its heartbeat shows a stall.
+    static let turnIntervalMax = TimeSpan.milliseconds(100)
+    /// How long accepting rests when there are no descriptors left.
+    static let acceptPause = TimeSpan.milliseconds(100)
+    /// How long a closed connection is read on so that the client sees its last response.
+    static let lingerSpan = TimeSpan.seconds(2)
+    /// How long a connection without a request may still send one when the worker leaves.
+    static let freshGrace = TimeSpan.seconds(1)
+    /// Payload that is put into one chunk.
+    static let chunkPayloadMax = 128 * 1_024
+    /// Body bytes that are copied behind a head instead of being sent from where they are.
+    static let joinedBodyMax = 4 * 1_024
+    /// Room for a rewritten head of the largest size.
+    static let headScratchByteCount = 128 * 1_024
+
+    let setup: WorkerSetup
+    let epoll: Epoll
+    let tallies: Unmanaged<WorkerTallies>
+
+    // Time: read once a turn.
+    var now: Instant
+    var timeouts: TimeoutConfiguration
+
+    // Connections.
+    var clients: ConnectionTable<ClientConnection>
+    var upstreams: ConnectionTable<UpstreamConnection>
+    var timers: TimerWheel
+    var buffers = BufferPool()
+    /// Connections with more to do in this turn, as event tokens.
+    var queue: [UInt64] = []
+
+    // Parsed heads and heads being written: valid within one step only.
+    var request = RequestHead()
+    var response = ResponseHead()
+    let headScratch: UnsafeMutableRawBufferPointer
+    let chunkScratch: UnsafeMutableRawBufferPointer
+
+    /// Bytes sent since the sender last looked; for counting only.
+    var sentByteCount = 0
+
+    // The configuration in force.
+    var listeners: [WorkerListener.Pointer?] = []
+    var pools: [UnsafeMutablePointer<WorkerPool>] = []
+    var backends: [WorkerBackend.Pointer] = []
+
+    // Accepting.
+    var acceptResumes = Instant(nanoseconds: 0)
+    var isAcceptBlocked = false
+
+    // Leaving.
+    var isDraining = false
+    var drainDeadline = Instant.distantFuture
+    var isStopping = false
+
+    // What the log is told about peers.
+    var faultLog = LogRateLimiter()
+    var acceptLog = LogRateLimiter()
+
+    /// Sets up a worker without listeners; the first `adopt` brings them.
+    ///
+    /// `epoll` watches the mailbox already.
+    init(_ setup: WorkerSetup, epoll: consuming Epoll) {
+        self.setup = setup
+        self.epoll = epoll
+        tallies = Unmanaged.passUnretained(setup.tallies)
+        now = Clock.now()
+        timeouts = TimeoutConfiguration()
+        clients = ConnectionTable(capacity: setup.connectionMax)
+        upstreams = ConnectionTable(capacity: setup.connectionMax)
+        timers = TimerWheel(capacity: 2 * setup.connectionMax, now: now)
+        headScratch = .allocate(byteCount: Self.headScratchByteCount, alignment: 64)
+        chunkScratch = .allocate(
+            byteCount: Self.chunkPayloadMax + 2 * ChunkFramer.sizeLineByteCountMax, alignment: 64)
+    }
+
+    deinit {
+        headScratch.deallocate()
+        chunkScratch.deallocate()
+    }
+
+    /// Makes the epoll instance of a worker, which watches its mailbox.
+    static func makeEpoll(_ setup: WorkerSetup) throws(Errno) -> Epoll {
+        let epoll = try Epoll()
+        try epoll.add(
+            setup.mailbox.wakeUp.descriptor, .readable,
+            token: EventToken(.mailbox, slot: 0, generation: 0).rawValue)
+        return epoll
+    }
+
+    /// Serves until it is told to stop.
+    mutating func run() {
+        while !isStopping { turn() }
+        closeEverything()
+    }
+
+    private mutating func turn() {
+        let eventCount = waitForEvents()
+        now = Clock.now()
+        setup.tallies.lastTurnNanoseconds.store(now.nanoseconds, ordering: .relaxed)
+        for index in 0..<eventCount {
+            let (token, events) = epoll.event(at: index)
+            dispatch(EventToken(rawValue: token), events)
+        }
+        if !queue.isEmpty { runQueue() }
+        expireTimers()
+        if isAcceptBlocked { resumeAccepting() }
+        if isDraining { checkDrain() }
+    }
+
+    private mutating func waitForEvents() -> Int {
+        var timeout = TimeSpan.zero
+        let canAccept = isAcceptBlocked && now >= acceptResumes && hasRoomForClient
+        if queue.isEmpty, !canAccept {
+            timeout = timers.quietSpan(now: now, limit: Self.turnIntervalMax)
+        }
+        do {
+            return try epoll.wait(timeout: timeout)
+        } catch {
+            preconditionFailure("epoll_pwait2 failed on a live instance: \(error)")
+        }
+    }
+
+    @inline(__always)
+    private mutating func dispatch(_ token: EventToken, _ events: EpollEvents) {
+        switch token.kind {
+        case .client:
+            // An event of an earlier connection in the slot finds no record and is dropped.
+            guard
+                let client = clients.record(slot: token.slot, generation: token.generation)
+            else { return }
+            client.pointee.readiness.note(events)
+            clientIsReady(client)
+        case .upstream:
+            guard
+                let upstream = upstreams.record(slot: token.slot, generation: token.generation)
+            else { return }
+            upstream.pointee.readiness.note(events)
+            upstreamIsReady(upstream)
+        case .listener:
+            listenerIsReady(slot: token.slot)
+        case .mailbox:
+            for command in setup.mailbox.drain() { obey(command) }
+        }
+    }
+
+    private mutating func obey(_ command: WorkerCommand) {
+        switch command {
+        case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
+        case .drain(let deadline): beginDrain(deadline: deadline)
+        case .stop: isStopping = true
+        }
+    }
+
+    // MARK: Connections with more to do
+
+    /// Looks at a client again before the next wait.
+    mutating func enqueue(_ client: ClientConnection.Pointer) {
+        guard !client.pointee.isQueued else { return }
+        client.pointee.isQueued = true
+        queue.append(
+            EventToken(
+                .client, slot: clients.slot(of: client),
+                generation: clients.generation(of: client)
+            ).rawValue)
+    }
+
+    /// Looks at an upstream connection again before the next wait.
+    mutating func enqueue(_ upstream: UpstreamConnection.Pointer) {
+        guard !upstream.pointee.isQueued else { return }
+        upstream.pointee.isQueued = true
+        queue.append(
+            EventToken(
+                .upstream, slot: upstreams.slot(of: upstream),
+                generation: upstreams.generation(of: upstream)
+            ).rawValue)
+    }
+
+    /// Gives each listed connection one more turn; those listed meanwhile wait for the next wait.
+    private mutating func runQueue() {
+        let tokens = queue
+        queue = []
+        for rawValue in tokens {
+            let token = EventToken(rawValue: rawValue)
+            switch token.kind {
+            case .client:
+                guard
+                    let client = clients.record(
+                        slot: token.slot, generation: token.generation)
+                else { continue }
+                client.pointee.isQueued = false
+                clientIsReady(client)
+            case .upstream:
+                guard
+                    let upstream = upstreams.record(
+                        slot: token.slot, generation: token.generation)
+                else { continue }
+                upstream.pointee.isQueued = false
+                upstreamIsReady(upstream)
+            case .listener, .mailbox:
+                continue
+            }
+        }
+    }
+
+    // MARK: Readiness
+
+    mutating func clientIsReady(_ client: ClientConnection.Pointer) {
+        switch client.pointee.phase {
+        case .readingHead: serveHead(client)
+        case .exchanging: driveExchange(client)
+        case .finishing: finishWriting(client)
+        case .lingering: lingerOn(client)
+        }
+    }
+
+    mutating func upstreamIsReady(_ upstream: UpstreamConnection.Pointer) {
+        switch upstream.pointee.phase {
+        case .connecting: checkConnecting(upstream)
+        case .awaitingHead, .relayingBody: driveUpstream(upstream)
+        case .idle: checkIdle(upstream)
+        }
+    }
+
+    // MARK: Timers
+
+    @inline(__always)
+    mutating func arm(_ client: ClientConnection.Pointer, after span: TimeSpan) {
+        timers.arm(clients.slot(of: client), at: now + span)
+    }
+
+    @inline(__always)
+    mutating func arm(_ upstream: UpstreamConnection.Pointer, after span: TimeSpan) {
+        timers.arm(clients.capacity &+ upstreams.slot(of: upstream), at: now + span)
+    }
+
+    private mutating func expireTimers() {
+        while let number = timers.popExpired(now: now) {
+            if number < clients.capacity {
+                if let client = clients.record(slot: number) { clientTimedOut(client) }
+            } else if let upstream = upstreams.record(slot: number - clients.capacity) {
+                upstreamTimedOut(upstream)
+            }
+        }
+    }
+
+    /// Counts for the whole worker.
+    @inline(__always)
+    func count(_ body: (WorkerTallies) -> Void) {
+        tallies._withUnsafeGuaranteedRef(body)
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A pool and its backends as one worker sees them: raw records that outlive a reload for as long
+// as a request or a connection refers to them.
+
+internal import BalancerCore
+internal import LinuxIO
+internal import Synchronization
+internal import WireCore
+
+/// One pool on one worker.
+struct WorkerPool: ~Copyable {
+    let name: String
+    var balancer: PoolBalancer
+    let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
+    let backendCount: Int
+    /// Requests that chose from this pool and are not over.
+    var exchangeCount = 0
+    /// A reload has replaced it; it goes with its last request.
+    var isRetired = false
+
+    init(_ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer]) {
+        name = plan.name
+        self.balancer = balancer
+        backendCount = list.count
+        backends = .allocate(capacity: max(1, list.count))
+        for (index, backend) in list.enumerated() {
+            (backends + index).initialize(to: backend)
+            backend.pointee.poolCount += 1
+        }
+    }
+
+    deinit {
+        backends.deallocate()
+    }
+
+    /// The view that a choice of the balancer reads.
+    var loads: PoolLoads { PoolLoads(backends: backends) }
+}
+
+/// The shared facts about a pool's backends.
+struct PoolLoads: BackendLoads {
+    let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
+
+    @inline(__always)
+    func requestsInFlight(at index: Int) -> Int {
+        backends[index].pointee.shared._withUnsafeGuaranteedRef {
+            $0.requestsInFlight.load(ordering: .relaxed)
+        }
+    }
+
+    @inline(__always)
+    func isAvailable(at index: Int) -> Bool {
+        backends[index].pointee.shared._withUnsafeGuaranteedRef {
+            $0.isUp.load(ordering: .relaxed)
+        }
+    }
+}
+
+/// One backend on one worker, with its idle connections.
+struct WorkerBackend: ~Copyable {
+    typealias Pointer = UnsafeMutablePointer<WorkerBackend>
+
+    let endpoint: Endpoint
+    /// The backend's address as text, for requests without a host.
+    let hostText: UnsafeRawBufferPointer
+    /// Keeps `shared` and `tallies` alive; the hot path goes through those, which count no
+    /// references.
+    private let owner: SharedBackend
+    let shared: Unmanaged<SharedBackend>
+    let tallies: Unmanaged<BackendTallies>
+    /// Idle connections, last used first.
+    var idle = UpstreamPool()
+    /// Connections of any phase.
+    var connectionCount = 0
+    /// Pools that list it; retired pools count until their last request is over.
+    var poolCount = 0
+    /// No pool in force lists it.
+    var isRetired = false
+
+    init(_ backend: SharedBackend, workerIndex: Int) {
+        owner = backend
+        shared = Unmanaged.passUnretained(backend)
+        tallies = Unmanaged.passUnretained(backend.tallies[workerIndex])
+        endpoint = backend.identity.address
+        let text = Array(backend.identity.address.description.utf8)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
+        memory.copyBytes(from: text)
+        hostText = UnsafeRawBufferPointer(memory)
+    }
+
+    deinit {
+        hostText.deallocate()
+    }
+
+    /// True when nothing refers to it any more.
+    var isUnused: Bool { isRetired && connectionCount == 0 && poolCount == 0 }
+
+    func isSame(as backend: SharedBackend) -> Bool { owner === backend }
+
+    @inline(__always)
+    func count(_ body: (BackendTallies) -> Void) {
+        tallies._withUnsafeGuaranteedRef(body)
+    }
+
+    /// Counts a request to it for all workers, from its choice to its end.
+    @inline(__always)
+    func requestBegins() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.requestsInFlight.wrappingAdd(1, ordering: .relaxed)
+        }
+    }
+
+    @inline(__always)
+    func requestEnds() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+        }
+    }
+}
+
+/// One listener on one worker.
+struct WorkerListener: ~Copyable {
+    typealias Pointer = UnsafeMutablePointer<WorkerListener>
+
+    let identity: ListenerIdentity
+    let slot: Int
+    /// `nil` once it no longer accepts.
+    var socket: ListenerSocket?
+    var routes: RoutingTable
+    /// Connections may wait in the kernel's queue.
+    var isReadable = false
+    /// Connections accepted here that are still open.
+    var clientCount = 0
+    private let owner: SharedListener
+    private let tallies: Unmanaged<ListenerTallies>
+
+    init(
+        _ listener: SharedListener, slot: Int, socket: ListenerSocket,
+        routes: consuming RoutingTable, workerIndex: Int
+    ) {
+        identity = listener.identity
+        self.slot = slot
+        self.socket = socket
+        self.routes = routes
+        owner = listener
+        tallies = Unmanaged.passUnretained(listener.tallies[workerIndex])
+    }
+
+    @inline(__always)
+    func count(_ body: (ListenerTallies) -> Void) {
+        tallies._withUnsafeGuaranteedRef(body)
+    }
+}
+
+/// A bound and listening socket on its way to the worker that will own it.
+final class ListenerSocket: Sendable {
+    let identity: ListenerIdentity
+    let descriptor: FileDescriptor
+
+    init(identity: ListenerIdentity, descriptor: consuming FileDescriptor) {
+        self.identity = identity
+        self.descriptor = descriptor
+    }
+}
