@@ -83,7 +83,9 @@ final class LinkSocket {
         }
     }
 
-    /// Closes the descriptor now; its number is free afterwards. Closing twice is allowed.
+    /// Closes the descriptor now.
+    ///
+    /// Its number is free afterwards. Closing twice is allowed.
     func close(_ closing: Closing) {
         switch descriptor {
         case .some(let descriptor):

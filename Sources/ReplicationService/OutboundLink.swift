@@ -15,10 +15,11 @@ import WireCore
 final class OutboundLink: EventHandler {
     /// Connecting and shaking hands must be done within.
     static let attemptTimeout = TimeSpan.seconds(2)
-    /// Sent data may stay unacknowledged for so many heartbeats ...
+    /// Heartbeats for which sent data may stay unacknowledged.
     static let unacknowledgedIntervals: UInt64 = 3
-    /// ... but never less than this: one lost segment costs a retransmission time-out of 200 ms,
-    /// and must not cost the link.
+    /// The shortest time sent data may stay unacknowledged.
+    ///
+    /// One lost segment costs a retransmission time-out of 200 ms, and must not cost the link.
     static let userTimeoutMin = TimeSpan.seconds(1)
 
     private enum Phase {

@@ -53,6 +53,10 @@ public final class PairLink: InboundLinksOwner {
             logger: logger)
     }
 
+    deinit {
+        stop()
+    }
+
     /// Listens, dials and starts to beat.
     ///
     /// - Throws: when the node's own address cannot be bound.

@@ -28,7 +28,11 @@ final class PeerWatch {
     private var probe: PeerProbe?
     private var timer: (id: TimerID, deadline: Instant)?
 
+    /// Makes a watch that has seen no link yet.
+    ///
     /// - Parameters:
+    ///   - loop: the loop to run on.
+    ///   - settings: where to probe, and how often the peer beats.
     ///   - readWaitingFrames: takes what waits in the socket, before silence is judged.
     ///   - report: hears what was found out.
     init(

@@ -4,6 +4,7 @@
 // refuse each other when they must. Method: both on one loop, every wait with a deadline.
 
 import EventLoop
+import Glibc
 import LinuxIO
 import ReplicationCore
 import ReplicationService
@@ -175,6 +176,41 @@ import WireCore
             _ = try TestNode(bench.rightSettings(), on: loop)
         }
         holder.closeListener()
+    }
+
+    /// The numbers decide the order in which the kernel closes them: DescriptorPlan says why.
+    @Test func listenerAndEveryDialledLinkLieAtTheirPlannedNumbers() throws {
+        let limit = ProcessLimits.raiseDescriptorLimit()
+        let plan = try #require(DescriptorPlan(descriptorLimit: limit))
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(descriptors: plan), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.link.status.dial == .established })
+        let before = (socketName(plan.listener), socketName(plan.link))
+        #expect(before.0 != nil && before.1 != nil && before.0 != before.1)
+
+        right.link.stop()
+        #expect(eventually(loop) { left.link.status.dial != .established })
+        let again = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.link.status.dial == .established })
+        let after = (socketName(plan.listener), socketName(plan.link))
+        #expect(after.0 == before.0)
+        #expect(after.1 != nil && after.1 != before.1)
+        #expect(eventually(loop) { again.link.status.isUp })
+
+        left.link.stop()
+        #expect(socketName(plan.listener) == nil && socketName(plan.link) == nil)
+    }
+
+    /// What /proc says a descriptor number of this process is: "socket:[inode]".
+    private func socketName(_ number: CInt) -> String? {
+        var buffer = [CChar](repeating: 0, count: 64)
+        let count = readlink("/proc/self/fd/\(number)", &buffer, buffer.count)
+        guard count > 0 else { return nil }
+        let name = buffer.prefix(count).map { UInt8(bitPattern: $0) }
+        return String(validating: name, as: UTF8.self).flatMap {
+            $0.hasPrefix("socket:") ? $0 : nil
+        }
     }
 
     @Test func countersBecomeMetrics() throws {
