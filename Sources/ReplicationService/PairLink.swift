@@ -30,7 +30,10 @@ public final class PairLink: InboundLinksOwner {
     private var heartbeatTimer: TimerID?
     private var nextHeartbeatAt = Instant.distantFuture
     private var timerLateness = TimeSpan.zero
-    private var logLimiter = LogRateLimiter()
+    /// Ups and downs may come often; they must not use up the lines of what matters more.
+    private var flapLogLimiter = LogRateLimiter()
+    private var verdictLogLimiter = LogRateLimiter(burstCount: 20)
+    private var configurationLogLimiter = LogRateLimiter()
     private var isPeerHeard = false
     private var lastHeard: (heartbeat: Heartbeat, at: Instant)?
     private var isConfigurationEqual: Bool?
@@ -147,9 +150,12 @@ public final class PairLink: InboundLinksOwner {
         defer { isConfigurationEqual = isEqual }
         guard isEqual != isConfigurationEqual else { return }
         if !isEqual {
-            log(.warning, "the nodes run from different configurations")
+            log(
+                .warning, "the nodes run from different configurations", &configurationLogLimiter)
         } else if isConfigurationEqual != nil {
-            log(.info, "the nodes run from the same configuration again")
+            log(
+                .info, "the nodes run from the same configuration again",
+                &configurationLogLimiter)
         }
     }
 
@@ -181,7 +187,7 @@ public final class PairLink: InboundLinksOwner {
         case .linkUp:
             isPeerHeard = true
             counters.count(.linkUps)
-            log(.info, "the peer is heard")
+            log(.info, "the peer is heard", &flapLogLimiter)
             owner?.pairLinkCameUp()
         case .linkDown(let reason):
             // A silent link that ends went down before.
@@ -189,33 +195,36 @@ public final class PairLink: InboundLinksOwner {
             isPeerHeard = false
             counters.count(.linkDowns)
             owner?.pairLinkWentDown(reason)
-            log(.warning, "the peer is not heard", reason.rawValue)
+            log(.warning, "the peer is not heard", &flapLogLimiter, reason: reason.rawValue)
         case .died:
             counters.count(.deathCertificates)
             owner?.pairLinkPeerProcessDied(at: Clock.now())
-            log(.warning, "the peer's process is dead: its kernel closed the link and refuses")
+            log(
+                .warning, "the peer's process is dead: its kernel closed the link and refuses",
+                &verdictLogLimiter)
         case .left:
             isPeerHeard = false
             counters.count(.goodbyes)
             owner?.pairLinkPeerLeft(at: Clock.now())
-            log(.info, "the peer left")
+            log(.info, "the peer left", &verdictLogLimiter)
         case .alive:
             counters.count(.probesAlive)
-            log(.info, "the peer lives, only the link broke")
+            log(.info, "the peer lives, only the link broke", &verdictLogLimiter)
         case .noVerdict:
             counters.count(.probesWithoutVerdict)
-            log(.warning, "the peer does not answer: adverts decide")
+            log(.warning, "the peer does not answer: adverts decide", &verdictLogLimiter)
         case .probing:
             counters.count(.probes)
         }
     }
 
-    private func log(_ level: LogLevel, _ message: String, _ reason: String? = nil) {
-        guard let heldBack = logLimiter.admit(now: loop.now) else { return }
+    private func log(
+        _ level: LogLevel, _ message: String, _ limiter: inout LogRateLimiter,
+        reason: String = "-"
+    ) {
+        guard let heldBack = limiter.admit(now: loop.now) else { return }
         logger.log(
             level, message,
-            [
-                "peer": settings.peer.name, "reason": reason ?? "-", "held_back": "\(heldBack)",
-            ])
+            ["peer": settings.peer.name, "reason": reason, "held_back": "\(heldBack)"])
     }
 }
