@@ -122,8 +122,8 @@ import WireCore
         let lines = text.rendered.split(separator: "\n")
         #expect(lines.contains("tandem_backend_up{pool=\"web\",backend=\"be1\"} 1"))
         #expect(lines.contains("tandem_backend_up{pool=\"web\",backend=\"be2\"} 0"))
-        let refused =
-            "tandem_health_checks_total{pool=\"web\",backend=\"be2\",result=\"connection_refused\"} "
+        let labels = "pool=\"web\",backend=\"be2\",result=\"connection_refused\""
+        let refused = "tandem_health_checks_total{\(labels)} "
         let count = lines.first { $0.hasPrefix(refused) }.flatMap {
             Int($0.dropFirst(refused.count))
         }
