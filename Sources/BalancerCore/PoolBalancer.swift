@@ -20,6 +20,8 @@ public struct PoolBalancer: Sendable {
     public static let fullScanBackendsMax = 64
     /// The largest weight that counts; larger ones are cut to it.
     public static let weightMax = 65_536
+    /// More requests in flight than this count as this many.
+    @usableFromInline static let inFlightMax = 1 << 32
     /// Random draws for an available backend of a large pool before the pool is searched in order.
     @usableFromInline static let drawsMax = 16
     /// The pool's median latency is recomputed at most this often, and over at most 64 backends.
@@ -75,7 +77,8 @@ public struct PoolBalancer: Sendable {
         for index in 0..<backends.count
         where backends[index].weight > 0 && loads.isAvailable(at: index) {
             available |= 1 &<< UInt64(index)
-            inFlight[index] = loads.requestsInFlight(at: index)
+            // Shared counters may be seen in the middle of a change; products must not overflow.
+            inFlight[index] = min(max(loads.requestsInFlight(at: index), 0), Self.inFlightMax)
         }
         return choose(among: available, excluding: attempted, now: now)
     }

@@ -21,6 +21,10 @@ import WireCore
         // A weight of 0 takes part in nothing.
         ([0, 7], [0, 1], 1),
         ([2_000_000_000, 1_999_999_999], [65_536, 65_536], 1),
+        // Counters seen in the middle of a change neither attract nor trap.
+        ([1, -7], [1, 1], 1),
+        ([Int.max, 5], [1, 65_536], 1),
+        ([5, Int.min], [65_536, 1], 1),
     ])
     func theSmallestShareIsChosen(inFlight: [Int], weights: [Int], expected: Int) {
         var balancer = PoolBalancer(policy: .leastRequests, weights: weights, seed: 1)
