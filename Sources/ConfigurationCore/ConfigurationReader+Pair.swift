@@ -115,7 +115,7 @@ extension ConfigurationReader {
     ) -> VirtualRouterConfiguration? {
         guard
             let section = open(
-                node, path: "pair.virtual_routers[]", title: "virtual router \(number)",
+                node, path: "pair.virtual_routers[]", title: Self.title(node, number: number),
                 range: node.range)
         else { return nil }
         let id = integer("id", in: section).map {
@@ -137,6 +137,17 @@ extension ConfigurationReader {
             id: id.value, addresses: addresses.map(\.value),
             advertiseInterval: advertiseInterval, preempt: preempt,
             preemptDelay: preemptDelay?.value ?? .zero, lease: lease, transport: transport)
+    }
+
+    /// `virtual router 51` by its id, or its place in the list while the id is unreadable.
+    private static func title(_ node: ConfigurationNode, number: Int) -> String {
+        if case .mapping(let entries) = node.content,
+            let id = entries.first(where: { $0.key.content == .scalar("id", isPlain: true) }),
+            case .scalar(let text, _) = id.value.content, UInt8(text) != nil
+        {
+            return "virtual router \(text)"
+        }
+        return "entry \(number) of virtual_routers"
     }
 
     private mutating func virtualAddresses(in section: Section) -> [Located<IPv4Address>] {

@@ -157,8 +157,13 @@ extension ConfigurationReader {
     /// that its value is checked too and no "missing" error follows.
     private mutating func reportUnknown(_ field: Field, known: [String], in section: inout Section)
     {
+        // Nobody would see the suggestion; only the count goes on.
+        guard !diagnostics.isFull else {
+            error(field.keyRange, "unknown key")
+            return
+        }
         let place = section.title.map { "in \($0)" } ?? "at the top level"
-        let nearest = diagnostics.isFull ? nil : Suggestion.nearest(to: field.name, in: known)
+        let nearest = Suggestion.nearest(to: field.name, in: known)
         let suggestion: String
         if let nearest {
             suggestion = "did you mean \"\(nearest)\"?"
