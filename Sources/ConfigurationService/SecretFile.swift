@@ -35,7 +35,8 @@ struct SecretFile {
             diagnostics.append(
                 Diagnostic(
                     .error, range,
-                    "\(name) holds \(trimmed.count) bytes; at least \(Self.byteCountMin) are needed",
+                    "\(name) holds \(trimmed.count) bytes; "
+                        + "at least \(Self.byteCountMin) are needed",
                     suggestion: "head -c 32 /dev/urandom | base64 >\(path)"))
             return
         }

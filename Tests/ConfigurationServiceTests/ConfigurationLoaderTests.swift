@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ConfigurationCore
+import Glibc
 import LinuxIO
 import Testing
 import WireCore
@@ -8,12 +9,19 @@ import YAMLIO
 
 @testable import ConfigurationService
 
-@Suite struct ConfigurationLoaderTests {
+@Suite final class ConfigurationLoaderTests {
     private let folder: String
 
     init() throws {
         folder = "/tmp/tandem-loader-\(RandomBytes.seed())"
         try FileSystem.makeDirectory(path: folder)
+    }
+
+    deinit {
+        for name in ["tandem.yaml", "large.yaml", "empty.yaml", "pair.key", "huge.key"] {
+            unlink("\(folder)/\(name)")
+        }
+        rmdir(folder)
     }
 
     private func write(_ text: String, _ name: String, mode: UInt32 = 0o600) throws -> String {
