@@ -48,6 +48,8 @@ struct EventQueue<Event> {
     }
 
     private func precedes(_ left: Int, _ right: Int) -> Bool {
-        (heap[left].time, heap[left].order) < (heap[right].time, heap[right].order)
+        let (leftTime, rightTime) = (heap[left].time.nanoseconds, heap[right].time.nanoseconds)
+        if leftTime != rightTime { return leftTime < rightTime }
+        return heap[left].order < heap[right].order
     }
 }

@@ -13,6 +13,7 @@ final class PairSimulation: SimulatedWorld {
         case wake(node: Int, number: UInt64)
         case deliver(to: Int, Packet)
         case announcement(from: Int)
+        case resolution
         case tearDown(node: Int, claim: Int)
         case linkBroke(at: Int, peer: Int)
         case beginFault(Int)
@@ -63,11 +64,12 @@ final class PairSimulation: SimulatedWorld {
                 addresses: [IPv4Address(10, 77, 0, 100)], advertisementInterval: plan.interval,
                 preempts: plan.preempts, preemptDelay: plan.preemptDelay,
                 peerPriorityMax: others.map { plan.priorities[$0] }.max() ?? 254,
-                addressLease: plan.lease, announcementInterval: .seconds(2))
+                addressLease: plan.lease, announcementInterval: plan.announcementInterval)
             nodes.append(
                 SimulatedNode(index: index, plan: plan, settings: settings, world: self))
             queue.schedule(.start(node: index), at: plan.startTimes[index])
         }
+        for time in plan.resolutionTimes { queue.schedule(.resolution, at: time) }
         for (number, fault) in plan.faults.enumerated() {
             queue.schedule(.beginFault(number), at: fault.start)
         }
@@ -111,6 +113,10 @@ final class PairSimulation: SimulatedWorld {
             deliver(packet, to: node)
         case .announcement(let node):
             clientEntry = node
+        case .resolution:
+            // Any holder may answer first, a frozen one too: its kernel is alive.
+            let reachable = holders().filter { !isUnplugged($0) }
+            clientEntry = reachable.randomElement(using: &random) ?? clientEntry
         case .tearDown(let node, let claim):
             nodes[node].tearDown(claim: claim)
         case .linkBroke(let node, let peer):
@@ -287,6 +293,12 @@ final class PairSimulation: SimulatedWorld {
         }
     }
 
+    private func isUnplugged(_ node: Int) -> Bool {
+        activeFaults.contains { number in
+            if case .unplug(node) = plan.faults[number].kind { true } else { false }
+        }
+    }
+
     private var lossPercent: Int {
         if activeFaults.isEmpty { return 0 }
         return activeFaults.reduce(0) { most, number in
@@ -354,10 +366,7 @@ final class PairSimulation: SimulatedWorld {
     }
 
     func announce(from node: Int) {
-        let isUnplugged = activeFaults.contains { number in
-            if case .unplug(node) = plan.faults[number].kind { true } else { false }
-        }
-        if isUnplugged { return }
+        if isUnplugged(node) { return }
         trace("node \(node) announces")
         queue.schedule(.announcement(from: node), at: now + randomDelay())
     }

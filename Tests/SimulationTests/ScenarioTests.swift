@@ -59,6 +59,8 @@ extension SimulationPlan {
             driftPartsPerMillion: (0..<2).map { _ in .random(in: -200...200, using: &random) },
             startTimes: [zero, zero + random.span(upTo: interval)], end: zero)
         plan.preempts = preempts
+        // Whatever must be announced has a reason of its own.
+        plan.announcementInterval = .seconds(3_600)
         let settled = zero + interval.multiplied(by: 8) + random.span(upTo: interval)
         plan.faults = faults(settled)
         plan.end = max(plan.lastFaultEnd, settled) + plan.settlingTime
@@ -84,14 +86,16 @@ struct ScenarioTests {
     private func forEachRun(
         _ interval: TimeSpan, lease: TimeSpan = .seconds(2), preempts: Bool = false,
         lasting length: TimeSpan, _ kind: PlannedFault.Kind,
+        adjust: (inout SimulationPlan) -> Void = { _ in },
         check: (ScenarioRun, PlannedFault) throws -> Void
     ) throws {
         for seed in 0..<Self.runCount {
-            let plan = SimulationPlan.settled(
+            var plan = SimulationPlan.settled(
                 seed: seed, interval: interval, lease: lease, preempts: preempts
             ) { start in
                 [PlannedFault(kind: kind, start: start, end: start + length)]
             }
+            adjust(&plan)
             let run = try ScenarioRun(plan)
             let fault = plan.faults[0]
             #expect(run.violations == [], "seed \(seed)")
@@ -114,6 +118,21 @@ struct ScenarioTests {
         }
     }
 
+    @Test("SIGKILL on a slow network: the last words of the dead do not depose its successor")
+    func ignoresLastWordsOfKilledProcess() throws {
+        let slow = { (plan: inout SimulationPlan) in plan.delayMax = .milliseconds(50) }
+        for interval in [TimeSpan.milliseconds(50), .milliseconds(100)] {
+            try forEachRun(
+                interval, lasting: .seconds(1), .kill(node: 0), adjust: slow
+            ) { run, fault in
+                let transitions = run.transitions(from: fault.start)
+                #expect(transitions.map(\.to) == [.active, .backup], "node 1, then the new node 0")
+                #expect(transitions.first?.cause == .peerDeathProven)
+                #expect(run.holders(at: run.plan.end) == [1])
+            }
+        }
+    }
+
     @Test(
         "Power loss: the peer holds the address after one Active_Down_Interval",
         arguments: SimulationPlan.intervals)
@@ -131,7 +150,13 @@ struct ScenarioTests {
         arguments: SimulationPlan.intervals)
     func replacesFrozenProcess(interval: TimeSpan) throws {
         let length = max(interval.multiplied(by: 6), .seconds(3))
-        try forEachRun(interval, lasting: length, .pause(node: 0)) { run, fault in
+        // The client asks anew while both kernels answer, and may learn the frozen one.
+        let resolve = { (plan: inout SimulationPlan) in
+            let asked = plan.faults[0].start + interval.multiplied(by: 4)
+            plan.resolutionTimes = [asked + .milliseconds(10), asked + .milliseconds(300)]
+        }
+        try forEachRun(interval, lasting: length, .pause(node: 0), adjust: resolve) { run, fault in
+            #expect(run.simulation.clientEntry == 1)
             let taken = try #require(run.holdingTime(of: 1, from: fault.start))
             #expect(taken - fault.start <= run.plan.activeDownInterval(of: 1) + run.plan.turn)
             // valid_lft was seen to last up to 1.035 of its time.
@@ -257,6 +282,7 @@ struct RegressionTests {
                 PlannedFault(kind: .shutdown(node: 1), start: at(16_000), end: at(24_000)),
             ]
         }
+        plan.announcementInterval = .seconds(10)
         plan.end = at(60_000)
         let run = try ScenarioRun(plan)
         #expect(run.violations == [])
@@ -274,6 +300,7 @@ struct RegressionTests {
                 PlannedFault(kind: .oneWay(from: 0, to: 1), start: at(900), end: at(2_000)),
             ]
         }
+        plan.announcementInterval = .seconds(2)
         plan.end = at(9_000)
         let run = try ScenarioRun(plan)
         #expect(run.violations == [])

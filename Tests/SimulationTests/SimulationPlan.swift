@@ -65,6 +65,10 @@ struct SimulationPlan {
     var duplicatePercent = 0
     /// Adverts travel as bytes and are decoded; slower.
     var usesCodec = false
+    /// How often an Active announces itself for no reason.
+    var announcementInterval = TimeSpan.seconds(2)
+    /// When the client forgets who has the address and asks anew.
+    var resolutionTimes: [Instant] = []
     var faults: [PlannedFault] = []
     var end: Instant
 
@@ -129,6 +133,9 @@ struct SimulationPlan {
             default: break
             }
             return fault
+        }
+        plan.resolutionTimes = (0..<3).map { _ in
+            Instant(nanoseconds: 0) + random.span(upTo: window + plan.lease)
         }
         plan.end = max(plan.lastFaultEnd, plan.end) + plan.settlingTime
         return plan
