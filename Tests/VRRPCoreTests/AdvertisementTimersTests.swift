@@ -126,6 +126,14 @@ struct VirtualRouterSettingsTests {
                 == (isAllowed ? nil : .advertisementInterval(got: interval)))
     }
 
+    @Test("Periodic announcements come at most once a second", arguments: [0, 1, 999, 1_000])
+    func boundsAnnouncementInterval(milliseconds: UInt64) throws {
+        let settings = try VirtualRouterSettings(
+            virtualRouterID: 51, priority: 200, primaryAddress: .loopback, addresses: [.any],
+            announcementInterval: .milliseconds(milliseconds))
+        #expect(settings.announcementInterval == .seconds(1))
+    }
+
     @Test("An Active gives up when the best peer has certainly replaced it")
     func knowsLongestSilence() throws {
         let settings = try VirtualRouterSettings(

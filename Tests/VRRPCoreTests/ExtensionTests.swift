@@ -42,11 +42,21 @@ struct ProvenDeathTests {
         #expect(router.provePeerDeath(at: ms(101)).effects == .becomingActive(priority: 100))
     }
 
-    @Test("An Active and a router out of service ignore the death of a peer")
-    func ignoresDeathInOtherStates() throws {
+    @Test("An Active announces again when a peer dies: it may have been a split's other half")
+    func announcesWhenActiveLearnsOfDeath() throws {
         let (active, since) = try RouterUnderTest.active()
-        #expect(active.provePeerDeath(at: since + ms(1)) == [])
+        #expect(active.provePeerDeath(at: since + ms(500)) == [], "not twice within a second")
         #expect(active.state == .active)
+        #expect(active.deadline == since + .seconds(1))
+        #expect(
+            active.timer(at: since + .seconds(1))
+                == [.sendAdvertisement(priority: 100), .announceAddresses])
+        active.timer(at: since + .seconds(2))
+        #expect(active.provePeerDeath(at: since + ms(2500)) == [.announceAddresses])
+    }
+
+    @Test("A router out of service ignores the death of a peer")
+    func ignoresDeathOutOfService() throws {
         let idle = try RouterUnderTest()
         #expect(idle.provePeerDeath(at: ms(1)) == [])
         #expect(idle.state == .initialize)
@@ -338,6 +348,18 @@ struct ReportTests {
             }
         }
         #expect(announcementTimes == [promotion + .seconds(2)])
+    }
+
+    @Test("An Active announces its addresses every ten seconds, for caches that learnt wrongly")
+    func announcesPeriodically() throws {
+        let (router, since) = try RouterUnderTest.active(priority: 255)
+        var announcementTimes: [TimeSpan] = []
+        while let deadline = router.deadline, deadline < .seconds(45) {
+            if router.timer(at: deadline).contains(.announceAddresses) {
+                announcementTimes.append(deadline - since)
+            }
+        }
+        #expect(announcementTimes == [10, 20, 30, 40].map(TimeSpan.seconds))
     }
 
     @Test("A peer that gave up or died needs no such announcement")
