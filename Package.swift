@@ -104,7 +104,8 @@ let package = Package(
             dependencies: [
                 "AdminService", "BalancerCore", "ConfigurationCore", "ConfigurationService",
                 "DrillService", "EventLoop", "HealthService", "LinuxIO", "ProxyService",
-                "ReplicationService", "Telemetry", "VRRPService", "WireCore",
+                "ReplicationCore", "ReplicationService", "Telemetry", "VRRPCore", "VRRPService",
+                "WireCore",
             ],
             swiftSettings: common),
 

@@ -10,6 +10,11 @@ public struct ConfigurationHash: Hashable, Sendable {
     /// The fingerprint as a number.
     public let rawValue: UInt64
 
+    /// A fingerprint that came as a number, such as the peer's.
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+
     /// Takes the fingerprint of a configuration.
     public init(_ configuration: Configuration) {
         let lines = configuration.settings.map { "\($0.path) = \($0.value)\n" }.sorted()

@@ -3,12 +3,12 @@
 // "Did you mean": the candidate nearest to a mistyped word.
 
 /// Finds what a mistyped word was meant to be.
-enum Suggestion {
+public enum Suggestion {
     /// Longer words are not compared; the cost grows with the product of the lengths.
-    static let lengthMax = 64
+    public static let lengthMax = 64
 
     /// The candidate nearest to `word`, when one is near enough to be a slip.
-    static func nearest(to word: String, in candidates: some Sequence<String>) -> String? {
+    public static func nearest(to word: String, in candidates: some Sequence<String>) -> String? {
         guard word.utf8.count <= lengthMax else { return nil }
         let limit = max(1, word.utf8.count / 3)
         var best: (distance: Int, candidate: String)?

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The control thread of a running node: starts the parts, reloads, hands over and leaves. Touches
+// no client connection.
+
+internal import AdminService
+internal import ConfigurationCore
+internal import ConfigurationService
+internal import EventLoop
+internal import HealthService
+internal import LinuxIO
+internal import ProxyService
+internal import ReplicationCore
+internal import ReplicationService
+internal import Telemetry
+internal import VRRPService
+internal import WireCore
+
+/// One running node.
+final class Node {
+    /// Where the configuration comes from, also at a reload.
+    struct Source {
+        let path: String
+        let selection: ConfigurationLoader.Node
+    }
+
+    /// How often a drain is looked at.
+    private static let drainLookInterval = TimeSpan.milliseconds(10)
+    /// Longest wait for the pair thread to give up the addresses.
+    private static let leaveTimeMax = TimeSpan.seconds(2)
+
+    let loop: EventLoop
+    let logger: Logger
+    let registry = AdminRegistry()
+    let startedAt = Clock.now()
+    private let source: Source
+    private(set) var loaded: LoadedConfiguration
+    private(set) var dataPlane: DataPlane?
+    private(set) var health: HealthService?
+    private(set) var pair: PairSnapshot?
+    private(set) var metricSources: [any MetricSource] = []
+    private(set) var reloads = ReloadCounters()
+    private var admin: AdminServer?
+    private var pairCommands: Mailbox<PairCommand>?
+    private var pairEvents: Mailbox<PairEvent>?
+    private var isLeaving = false
+    private var exitCode = ExitCode.done
+    private var switchover = Switchover.none
+
+    init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
+        self.loaded = loaded
+        self.source = source
+        self.loop = loop
+        self.logger = logger
+    }
+
+    var name: String { loaded.localNode?.name ?? FileSystem.hostName() }
+
+    // MARK: Starting
+
+    /// Runs until the node has left.
+    func run() -> ExitCode {
+        do {
+            try start()
+        } catch {
+            logger.error("cannot start: \(error)")
+            return .failed
+        }
+        loop.run()
+        dataPlane?.stop()
+        admin?.stop()
+        health?.stop()
+        logger.info("stopped")
+        return exitCode
+    }
+
+    private func start() throws {
+        let limit = ProcessLimits.raiseDescriptorLimit()
+        let plan = DescriptorPlan(descriptorLimit: limit)
+        lockMemory()
+        if loaded.configuration.pair != nil { try checkHost() }
+        let dataPlane = try DataPlane(
+            configuration: loaded.configuration, nodeName: name,
+            logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit)
+        try dataPlane.start()
+        self.dataPlane = dataPlane
+        startHealth(dataPlane)
+        try startAdmin()
+        metricSources.append(dataPlane)
+        if let pair = loaded.configuration.pair, let own = loaded.localNode,
+            let peer = loaded.peerNode
+        {
+            try startPair(pair, own: own, peer: peer, plan: plan, dataPlane: dataPlane)
+        } else {
+            becomeReady()
+        }
+    }
+
+    private func lockMemory() {
+        do {
+            try ProcessLimits.lockMemory()
+        } catch {
+            logger.warning(
+                "memory is not locked: swapping may delay a takeover",
+                ["error": error.description, "needs": "CAP_IPC_LOCK"])
+        }
+    }
+
+    private func startHealth(_ dataPlane: DataPlane) {
+        let health = HealthService(
+            on: loop, logger: logger.named("health"), seed: RandomBytes.seed()
+        ) { verdict in
+            dataPlane.setBackendAvailability(
+                pool: verdict.pool, backend: verdict.backend, isUp: verdict.isServing)
+        }
+        health.apply(loaded.configuration.pools)
+        metricSources.append(health.metrics)
+        self.health = health
+    }
+
+    private func startAdmin() throws {
+        registerAdmin()
+        let server = AdminServer(loop: loop, registry: registry, logger: logger.named("admin"))
+        let settings = loaded.configuration.admin
+        do {
+            if let path = settings.socket { try server.listen(socketPath: path) }
+        } catch {
+            throw PairStartError("admin.socket \(settings.socket ?? ""): \(error)")
+        }
+        do {
+            if let endpoint = settings.http { try server.listen(http: endpoint) }
+        } catch {
+            throw PairStartError("admin.http \(settings.http?.description ?? ""): \(error)")
+        }
+        admin = server
+    }
+
+    private func startPair(
+        _ pair: PairConfiguration, own: NodeConfiguration, peer: NodeConfiguration,
+        plan: DescriptorPlan?, dataPlane: DataPlane
+    ) throws {
+        let commands = try Mailbox<PairCommand>()
+        let events = try Mailbox<PairEvent>()
+        try loop.attach(events) { [unowned self] in handle($0) }
+        pairCommands = commands
+        pairEvents = events
+        var secret: LinkSecret?
+        if let bytes = loaded.secret { secret = try LinkSecret(fileContent: bytes) }
+        let setUp = PairSetUp(
+            pair: pair, node: own, peer: peer, secret: secret,
+            configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
+            logger: logger)
+        try PairDriver.start(setUp, commands: commands, events: events)
+    }
+
+    private func becomeReady() {
+        ServiceManager.notify("READY=1\nSTATUS=serving as \(name)")
+        logger.info(
+            "ready",
+            [
+                "node": name, "version": Tandem.version, "config": loaded.hash.description,
+                "workers": String(dataPlane?.workerCount ?? 0),
+            ])
+    }
+
+    // MARK: Events
+
+    func handle(_ signal: Signal) {
+        switch signal {
+        case .hangUp: logger.info(reload())
+        case .terminate, .interrupt: leave()
+        case .user1, .child: return
+        }
+    }
+
+    private func handle(_ event: PairEvent) {
+        switch event {
+        case .started(let sources):
+            metricSources += sources
+            becomeReady()
+        case .failed(let reason):
+            logger.error("cannot start the pair: \(reason)")
+            exitCode = .failed
+            loop.stop()
+        case .snapshot(let snapshot):
+            pair = snapshot
+            switchover.observe(snapshot)
+        case .switchoverRefused(let reason):
+            switchover = .refused(reason)
+            logger.warning("switchover refused: \(reason)")
+        case .left:
+            drain()
+        }
+    }
+
+    // MARK: Reloading
+
+    /// Reads the file again and puts it in force, or says why not.
+    func reload() -> String {
+        switch ConfigurationLoader.reload(
+            path: source.path, node: source.selection, current: loaded)
+        {
+        case .unchanged(let new):
+            loaded = new
+            reloads.unchangedCount += 1
+            return "reload: nothing changed"
+        case .refused(let text):
+            reloads.refusedCount += 1
+            for line in text.split(separator: "\n") { logger.error("reload: \(line)") }
+            return "reload refused: the old configuration stays in force\n\(text)"
+        case .applicable(let new, let difference):
+            return apply(new, difference)
+        }
+    }
+
+    private func apply(
+        _ new: LoadedConfiguration, _ difference: ConfigurationDifference
+    ) -> String {
+        do {
+            _ = try dataPlane?.apply(new.configuration)
+        } catch {
+            reloads.refusedCount += 1
+            return "reload refused: the old configuration stays in force\n\(error)"
+        }
+        health?.apply(new.configuration.pools)
+        loaded = new
+        reloads.appliedCount += 1
+        pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
+        return "reloaded: " + difference.changes.map { "\($0)" }.joined(separator: "; ")
+    }
+
+    // MARK: Leaving
+
+    /// Asks the pair thread for a switchover; the answer says what happened.
+    func requestSwitchover() -> String {
+        guard let pairCommands, let pair else { return "failed: this node has no pair\n" }
+        guard pair.isActive else {
+            return "failed: this node is \(pair.role), not active; run this on the active node\n"
+        }
+        guard pair.link.isUp, pair.link.lastHeartbeat?.isDataPlaneHealthy == true else {
+            return "failed: \(pair.link.peerName) does not answer on the pair link or is ill\n"
+        }
+        switchover = .asked(at: Clock.now())
+        pairCommands.post(.switchOver)
+        return switchoverText()
+    }
+
+    /// How the last switchover went.
+    func switchoverText() -> String {
+        switchover.text(peer: pair?.link.peerName ?? "the peer")
+    }
+
+    private func leave() {
+        guard !isLeaving else { return }
+        isLeaving = true
+        ServiceManager.notify("STOPPING=1")
+        logger.info("leaving: the addresses go to the peer, requests in flight may finish")
+        guard let pairCommands else { return drain() }
+        pairCommands.post(.leave)
+        loop.schedule(after: Self.leaveTimeMax) { [unowned self] in drain() }
+    }
+
+    private var isDraining = false
+
+    private func drain() {
+        guard !isDraining else { return }
+        isDraining = true
+        dataPlane?.beginDrain(deadline: Clock.now() + loaded.configuration.timeouts.drain)
+        lookWhetherDrained()
+    }
+
+    private func lookWhetherDrained() {
+        guard dataPlane?.isDrained == false else { return loop.stop() }
+        loop.schedule(after: Self.drainLookInterval) { [unowned self] in lookWhetherDrained() }
+    }
+
+    // MARK: The host
+
+    private func checkHost() throws {
+        // Filled in by the check of sysctls, interface and capabilities.
+    }
+}
+
+/// How often the configuration was read again.
+struct ReloadCounters {
+    var appliedCount: UInt64 = 0
+    var unchangedCount: UInt64 = 0
+    var refusedCount: UInt64 = 0
+}

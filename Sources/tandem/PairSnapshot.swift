@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pair thread tells the control thread, and what it is told.
+
+internal import ReplicationService
+internal import Telemetry
+internal import VRRPCore
+internal import VRRPService
+internal import WireCore
+
+/// The pair as this node sees it at one moment.
+struct PairSnapshot: Sendable {
+    /// Every virtual router in configured order.
+    var routers: [SpeakerStatus]
+    /// The pair link.
+    var link: LinkStatus
+    /// When the peer last said for the first time that it is active.
+    var peerBecameActiveAt: Instant?
+    /// The largest lateness of a timer on the pair thread.
+    var timerLatenessMax: TimeSpan
+    /// Whether the pair thread runs at real-time priority.
+    var isRealTime: Bool
+    /// When this was true.
+    var takenAt: Instant
+
+    /// Whether this node holds any virtual router's addresses.
+    var isActive: Bool { routers.contains { $0.state == .active } }
+
+    /// One word for all virtual routers.
+    var role: String {
+        if isActive { return "active" }
+        return routers.contains { $0.state == .backup } ? "backup" : "initialize"
+    }
+}
+
+/// What the control thread asks of the pair thread.
+enum PairCommand: Sendable {
+    /// Give the addresses to the other node.
+    case switchOver
+    /// A reload changed what this node runs from.
+    case configurationChanged(hash: UInt64)
+    /// Give the addresses up and say goodbye; ends the thread.
+    case leave
+}
+
+/// What the pair thread reports.
+enum PairEvent: Sendable {
+    /// Adverts are sent and heard, the link listens.
+    case started([any MetricSource])
+    /// The thread could not start; the text says why.
+    case failed(String)
+    /// The present state.
+    case snapshot(PairSnapshot)
+    /// A switchover was not begun; the text says why.
+    case switchoverRefused(String)
+    /// The addresses are given up, the link said goodbye.
+    case left
+}
