@@ -152,7 +152,9 @@ let package = Package(
         tests(
             "AdminServiceTests",
             ["AdminService", "EventLoop", "LinuxIO", "Telemetry", "WireCore"]),
-        tests("DrillServiceTests", ["DrillService", "EventLoop", "LinuxIO", "WireCore"]),
+        tests(
+            "DrillServiceTests",
+            ["DrillService", "EventLoop", "LinuxIO", "Telemetry", "WireCore"]),
         tests("SimulationTests", ["ReplicationCore", "VRRPCore", "WireCore"]),
         tests("HouseTests", []),
     ]

@@ -69,15 +69,20 @@ stop_keepalived_node() {
     rm -f "$RUNTIME/$1"/keepalived.{parent,vrrp,pid} "$RUNTIME/$1/haproxy.pid"
 }
 
-# Every process of the pair on a node: keepalived first, parent before child.
+# Every process of the pair on a node. The VRRP child comes first: it asks for SIGTERM when its
+# parent dies, and would then still say goodbye, which no crashing host does.
 keepalived_node_pids() {
-    local pid name
+    local pid name parent
+    parent=$(cat "$RUNTIME/$1/keepalived.pid" 2>/dev/null) || parent=
     for name in keepalived haproxy; do
-        for pid in $(ip netns pids "$LAB$1" | sort -n); do
-            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] && echo "$pid"
+        for pid in $(ip netns pids "$LAB$1" | sort -rn); do
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] || continue
+            [ "$pid" = "$parent" ] || echo "$pid"
         done
+        if [ $name = keepalived ] && [ -n "$parent" ] && owns_pid "$1" "$parent"; then
+            echo "$parent"
+        fi
     done
-    return 0
 }
 
 no_keepalived_node_pids() { [ -z "$(keepalived_node_pids "$1")" ]; }

@@ -4,6 +4,7 @@
 # it; it does nothing by itself.
 #
 #   TANDEM_LAB      prefix of the namespaces (tandem-)
+#   TANDEM_BINARY   the executable under test (.build/release/tandem)
 #   TANDEM_RUNTIME  directory for pids, logs and keys (/run/tandem-lab)
 
 LAB=${TANDEM_LAB:-tandem-}
@@ -245,4 +246,23 @@ duration_to_seconds() {
     *s) echo "${1%s}" ;;
     *) usage_error "'$1' is no duration such as 10ms or 1s" ;;
     esac
+}
+
+# run_drill NAME ARGUMENTS...: tandem drill from the client, reports in results/NAME.{json,html}.
+run_drill() {
+    local name=$1
+    shift
+    mkdir -p "$ROOT/results"
+    in_namespace client "$(binary)" drill --vip "http://$VIP/" \
+        --restore "$NETNS_DIR/heal" --status "$NETNS_DIR/status --json" \
+        --json "$ROOT/results/$name.json" --html "$ROOT/results/$name.html" "$@"
+}
+
+# fresh_lab UP_ARGUMENTS...: a lab that goes when the script ends, however it ends.
+fresh_lab() {
+    "$NETNS_DIR/down"
+    trap '"$NETNS_DIR/down"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    "$NETNS_DIR/up" "$@"
 }

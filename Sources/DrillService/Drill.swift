@@ -20,6 +20,8 @@ public enum Drill {
         case .failure(let reason):
             DescriptorOutput.printError("tandem drill: \(reason)\n" + DrillArguments.usage)
             return 2
+        case .compare(let first, let second):
+            return compare([first, second])
         case .run(let options):
             return run(options)
         }
@@ -52,6 +54,28 @@ public enum Drill {
             }
         }
         return report.holds && isWritten ? 0 : 1
+    }
+
+    private static func compare(_ paths: [String]) -> CInt {
+        do throws(DrillComparison.Unreadable) {
+            var reports: [(name: String, content: [UInt8])] = []
+            for path in paths {
+                reports.append((path, try read(path)))
+            }
+            DescriptorOutput.print(try DrillComparison(reports).render())
+            return 0
+        } catch {
+            DescriptorOutput.printError("tandem drill: \(error.reason)\n")
+            return 1
+        }
+    }
+
+    private static func read(_ path: String) throws(DrillComparison.Unreadable) -> [UInt8] {
+        do throws(Errno) {
+            return try FileSystem.read(path: path, byteCountMax: JSONReader.byteCountMax)
+        } catch {
+            throw DrillComparison.Unreadable(reason: "cannot read \(path): \(error)")
+        }
     }
 
     private static func measure(

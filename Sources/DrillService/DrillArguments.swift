@@ -10,6 +10,8 @@ public enum DrillArguments {
     public enum Result: Hashable, Sendable {
         /// Run a drill.
         case run(DrillOptions)
+        /// Print two JSON reports side by side.
+        case compare(String, String)
         /// Print the usage text.
         case help
         /// The arguments make no sense; the text says why.
@@ -19,6 +21,7 @@ public enum DrillArguments {
     /// The usage text.
     public static let usage = """
         usage: tandem drill --vip URL --fault CMD --restore CMD [options]
+               tandem drill --compare A.json B.json
 
         Keeps traffic on URL, injects a fault, measures how long traffic took to resume.
 
@@ -49,6 +52,10 @@ public enum DrillArguments {
 
     /// Reads the arguments after `drill`; `seed` is used when none is given.
     public static func parse(_ arguments: [String], seed: UInt64 = 1) -> Result {
+        if arguments.first == "--compare" {
+            guard arguments.count == 3 else { return .failure("--compare wants two JSON reports") }
+            return .compare(arguments[1], arguments[2])
+        }
         var values: [String: String] = [:]
         var rest = arguments[...]
         while let argument = rest.popFirst() {

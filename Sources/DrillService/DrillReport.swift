@@ -32,7 +32,8 @@ struct DrillReport: Sendable {
                 name: "detect",
                 distribution: Distribution(results.compactMap { $0.failover.detect })),
             Row(
-                name: "claim", distribution: Distribution(results.compactMap { $0.failover.claim })),
+                name: "claim",
+                distribution: Distribution(results.compactMap { $0.failover.claim })),
             Row(
                 name: "announce",
                 distribution: Distribution(results.compactMap { $0.failover.announce })),
