@@ -49,12 +49,22 @@ struct ByteWriter {
 
     /// Appends a number in decimal.
     mutating func append(decimal value: UInt64) {
-        var divisor: UInt64 = 1
-        while value / divisor >= 10 { divisor &*= 10 }
-        while divisor > 0 {
-            append(byte: ASCII.zero &+ UInt8(truncatingIfNeeded: value / divisor % 10))
-            divisor /= 10
+        var digitCount = 1
+        var rest = value / 10
+        while rest > 0 {
+            digitCount &+= 1
+            rest /= 10
         }
+        assert(digitCount <= capacity - count)
+        rest = value
+        var at = count &+ digitCount
+        while at > count {
+            at &-= 1
+            let digit = ASCII.zero &+ UInt8(truncatingIfNeeded: rest % 10)
+            unsafe (start + at).storeBytes(of: digit, as: UInt8.self)
+            rest /= 10
+        }
+        count &+= digitCount
     }
 
     /// Appends the framing field of a body; nothing for bodies that no field describes.

@@ -156,6 +156,7 @@ struct FieldBlock: ~Copyable {
         slot: UnsafeMutablePointer<FieldSlot>
     ) throws(HeadStop) -> Int {
         var valueStart = colon &+ 1
+        if valueStart < end, unsafe base[valueStart] == ASCII.space { valueStart &+= 1 }
         while valueStart < end, unsafe ASCII.isBlank(base[valueStart]) { valueStart &+= 1 }
         let lineEnd = unsafe ByteScanner.valueEnd(base, from: valueStart, to: end)
         guard lineEnd < end else { throw .needMore }

@@ -17,6 +17,7 @@ extension RequestHead {
         keepsAlive = minorVersion == 1
         expectsContinue = false
         requestsUpgrade = false
+        requestsWebSocket = false
         acceptsTrailers = false
         guard !fields.seen.isDisjoint(with: Self.decisive) else { return }
         if fields.seen.contains(.connection) { unsafe try judgeConnection(base) }
@@ -57,6 +58,11 @@ extension RequestHead {
         // RFC 9110 §7.8: `Upgrade` counts only when `Connection` names it, and not in HTTP/1.0.
         requestsUpgrade =
             options.hasUpgrade && fields.seen.contains(.upgrade) && minorVersion == 1
+        guard requestsUpgrade, let slot = fields.firstSlot(.upgrade) else { return }
+        requestsWebSocket =
+            unsafe !fields.repeated.contains(.upgrade)
+            && ByteScanner.matches(
+                base + slot.value.offset, count: slot.value.count, "websocket")
     }
 
     /// RFC 9110 §10.1.1: one known expectation, ignored in HTTP/1.0.

@@ -97,6 +97,8 @@ public struct RequestHead: ~Copyable {
     public internal(set) var expectsContinue = false
     /// True when the client asks for another protocol (RFC 9110 §7.8); `Upgrade` names it.
     public internal(set) var requestsUpgrade = false
+    /// True when the only protocol it asks for is `websocket` (RFC 6455 §4.1).
+    public internal(set) var requestsWebSocket = false
     /// True when the client accepts trailers (`TE: trailers`, RFC 9110 §10.1.4).
     public internal(set) var acceptsTrailers = false
     /// Bytes of the head, skipped empty lines included.

@@ -15,6 +15,8 @@ public struct RequestRewrite {
     /// Passes `Expect: 100-continue` on; otherwise the caller answers it itself.
     public var forwardsExpect = false
     /// Passes the client's `Upgrade` on, when it asks for one.
+    ///
+    /// Set it for protocols that are expected only: a tunnel of `h2c` escapes every rule here.
     public var forwardsUpgrade = false
     /// Asks the backend to close after its response.
     public var closesConnection = false
@@ -34,7 +36,8 @@ extension RequestHead {
     /// Fields that never reach a backend as they came (RFC 9110 §7.6.1).
     ///
     /// Hop-by-hop fields; framing, which we make; and what a client could use to claim an
-    /// address, a scheme or a host that is not its own.
+    /// address, a scheme or a host that is not its own. `TE: trailers` goes too: we drop
+    /// trailers, so a backend must not believe that they arrive.
     private static var dropped: KnownFieldSet {
         [
             .connection, .contentLength, .transferEncoding, .expect, .upgrade, .te, .trailer,
@@ -135,15 +138,15 @@ extension FieldBlock {
         var index = 0
         var runStart = -1
         while index < count {
-            let slot = slot(index)
-            if dropped.contains(slot.field) || slot.isConnectionSpecific {
+            let slot = unsafe slots + index
+            if unsafe dropped.contains(slot.pointee.field) || slot.pointee.isConnectionSpecific {
                 if runStart >= 0 {
-                    let runEnd = Int(slot.lineOffset)
+                    let runEnd = unsafe Int(slot.pointee.lineOffset)
                     unsafe writer.append(base + runStart, count: runEnd &- runStart)
                     runStart = -1
                 }
             } else if runStart < 0 {
-                runStart = Int(slot.lineOffset)
+                runStart = unsafe Int(slot.pointee.lineOffset)
             }
             index &+= 1
         }

@@ -86,6 +86,10 @@ func hostIsSplitFromItsPort(_ value: String, _ host: String, _ port: UInt16?) th
         ("Content-Type", .contentType), ("Content-Encoding", .contentEncoding),
         ("Location", .location), ("Referer", .referer), ("User-Agent", .userAgent),
         ("X-Request-Id", .xRequestID), ("traceparent", .traceparent),
+        ("Accept", .accept), ("Accept-Encoding", .acceptEncoding),
+        ("Accept-Language", .acceptLanguage), ("Cache-Control", .cacheControl),
+        ("Date", .date), ("ETag", .etag), ("Last-Modified", .lastModified),
+        ("Server", .server),
     ]
     // `Host`, framing and `Expect` have rules for their values and vectors of their own.
     #expect(names.count + 5 == KnownField.allCases.count)
@@ -155,4 +159,24 @@ func pathPrefixes(_ line: String, _ prefix: String, _ plain: Bool, _ segment: Bo
     let bytes = request(line)
     #expect(ask(bytes, prefix) { $0.pathHasPrefix($1, in: $2) } == plain)
     #expect(ask(bytes, prefix) { $0.pathHasSegmentPrefix($1, in: $2) } == segment)
+}
+
+@Test(arguments: [
+    ("Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n", true, true),
+    ("Upgrade: h2c\r\nConnection: upgrade\r\n", true, false),
+    ("Upgrade: websocket, h2c\r\nConnection: upgrade\r\n", true, false),
+    ("Upgrade: websocket\r\nUpgrade: h2c\r\nConnection: upgrade\r\n", true, false),
+    ("Upgrade: websocket\r\n", false, false),
+    ("Connection: upgrade\r\n", false, false),
+])
+func upgradeCountsOnlyWhenConnectionNamesIt(
+    _ fields: String, _ upgrade: Bool, _ webSocket: Bool
+) {
+    // RFC 9110 §7.8.
+    for version in ["1.1", "1.0"] {
+        let bench = RequestBench()
+        let bytes = latin1("GET / HTTP/\(version)\r\nHost: a\r\n\(fields)\r\n")
+        #expect(bench.verdict(bytes).facts?.requestsUpgrade == (upgrade && version == "1.1"))
+        #expect(bench.head.requestsWebSocket == (webSocket && version == "1.1"))
+    }
 }
