@@ -113,8 +113,25 @@ struct FieldBlock: ~Copyable {
                 repeatedBits |= seenBits & bit
                 seenBits |= bit
             }
-            at = unsafe try scanValue(
-                base, line: at, colon: colon, to: end, field: field, slot: slots + index)
+            var valueStart = colon &+ 1
+            while valueStart < end, unsafe ASCII.isBlank(base[valueStart]) { valueStart &+= 1 }
+            let lineEnd = unsafe ByteScanner.valueEnd(base, from: valueStart, to: end)
+            guard lineEnd &+ 1 < end else { throw unsafe cutOffStop(base, at: lineEnd, to: end) }
+            guard unsafe base[lineEnd] == ASCII.carriageReturn,
+                unsafe base[lineEnd &+ 1] == ASCII.lineFeed
+            else { throw unsafe lineStop(base, at: lineEnd) }
+            var valueEnd = lineEnd
+            while valueEnd > valueStart, unsafe ASCII.isBlank(base[valueEnd &- 1]) {
+                valueEnd &-= 1
+            }
+            unsafe (slots + index).initialize(
+                to: FieldSlot(
+                    lineOffset: UInt32(truncatingIfNeeded: at),
+                    valueOffset: UInt32(truncatingIfNeeded: valueStart),
+                    valueByteCount: UInt32(truncatingIfNeeded: valueEnd &- valueStart),
+                    nameByteCount: UInt16(truncatingIfNeeded: colon &- at),
+                    field: field, isConnectionSpecific: false))
+            at = lineEnd &+ 2
             index &+= 1
         }
         guard at &+ 1 < end else { throw .needMore }
@@ -149,43 +166,29 @@ struct FieldBlock: ~Copyable {
         return .other
     }
 
-    /// Scans the value behind `colon` and fills the slot; returns the offset of the next line.
-    @inline(__always)
-    private func scanValue(
-        _ base: UnsafePointer<UInt8>, line: Int, colon: Int, to end: Int, field: KnownField,
-        slot: UnsafeMutablePointer<FieldSlot>
-    ) throws(HeadStop) -> Int {
-        var valueStart = colon &+ 1
-        if valueStart < end, unsafe base[valueStart] == ASCII.space { valueStart &+= 1 }
-        while valueStart < end, unsafe ASCII.isBlank(base[valueStart]) { valueStart &+= 1 }
-        let lineEnd = unsafe ByteScanner.valueEnd(base, from: valueStart, to: end)
-        guard lineEnd < end else { throw .needMore }
-        let next = unsafe try lineFeed(base, at: lineEnd, to: end)
-        var valueEnd = lineEnd
-        while valueEnd > valueStart, unsafe ASCII.isBlank(base[valueEnd &- 1]) { valueEnd &-= 1 }
-        unsafe slot.initialize(
-            to: FieldSlot(
-                lineOffset: UInt32(truncatingIfNeeded: line),
-                valueOffset: UInt32(truncatingIfNeeded: valueStart),
-                valueByteCount: UInt32(truncatingIfNeeded: valueEnd &- valueStart),
-                nameByteCount: UInt16(truncatingIfNeeded: colon &- line),
-                field: field, isConnectionSpecific: false))
-        return next
-    }
-
-    /// The offset after the CRLF at `at`, where a value or start line stopped at a control byte.
-    @inline(__always)
+    /// The offset after the CRLF at `at`, where a start line stopped at a control byte.
     func lineFeed(
         _ base: UnsafePointer<UInt8>, at: Int, to end: Int
     ) throws(HeadStop) -> Int {
-        guard unsafe base[at] == ASCII.carriageReturn else {
-            // RFC 9112 §2.2 and RFC 9110 §5.5.
-            throw .fault(
-                unsafe base[at] == ASCII.lineFeed ? .bareLineFeed : .invalidFieldValue)
-        }
-        guard at &+ 1 < end else { throw .needMore }
-        guard unsafe base[at &+ 1] == ASCII.lineFeed else { throw .fault(.bareCarriageReturn) }
+        guard at &+ 1 < end else { throw unsafe cutOffStop(base, at: at, to: end) }
+        guard unsafe base[at] == ASCII.carriageReturn, unsafe base[at &+ 1] == ASCII.lineFeed
+        else { throw unsafe lineStop(base, at: at) }
         return at &+ 2
+    }
+
+    /// Why no CRLF follows at `at`, where the input may end before one could.
+    private func cutOffStop(_ base: UnsafePointer<UInt8>, at: Int, to end: Int) -> HeadStop {
+        guard at < end, unsafe base[at] != ASCII.carriageReturn else { return .needMore }
+        return unsafe lineStop(base, at: at)
+    }
+
+    /// Why the bytes at `at` are no CRLF (RFC 9112 §2.2, RFC 9110 §5.5).
+    private func lineStop(_ base: UnsafePointer<UInt8>, at: Int) -> HeadStop {
+        switch unsafe base[at] {
+        case ASCII.carriageReturn: .fault(.bareCarriageReturn)
+        case ASCII.lineFeed: .fault(.bareLineFeed)
+        default: .fault(.invalidFieldValue)
+        }
     }
 
     /// Why a line's name did not end in a colon.
