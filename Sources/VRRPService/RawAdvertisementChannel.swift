@@ -11,8 +11,9 @@ public import WireCore
 
 /// The VRRP socket of one virtual router (RFC 9568 §5.1.1).
 public final class RawAdvertisementChannel: AdvertisementChannel {
-    /// Longer than any valid advert: 60 bytes of IP header, 8 of VRRP, 255 addresses.
-    static let packetByteCountMax = 60 + 8 + 4 * 255
+    /// Longer than any valid advert (60 bytes of IP header, 8 of VRRP, 255 addresses) and than an
+    /// Ethernet packet, so that an oversized one is told from a damaged one.
+    static let packetByteCountMax = 2_048
 
     /// Called when packets wait.
     public var onReadable: (() -> Void)?

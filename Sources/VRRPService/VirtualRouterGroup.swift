@@ -42,6 +42,12 @@ public final class VirtualRouterGroup {
     /// The device and its addresses.
     public let holder: VirtualAddressHolder
 
+    /// One of our addresses on an interface that is not ours.
+    private struct Stray: Hashable {
+        var address: IPv4Address
+        var interfaceIndex: Int
+    }
+
     private let pair: PairConfiguration
     private let node: NodeConfiguration
     private let peer: NodeConfiguration
@@ -52,6 +58,7 @@ public final class VirtualRouterGroup {
     private var monitorSource: EventSource?
     private var link: NetworkLink
     private var announcers: [Announcer] = []
+    private var strays: Set<Stray> = []
     private var strayLimiter = LogRateLimiter()
 
     /// Opens everything that a takeover will need; no packet leaves before `start`.
@@ -224,6 +231,8 @@ public final class VirtualRouterGroup {
     /// Looks where our virtual addresses are and puts back what is missing.
     private func reviewAddresses() {
         guard let present = try? netlink.addresses() else { return }
+        strays.formIntersection(
+            present.map { Stray(address: $0.address, interfaceIndex: $0.interfaceIndex) })
         for found in present where found.interfaceIndex != holder.interfaceIndex {
             noticeAddress(found.address, found.prefixLength, interfaceIndex: found.interfaceIndex)
         }
@@ -246,6 +255,8 @@ public final class VirtualRouterGroup {
         else { return }
         // The owner of the addresses has them as its own (RFC 9568 §6.1, priority 255).
         if node.priority == 255, address == node.address { return }
+        let stray = Stray(address: address, interfaceIndex: interfaceIndex)
+        guard strays.insert(stray).inserted else { return }
         speaker.report.strayAddresses.add()
         // A device of our name without carrier belongs to no living process.
         if owner.name.hasPrefix(VirtualAddressHolder.devicePrefix), !owner.hasCarrier,
@@ -290,6 +301,7 @@ extension VirtualRouterGroup: EventHandler {
                     noticeAddress(address, prefixLength, interfaceIndex: index)
                 }
             case .addressRemoved(let index, let address, _):
+                strays.remove(Stray(address: address, interfaceIndex: index))
                 if index == link.index {
                     mustReviewInterface = mustReviewInterface || isOwn(address)
                 }

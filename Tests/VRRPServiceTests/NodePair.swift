@@ -66,14 +66,9 @@ final class NodePair {
                 namespace: outer,
                 configuration: NodeConfiguration(
                     name: "a", address: IPv4Address(192, 0, 2, 1), priority: 200))
-            let path = "/proc/\(ProcessLimits.processID)/fd/\(b.namespace.rawValue)"
-            try Laboratory.ip(
-                "link add \(interface) type veth peer name \(interface) netns \(path)")
-            try furnish(a)
-            try NetworkNamespace.enter(b.namespace)
-            try furnish(b)
-            try NetworkNamespace.enter(a.namespace)
-            try body(try NodePair(a, b, router))
+            let pair = try NodePair(a, b, router)
+            try pair.connect()
+            try body(pair)
         }
     }
 
@@ -86,9 +81,17 @@ final class NodePair {
             configuration: NodeConfiguration(name: name, address: address, priority: priority))
     }
 
-    private static func furnish(_ node: TestNode) throws {
-        try Laboratory.ip("addr add \(node.configuration.address)/24 dev \(interface)")
-        try Laboratory.ip("link set \(interface) up")
+    /// Lays the cable; called in the namespace of `a`.
+    func connect() throws {
+        let end = Self.interface
+        let path = "/proc/\(ProcessLimits.processID)/fd/\(b.namespace.rawValue)"
+        try Laboratory.ip("link add \(end) type veth peer name \(end) netns \(path)")
+        for node in [a, b] {
+            try inNamespace(of: node) {
+                try Laboratory.ip("addr add \(node.configuration.address)/24 dev \(end)")
+                try Laboratory.ip("link set \(end) up")
+            }
+        }
     }
 
     /// Runs `body` in the namespace of `node`.
@@ -111,9 +114,9 @@ final class NodePair {
 
     func peer(of node: TestNode) -> TestNode { node === a ? b : a }
 
-    /// Waits for `condition`, at most five seconds.
-    func wait(_ condition: () -> Bool) -> Bool {
-        loop.run(until: Clock.now() + .seconds(5), condition)
+    /// Runs the loop until `condition` holds, at most `seconds`.
+    func wait(seconds: UInt64 = 5, _ condition: () throws -> Bool) -> Bool {
+        loop.poll(seconds: seconds, condition)
     }
 
     /// Whether `node` has the virtual address on any interface.

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A stand-in for the network: remembers in one list what a speaker did, in order.
+
+import LinuxIO
+import VRRPCore
+import WireCore
+
+@testable import VRRPService
+
+/// What a speaker did.
+enum Deed: Hashable {
+    case put
+    case remove
+    case sent(priority: UInt8)
+    case announced
+    case cancelled
+}
+
+/// All three ports of a speaker in one object.
+final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnouncing {
+    var deeds: [Deed] = []
+    var refusal: VirtualAddressError?
+    var present: Set<IPv4Address> = []
+    var onReadable: (() -> Void)?
+    private var waiting: [[UInt8]] = []
+
+    var ports: Speaker.Ports {
+        Speaker.Ports(channel: self, addresses: self, announcer: self)
+    }
+
+    /// Lets packets arrive, all before the speaker hears of them.
+    func deliver(_ packets: [[UInt8]]) {
+        waiting += packets
+        onReadable?()
+    }
+
+    /// Puts a packet where the speaker finds it at its next wake-up.
+    func queue(_ packet: [UInt8]) {
+        waiting.append(packet)
+    }
+
+    var waitingCount: Int { waiting.count }
+
+    func send(_ message: [UInt8]) -> Bool {
+        deeds.append(.sent(priority: message[2]))
+        return true
+    }
+
+    func receive() -> [UInt8]? {
+        waiting.isEmpty ? nil : waiting.removeFirst()
+    }
+
+    func close() {
+        onReadable = nil
+    }
+
+    func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+        if let refusal { throw refusal }
+        deeds.append(.put)
+        present.formUnion(addresses)
+    }
+
+    func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError) {
+        deeds.append(.remove)
+        present.subtract(addresses)
+    }
+
+    func missing(among addresses: [IPv4Address]) -> [IPv4Address] {
+        addresses.filter { !present.contains($0) }
+    }
+
+    func announce(_ addresses: [IPv4Address]) {
+        deeds.append(.announced)
+    }
+
+    func cancel() {
+        deeds.append(.cancelled)
+    }
+}
+
+/// Whole IPv4 packets as a raw socket delivers them.
+enum Packet {
+    static let own = IPv4Address(192, 0, 2, 1)
+    static let peer = IPv4Address(192, 0, 2, 2)
+    static let stranger = IPv4Address(192, 0, 2, 66)
+    static let virtual = IPv4Address(192, 0, 2, 100)
+
+    static func advertisement(
+        from source: IPv4Address = peer, to destination: IPv4Address = Advertisement.multicastGroup,
+        id: UInt8 = 51, priority: UInt8, intervalCentiseconds: UInt16 = 2
+    ) -> [UInt8] {
+        let message = Advertisement(
+            virtualRouterID: id, priority: priority, intervalCentiseconds: intervalCentiseconds,
+            addresses: [virtual]
+        ).encoded(checksum: .rfc9568, source: source, destination: destination)
+        return ip(message, from: source, to: destination)
+    }
+
+    static func ip(
+        _ message: [UInt8], from source: IPv4Address, to destination: IPv4Address,
+        timeToLive: UInt8 = 255
+    ) -> [UInt8] {
+        var header: [UInt8] = [0x45, 0xC0]
+        header.appendBigEndian(UInt16(20 + message.count))
+        header += [0, 0, 0, 0, timeToLive, 112, 0, 0]
+        header.appendBigEndian(source.rawValue)
+        header.appendBigEndian(destination.rawValue)
+        var sum = InternetChecksum()
+        sum.add(header.span.bytes)
+        header[10] = UInt8(truncatingIfNeeded: sum.value >> 8)
+        header[11] = UInt8(truncatingIfNeeded: sum.value)
+        return header + message
+    }
+}
