@@ -33,6 +33,17 @@ public struct TunnelDevice: ~Copyable {
         name = given
     }
 
+    /// Why the device cannot be opened by this process; `nil` when it can.
+    public static func problem() -> Errno? {
+        do throws(Errno) {
+            let number = try SystemCall.retrying { tandem_open(path, O_RDWR | O_CLOEXEC, 0) }
+            _ = FileDescriptor(owning: number)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     private static func attach(
         _ device: borrowing FileDescriptor, _ pattern: String
     ) throws(Errno) -> String {

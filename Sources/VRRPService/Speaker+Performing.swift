@@ -117,6 +117,25 @@ extension Speaker {
                 failover: failover))
     }
 
+    private func logTransition(_ transition: VirtualRouterTransition, _ failover: FailoverRecord?) {
+        let text = TransitionText(
+            virtualRouterID: settings.virtualRouterID, transition: transition, failover: failover,
+            heardActive: status.heardActive, faults: status.faults,
+            isRestart: report.transitions.value > 1)
+        guard let failover else {
+            logger.info(text.line, ["cause": transition.cause.rawValue])
+            return
+        }
+        logger.info(
+            text.line,
+            [
+                "cause": failover.detectedBecause.rawValue,
+                "silence_us": failover.silence.map { String($0.microseconds) } ?? "none",
+                "claim_us": String(failover.claimDuration.microseconds),
+                "announce_us": String(failover.announceDuration.microseconds),
+            ])
+    }
+
     private func makeRecord(
         _ takeover: Takeover, _ cause: VirtualRouterTransition.Cause
     ) -> FailoverRecord {
