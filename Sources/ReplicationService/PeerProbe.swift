@@ -60,8 +60,8 @@ final class PeerProbe: EventHandler {
         }
     }
 
-    /// A RST that answers the SYN is ECONNREFUSED; ECONNRESET and EPIPE mean that the connection was
-    /// up before it was closed, which may all happen before this loop gets to look.
+    /// A RST that answers the SYN is ECONNREFUSED; ECONNRESET and EPIPE mean that the connection
+    /// was up before it was closed, which may all happen before this loop gets to look.
     private static func result(of error: Errno) -> ProbeResult {
         switch error {
         case .connectionRefused: .refused

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Addresses and endpoints as the file writes them, and what is said about wrong ones.
 
 import Testing
 import WireCore

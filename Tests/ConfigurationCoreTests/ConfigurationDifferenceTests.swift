@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What a reload finds changed between two configurations.
 
 import Testing
 import WireCore

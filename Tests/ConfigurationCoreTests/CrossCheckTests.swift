@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Checks that compare settings with one another: sockets, routes, pools, the pair.
 
 import Testing
 import WireCore

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How an error looks: place, source line, caret, suggestion.
 
 import Testing
 

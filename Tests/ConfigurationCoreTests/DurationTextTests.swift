@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Durations with their units: which are read, exactly, and which are refused.
 
 import Testing
 import WireCore

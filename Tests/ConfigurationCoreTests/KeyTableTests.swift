@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The table of keys agrees with itself: defaults lie in range, every key says what it means.
 
 import Testing
 import WireCore

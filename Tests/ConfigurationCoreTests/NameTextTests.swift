@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Names of hosts, paths, pools and interfaces: what is accepted and what is refused.
 
 import Testing
 

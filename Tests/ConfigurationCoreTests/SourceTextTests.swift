@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Lines of the source text, counted as the YAML reader counts them.
 
 import Testing
 

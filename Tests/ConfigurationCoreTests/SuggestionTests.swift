@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Which known word a misspelt one is taken for.
 
 import Testing
 

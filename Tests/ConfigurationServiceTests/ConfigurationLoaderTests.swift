@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Files from disk to a configuration: what is read, refused, and reported.
 
 import ConfigurationCore
 import Glibc

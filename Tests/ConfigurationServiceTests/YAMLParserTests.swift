@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The events of the YAML reader, their places, and the limits on hostile input.
 
 import Testing
 import YAMLIO

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Seeds and case counts of the random tests, from the environment so that a failure can be replayed.
+// Seeds and case counts of the random tests, from the environment so that a failure replays.
 
 import Glibc
 import Testing

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a head costs, in nanoseconds; runs only when asked for: TANDEM_BENCH=1 swift test -c release.
+// What a head costs, in nanoseconds; runs only when asked: TANDEM_BENCH=1 swift test -c release.
 
 import Glibc
 import HTTPCore

@@ -52,7 +52,8 @@ private let hopByHop: [(rule: String, fields: String, kept: String)] = [
     (
         "5: what Connection may not remove",
         "Authorization: x\r\nCookie: y\r\nContent-Type: z\r\nX-Request-Id: 1\r\n"
-            + "Connection: host, authorization, cookie, content-type, x-forwarded-for, x-request-id\r\n",
+            + "Connection: host, authorization, cookie, content-type, x-forwarded-for, "
+            + "x-request-id\r\n",
         "Authorization: x\r\nCookie: y\r\nContent-Type: z\r\nX-Request-Id: 1\r\n"
     ),
     ("Expect", "Expect: 100-continue\r\n", ""),

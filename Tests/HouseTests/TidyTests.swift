@@ -68,10 +68,13 @@ import Testing
 
     @Test func linesStayShort() {
         Self.tree.swiftFiles.flatMap { file in
-            file.lines.enumerated().filter { $0.element.count > Self.lineLengthMax }.map {
-                Violation(
-                    rule: "line-length", path: file.path, line: $0.offset + 1,
-                    text: "\($0.element.count) characters, at most \(Self.lineLengthMax)")
+            file.lines.enumerated().compactMap { index, line -> Violation? in
+                // The formatter lets the comma behind the last argument stand out.
+                let count = line.count - (line.hasSuffix(",") ? 1 : 0)
+                guard count > Self.lineLengthMax else { return nil }
+                return Violation(
+                    rule: "line-length", path: file.path, line: index + 1,
+                    text: "\(count) characters, at most \(Self.lineLengthMax)")
             }
         }.report("line-length")
     }
