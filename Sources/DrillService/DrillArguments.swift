@@ -170,9 +170,9 @@ public enum DrillArguments {
         _ values: [String: String], _ name: String
     ) throws(Failure) -> TimeSpan? {
         guard let text = values[name] else { return nil }
-        if let number = Decimal.parse(text.utf8) { return .milliseconds(number) }
-        guard let value = DurationText.parse(text) else {
-            throw Failure(reason: "\(name) wants milliseconds, not '\(text)'")
+        let value = Decimal.parse(text.utf8).map { .milliseconds($0) } ?? DurationText.parse(text)
+        guard let value, value <= .seconds(3_600) else {
+            throw Failure(reason: "\(name) wants milliseconds, at most an hour, not '\(text)'")
         }
         return value
     }

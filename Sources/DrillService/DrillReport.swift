@@ -65,18 +65,28 @@ struct DrillReport: Sendable {
             Verdict(
                 text: "traffic resumed in \(resumed) of \(options.runs) runs",
                 holds: resumed == options.runs))
+        // A run that never resumed is worse than any bar.
+        let judged = Distribution(results.map { $0.outage?.gap ?? Self.never })
         for (name, bar, measured) in [
-            ("median", options.bars.median, gaps.median),
-            ("worst", options.bars.worst, gaps.maximum),
+            ("median", options.bars.median, judged.median),
+            ("worst", options.bars.worst, judged.maximum),
         ] {
             guard let bar else { continue }
-            let value = measured.map { DurationText.milliseconds($0) + " ms" } ?? "unknown"
             verdicts.append(
                 Verdict(
-                    text: "\(name) gap \(value), at most \(DurationText.milliseconds(bar)) ms",
+                    text: "\(name) gap \(Self.text(measured)), "
+                        + "at most \(DurationText.milliseconds(bar)) ms",
                     holds: measured.map { $0 <= bar } ?? false))
         }
         return verdicts
+    }
+
+    private static let never = TimeSpan(nanoseconds: .max)
+
+    private static func text(_ gap: TimeSpan?) -> String {
+        guard let gap else { return "unknown" }
+        // The mean of a gap and "never" is no gap either.
+        return gap > .seconds(86_400) ? "without end" : DurationText.milliseconds(gap) + " ms"
     }
 
     var holds: Bool { verdicts.allSatisfy(\.holds) }

@@ -63,7 +63,7 @@ import WireCore
             ["--advert-interval", "10"],
             "--advert-interval wants a duration from 1ms to 3600s, such as 10ms, not '10'"
         ),
-        (["--bar-median", "-1"], "--bar-median wants milliseconds, not '-1'"),
+        (["--bar-median", "-1"], "--bar-median wants milliseconds, at most an hour, not '-1'"),
         (["--seed", "-1"], "--seed wants a number, not '-1'"),
     ])
     func saysWhatIsWrong(_ arguments: [String], _ reason: String) {
