@@ -40,6 +40,7 @@ final class Node {
     private(set) var pair: PairSnapshot?
     private(set) var metricSources: [any MetricSource] = []
     private(set) var reloads = ReloadCounters()
+    private(set) var descriptorOrder: DescriptorOrderSelfTest.Verdict?
     private var admin: AdminServer?
     private var pairCommands: Mailbox<PairCommand>?
     private var pairEvents: Mailbox<PairEvent>?
@@ -78,7 +79,9 @@ final class Node {
         let limit = ProcessLimits.raiseDescriptorLimit()
         let plan = DescriptorPlan(descriptorLimit: limit)
         lockMemory()
-        if loaded.configuration.pair != nil { try checkHost() }
+        if let pair = loaded.configuration.pair, let own = loaded.localNode {
+            try checkHost(pair, own)
+        }
         let dataPlane = try DataPlane(
             configuration: loaded.configuration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit)
@@ -276,8 +279,16 @@ final class Node {
 
     // MARK: The host
 
-    private func checkHost() throws {
-        // Filled in by the check of sysctls, interface and capabilities.
+    /// Says in plain words what on this host would break the virtual addresses.
+    private func checkHost(_ pair: PairConfiguration, _ own: NodeConfiguration) throws {
+        let findings = HostCheck.run(pair: pair, node: own)
+        for finding in findings {
+            logger.log(finding.severity == .error ? .error : .warning, finding.description)
+        }
+        if findings.contains(where: { $0.severity == .error }) {
+            throw PairStartError("this host cannot hold the virtual addresses: see the lines above")
+        }
+        descriptorOrder = DescriptorOrderCommand.proveOrder(logger: logger)
     }
 }
 

@@ -30,6 +30,7 @@ extension Node {
             ("link", pair.map { linkJSON($0.link, at: takenAt) } ?? .null),
             ("peer", pair.map { peerJSON($0.link) } ?? .null),
             ("timers", timersJSON()),
+            ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),
             ("pools", .array(poolsJSON())),
             ("connections", .integer(Int64(dataPlane?.openConnectionCount ?? 0))),
         ])
