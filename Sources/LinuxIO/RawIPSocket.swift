@@ -15,7 +15,7 @@ public struct RawIPSocket: ~Copyable {
         public var interfaceName: String
         /// The interface's number, for multicast.
         public var interfaceIndex: Int
-        /// The address to send from; must be on this host.
+        /// The address to send from; sending fails while it is not on this host.
         public var source: IPv4Address
         /// The group to join; `nil` receives only what is sent to `source`.
         public var group: IPv4Address?
@@ -40,8 +40,7 @@ public struct RawIPSocket: ~Copyable {
 
     /// Opens a socket (socket SOCK_RAW).
     ///
-    /// - Throws: EPERM without CAP_NET_RAW, ENODEV for an unknown interface, EADDRNOTAVAIL for a
-    ///   source that is not on this host.
+    /// - Throws: EPERM without CAP_NET_RAW, ENODEV for an unknown interface.
     public init(_ options: Options) throws(Errno) {
         let socket = try StreamSocket.open(AF_INET, SOCK_RAW, CInt(options.protocolNumber))
         try Self.bindToDevice(socket, options.interfaceName)
@@ -59,6 +58,8 @@ public struct RawIPSocket: ~Copyable {
             // Only the groups joined here, not those of other sockets of this host.
             try socket.setOption(CInt(IPPROTO_IP), IP_MULTICAST_ALL, 0)
         } else {
+            // The address may come later than the process; until then nothing can be sent.
+            try socket.setOption(CInt(IPPROTO_IP), IP_FREEBIND, 1)
             try StreamSocket.bind(
                 socket, SocketAddress(Endpoint(address: .v4(options.source), port: 0)))
         }

@@ -31,7 +31,7 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
     ///   - own: the node's own address, the source of every advert and never a virtual address.
     ///   - peer: the other node's own address.
     ///   - loop: where packets are waited for.
-    /// - Throws: EPERM without CAP_NET_RAW, EADDRNOTAVAIL when `own` is not on this host.
+    /// - Throws: EPERM without CAP_NET_RAW.
     public init(
         _ transport: AdvertisementTransport, link: NetworkLink, own: IPv4Address,
         peer: IPv4Address, loop: EventLoop

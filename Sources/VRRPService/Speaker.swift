@@ -74,6 +74,7 @@ public final class Speaker {
     let surroundings: Surroundings
     let loop: EventLoop
     let logger: Logger
+    let clock: SpeakerClock
     var ports: Ports
     var machine: VirtualRouterStateMachine
     var status: SpeakerStatus
@@ -90,10 +91,20 @@ public final class Speaker {
     private var retryTimer: TimerID?
 
     /// Makes a speaker in Initialize; nothing happens before `start`.
-    public init(
+    public convenience init(
         settings: VirtualRouterSettings, surroundings: Surroundings, ports: Ports,
         loop: EventLoop, logger: Logger
     ) {
+        self.init(
+            settings: settings, surroundings: surroundings, ports: ports, loop: loop,
+            logger: logger, clock: SpeakerClock())
+    }
+
+    init(
+        settings: VirtualRouterSettings, surroundings: Surroundings, ports: Ports,
+        loop: EventLoop, logger: Logger, clock: SpeakerClock
+    ) {
+        self.clock = clock
         self.settings = settings
         self.surroundings = surroundings
         self.loop = loop
@@ -222,7 +233,7 @@ public final class Speaker {
     ) {
         var actions: [VirtualRouterAction] = []
         let now = Clock.now()
-        event(&machine, now, &actions)
+        event(&machine, clock.machineTime(now), &actions)
         perform(actions, decidedAt: now)
     }
 
@@ -238,7 +249,7 @@ public final class Speaker {
     private func hear() {
         let isVerdictDue =
             machine.state == .backup
-            && (machine.nextDeadline ?? .distantFuture) <= Clock.now()
+            && (machine.nextDeadline ?? .distantFuture) <= clock.machineTime(Clock.now())
         let limit = isVerdictDue ? Self.packetsBeforeVerdictMax : Self.packetsPerWakeUpMax
         for _ in 0..<limit {
             guard let packet = ports.channel.receive() else { return }
@@ -247,7 +258,7 @@ public final class Speaker {
     }
 
     private func arm() {
-        let deadline = machine.nextDeadline
+        let deadline = machine.nextDeadline.map(clock.monotonicTime)
         guard deadline != deadlineTimer?.deadline else { return }
         if let deadlineTimer { loop.cancel(deadlineTimer.timer) }
         deadlineTimer = deadline.map { deadline in

@@ -174,8 +174,14 @@ public final class VirtualAddressHolder: VirtualAddressControl {
 extension VirtualAddressHolder: EventHandler {
     /// Throws packets away that the kernel routed into the device; notices a removed device.
     public func handle(_ events: EpollEvents, from source: EventSource) {
-        guard let tunnel, !tunnel.device.drain() || !tunnel.device.isAttached() else { return }
-        deviceLost()
+        if isDeviceGone() { deviceLost() }
+    }
+
+    /// Keeps no reference to the device: when it is made anew at the same descriptor number, the
+    /// old owner must have closed before.
+    private func isDeviceGone() -> Bool {
+        guard let tunnel else { return false }
+        return !tunnel.device.drain() || !tunnel.device.isAttached()
     }
 
     /// Switches the device on again when somebody switched it off.

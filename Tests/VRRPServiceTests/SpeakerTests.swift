@@ -15,6 +15,11 @@ import WireCore
 @testable import VRRPService
 
 @Suite struct SpeakerTests {
+    /// How long the host is said to have slept.
+    private final class Sleep {
+        var span = TimeSpan.zero
+    }
+
     private let loop: EventLoop
     private let fake = FakePorts()
 
@@ -24,7 +29,8 @@ import WireCore
 
     private func makeSpeaker(
         priority: UInt8 = 100, transport: AdvertisementTransport = .multicast,
-        lease: TimeSpan = .seconds(2), interval: TimeSpan = .milliseconds(20)
+        lease: TimeSpan = .seconds(2), interval: TimeSpan = .milliseconds(20),
+        clock: SpeakerClock = SpeakerClock()
     ) throws -> Speaker {
         let settings = try VirtualRouterSettings(
             virtualRouterID: 51, priority: priority, primaryAddress: Packet.own,
@@ -34,7 +40,8 @@ import WireCore
             settings: settings,
             surroundings: Speaker.Surroundings(
                 transport: transport, peerAddress: Packet.peer, virtualRouterIDs: [51, 52]),
-            ports: fake.ports, loop: loop, logger: Logger("vrrp", sink: nil))
+            ports: fake.ports, loop: loop, logger: Logger("vrrp", sink: nil),
+            clock: clock)
     }
 
     private func becomeActive(_ speaker: Speaker) {
@@ -183,6 +190,42 @@ import WireCore
         #expect(fake.deeds == [.cancelled, .remove])
         #expect(speaker.state == .backup)
         #expect(speaker.report.status.cause == .overslept)
+    }
+
+    @Test func hostThatWasSuspendedGivesUpBeforeItSends() throws {
+        let sleep = Sleep()
+        let speaker = try makeSpeaker(clock: SpeakerClock { sleep.span })
+        becomeActive(speaker)
+        fake.deeds.removeAll()
+        sleep.span = .seconds(60)
+        speaker.checkAddresses()
+        #expect(fake.deeds == [.cancelled, .remove])
+        // The deadlines that follow are in the machine's time and still come.
+        #expect(loop.poll { speaker.state == .active })
+    }
+
+    @Test func worseRouterThatTurnsUpIsAnsweredAndTheAddressAnnouncedAgain() throws {
+        let speaker = try makeSpeaker()
+        becomeActive(speaker)
+        loop.run(for: .milliseconds(1_050))
+        fake.deeds.removeAll()
+        fake.deliver([Packet.advertisement(priority: 50)])
+        #expect(fake.deeds.starts(with: [.sent(priority: 100), .announced]))
+        #expect(speaker.state == .active)
+    }
+
+    @Test func leaseThatRanOutWhileNobodyReplacedUsIsTakenUpAndAnnounced() throws {
+        // At 1 s adverts a peer waits for more than 3 s; the lease is shorter.
+        let speaker = try makeSpeaker(lease: .milliseconds(200), interval: .seconds(1))
+        speaker.start()
+        fake.deliver([Packet.advertisement(priority: 200, intervalCentiseconds: 100)])
+        speaker.peerProcessDied(detectedAt: Clock.now())
+        fake.deeds.removeAll()
+        let end = Clock.now() + .milliseconds(300)
+        while Clock.now() < end {}
+        #expect(loop.poll { speaker.report.lateRenewals.value == 1 })
+        #expect(fake.deeds.prefix(2) == [.put, .announced])
+        #expect(speaker.state == .active)
     }
 
     @Test func removedAddressIsPutBackAndAnnounced() throws {

@@ -4,6 +4,7 @@
 // Method: a real TUN in an own namespace; the kernel is asked what is there.
 
 import EventLoop
+import Glibc
 import LinuxIO
 import NetlinkIO
 import Testing
@@ -87,12 +88,17 @@ struct VirtualAddressHolderTests {
             let loop = try EventLoop()
             let plan = try #require(DescriptorPlan(descriptorLimit: 1_000))
             let holder = try VirtualAddressHolder(loop: loop, descriptorNumber: plan.tunnel)
+            var isHealed = false
+            holder.onDeviceLost = {
+                // At once, as a speaker does: the number is taken from the lost device.
+                isHealed = (try? holder.put(addresses, lease: .seconds(5))) != nil
+            }
             try Laboratory.ip("link del tandem0")
-            #expect(loop.poll { holder.interfaceIndex == nil })
-            try holder.put(addresses, lease: .seconds(2))
-            // A write to a TUN without a whole packet is refused; on no descriptor it is EBADF.
+            #expect(loop.poll { isHealed })
+            loop.run(for: .milliseconds(50))
             #expect(holder.interfaceName == "tandem0")
             #expect(try present() == addresses)
+            #expect(fcntl(plan.tunnel, F_GETFD) == FD_CLOEXEC)
             holder.close()
         }
     }
