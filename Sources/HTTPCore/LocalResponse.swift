@@ -69,8 +69,8 @@ public enum LocalResponse: UInt16, CaseIterable, Sendable {
 extension LocalResponse {
     /// The whole response.
     ///
-    /// `keepsAlive` is for clients of HTTP/1.1 whose request was well framed. An answer to `HEAD` is
-    /// the same without its last `body.utf8CodeUnitCount` bytes.
+    /// `keepsAlive` is for clients of HTTP/1.1 whose request was well framed. An answer to `HEAD`
+    /// is the same without its last `body.utf8CodeUnitCount` bytes.
     public func bytes(keepsAlive: Bool) -> StaticString {
         keepsAlive ? wire.keepingAlive : wire.closing
     }

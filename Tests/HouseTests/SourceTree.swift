@@ -23,11 +23,13 @@ struct SourceFile: Sendable {
 
     /// The file's own name.
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
-    /// The target it belongs to; `nil` outside Sources and Tests.
+    /// The target it belongs to; `nil` outside Sources and Tests, and for programs and data beside
+    /// the tests (`Tests/Fuzz` is a package of its own).
     var target: String? {
         let parts = path.split(separator: "/")
-        guard parts.count > 2, parts[0] == "Sources" || parts[0] == "Tests" else { return nil }
-        return String(parts[1])
+        guard parts.count > 2 else { return nil }
+        let isTarget = parts[0] == "Sources" || parts[0] == "Tests" && parts[1].hasSuffix("Tests")
+        return isTarget ? String(parts[1]) : nil
     }
     var isTest: Bool { path.hasPrefix("Tests/") }
     var isSwift: Bool { path.hasSuffix(".swift") }

@@ -51,6 +51,13 @@ enum TargetRules {
     /// Shells that may import the C library beside their C module.
     static let libcShells: Set<String> = ["LinuxIO", "NetlinkIO", "TLSIO", "YAMLIO"]
 
+    /// Why `file` may not import `module`; outside the targets only banned modules are refused.
+    static func objection(to module: String, in file: SourceFile) -> String? {
+        if let target = file.target { return objection(to: module, in: target) }
+        return bannedModules.contains(module) && file.name != "Package.swift"
+            ? "nobody imports \(module)" : nil
+    }
+
     /// Why `target` may not import `module`; `nil` when it may.
     static func objection(to module: String, in target: String) -> String? {
         if bannedModules.contains(module) { return "nobody imports \(module)" }
@@ -63,8 +70,7 @@ enum TargetRules {
         case .shell: return objectionInShell(to: module, in: target)
         case .service: return objectionInService(to: module)
         case .executable:
-            let kind = TargetKind(target: module)
-            return kind == nil && !["LinuxIO"].contains(module)
+            return TargetKind(target: module) == nil && module != "Synchronization"
                 ? "the program imports services, cores and shells" : nil
         case .tests: return objectionInTests(to: module, in: target)
         case .cModule: return "a C module imports nothing"
