@@ -72,18 +72,26 @@ in_namespace() {
     nsenter --net="/run/netns/$LAB$member" "$@"
 }
 
-# on_member MEMBER COMMAND...: a host of its own: network, host name, /run/tandem and /etc/tandem.
-on_member() {
+# member_command MEMBER COMMAND...: puts into the array of the same name what runs a command on a
+# host of its own: network, host name, /run/tandem and /etc/tandem.
+member_command() {
     local member=$1
     shift
     # shellcheck disable=SC2016 # the inner shell expands
-    ip netns exec "$LAB$member" unshare --mount --uts --propagation private bash -c '
+    member_command=(ip netns exec "$LAB$member" unshare --mount --uts --propagation private
+        bash -c '
         member=$1 runtime=$2
         shift 2
         hostname "$member"
         mount --bind "$runtime/$member/run" /run/tandem
         mount --bind "$runtime/etc" /etc/tandem
-        exec "$@"' host "$member" "$RUNTIME" "$@"
+        exec "$@"' host "$member" "$RUNTIME" "$@")
+}
+
+# on_member MEMBER COMMAND...: runs it there and waits.
+on_member() {
+    member_command "$@"
+    "${member_command[@]}"
 }
 
 # start_process MEMBER NAME COMMAND...: detached, with a log and a pid file.
@@ -94,11 +102,12 @@ start_process() {
     is_running "$member" "$name" && return 0
     rm -f "$directory/$name.pid"
     # shellcheck disable=SC2016 # the inner shell expands
-    on_member "$member" setsid bash -c '
+    member_command "$member" setsid bash -c '
         echo $$ >"$1.new" && mv "$1.new" "$1"
         shift
-        exec "$@"' start "$directory/$name.pid" "$@" \
-        </dev/null >>"$directory/$name.log" 2>&1 &
+        exec "$@"' start "$directory/$name.pid" "$@"
+    # One simple command: the shell forks and becomes it, nobody stays behind.
+    "${member_command[@]}" </dev/null >>"$directory/$name.log" 2>&1 &
     disown
     wait_until 5 "$name on $member started" test -s "$directory/$name.pid"
 }

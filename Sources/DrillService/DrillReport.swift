@@ -96,8 +96,9 @@ struct DrillReport: Sendable {
         (
             "gap",
             "longest time between two consecutive completed good answers to new connections, "
-                + "of those pairs whose second came after the fault; without an outage it is "
-                + "about the time between two probes"
+                + "of those pairs whose second came after the fault and whose first came no later "
+                + "than a second (or --duration) after the last failed or slow probe; without an "
+                + "outage it is about the time between two probes"
         ),
         ("first answer", "fault to the answer that ended the gap"),
         (

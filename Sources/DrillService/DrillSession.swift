@@ -85,15 +85,16 @@ final class DrillSession {
         var result = RunResult(
             number: number, phase: phase, faultWallNanoseconds: fault.wallNanoseconds)
         if hasResumed {
-            result.outage = OutageFinder.find(in: load.records, fault: fault.instant)
+            result.outage = OutageFinder.find(
+                in: load.records, fault: fault.instant, window: options.duration)
         }
         for record in load.records where record.scheduled >= fault.instant {
             result.probes.add(record)
+            result.ownLateness = max(result.ownLateness, record.ownLateness)
         }
         result.keepAlive = load.clients.map { $0.record(fault: fault.instant, now: end) }
         result.points = RunPoints.select(
             load.records, fault: fault.instant, outage: result.outage)
-        result.ownLateness = load.latenessMax
         if let statusCommand = options.statusCommand {
             let nodes = NodeStatus.read(try command(statusCommand, nil).output)
             result.failover =

@@ -40,8 +40,6 @@ final class LoadGenerator {
     private(set) var lastFailureScheduled: Instant?
     /// When the latest successful probe was due.
     private(set) var lastSuccessScheduled: Instant?
-    /// How late probes were started at worst since `forgetRecords`.
-    private(set) var latenessMax = TimeSpan.zero
 
     init(_ options: DrillOptions, on loop: EventLoop) {
         self.loop = loop
@@ -99,7 +97,6 @@ final class LoadGenerator {
 
     func forgetRecords(before instant: Instant) {
         records.removeAll { $0.scheduled < instant }
-        latenessMax = .zero
     }
 
     // MARK: Probes
@@ -113,7 +110,6 @@ final class LoadGenerator {
         guard isRunning else { return }
         let now = Clock.now()
         for _ in 0..<Self.startsPerTimerMax where nextDue <= now {
-            latenessMax = max(latenessMax, now - nextDue)
             startProbe(due: nextDue)
             nextDue = nextDue + probeInterval
         }
@@ -133,7 +129,7 @@ final class LoadGenerator {
     }
 
     func decided(_ probe: Probe, _ outcome: ProbeOutcome) {
-        record(probe.scheduled, outcome)
+        record(probe.scheduled, outcome, probe.ownLateness)
         _ = deadlines.schedule(at: Clock.now() + Self.drainTime, probe.number)
     }
 
@@ -148,16 +144,20 @@ final class LoadGenerator {
         let now = Clock.now()
         while let due = deadlines.popDue(now: now) {
             guard let probe = inFlight[due.payload] else { continue }
-            if !probe.isDecided { record(probe.scheduled, .timedOut) }
+            if !probe.isDecided { record(probe.scheduled, .timedOut, probe.ownLateness) }
             drained(probe)
         }
         loop.schedule(after: .milliseconds(10)) { [weak self] in self?.sweep() }
     }
 
-    private func record(_ scheduled: Instant, _ outcome: ProbeOutcome) {
+    private func record(
+        _ scheduled: Instant, _ outcome: ProbeOutcome, _ ownLateness: TimeSpan = .zero
+    ) {
         if records.count >= Self.recordsMax { records.removeFirst(Self.recordsMax / 2) }
         records.append(
-            ProbeRecord(scheduled: scheduled, completed: Clock.now(), outcome: outcome))
+            ProbeRecord(
+                scheduled: scheduled, completed: Clock.now(), outcome: outcome,
+                ownLateness: ownLateness))
         if outcome == .answered {
             lastSuccessScheduled = max(lastSuccessScheduled ?? scheduled, scheduled)
         } else {

@@ -30,6 +30,8 @@ final class Probe: EventHandler {
 
     let number: UInt64
     let scheduled: Instant
+    /// How late the drill itself was.
+    let ownLateness: TimeSpan
     private let socket: FileDescriptor
     private var source: EventSource?
     private var phase = Phase.connecting
@@ -41,6 +43,7 @@ final class Probe: EventHandler {
     init(number: UInt64, scheduled: Instant, load: LoadGenerator) throws(Errno) {
         self.number = number
         self.scheduled = scheduled
+        ownLateness = Clock.now() - scheduled
         self.load = load
         socket = try StreamSocket.connect(to: load.target.endpoint)
         source = try load.loop.add(

@@ -51,6 +51,8 @@ struct ProbeRecord: Hashable, Sendable {
     /// When its outcome was known.
     var completed: Instant
     var outcome: ProbeOutcome
+    /// How long after the due time the drill itself got to send it.
+    var ownLateness = TimeSpan.zero
 
     /// Counted from the due time: a late start is the measured system's fault, not hidden.
     var latency: TimeSpan { completed - scheduled }

@@ -64,10 +64,19 @@ struct RunResult: Hashable, Sendable {
 /// Turns records into an outage.
 enum OutageFinder {
     /// Finds the outage around `fault`, or `nil` when no probe succeeded after it, or none before.
-    static func find(in records: [ProbeRecord], fault: Instant) -> Outage? {
+    ///
+    /// A gap that begins later than `window` after both the fault and the last failed or slow
+    /// probe is not looked at: runs that were observed longer would else seem worse.
+    static func find(
+        in records: [ProbeRecord], fault: Instant, window: TimeSpan = .seconds(1)
+    ) -> Outage? {
+        let lastDisturbed =
+            records.lazy.filter { $0.outcome != .answered || $0.isSlow }.map(\.scheduled).max()
+        let end = max(fault, lastDisturbed ?? fault) + window
         let successes = records.lazy.filter { $0.outcome == .answered }.map(\.completed).sorted()
         var longest: (from: Instant, to: Instant)?
-        for (from, to) in zip(successes, successes.dropFirst()) where to > fault {
+        for (from, to) in zip(successes, successes.dropFirst())
+        where to > fault && from <= end {
             if let best = longest, best.to - best.from >= to - from { continue }
             longest = (from, to)
         }

@@ -87,6 +87,13 @@ import WireCore
         #expect(OutageFinder.find(in: records, fault: fault)?.gap == .milliseconds(47))
     }
 
+    @Test func silenceLongAfterTheLastDisturbanceIsNotTheGap() {
+        let calm = [record(due: 998), record(due: 1_004), record(due: 2_500), record(due: 4_000)]
+        #expect(OutageFinder.find(in: calm, fault: fault)?.gap == .milliseconds(1_496))
+        let disturbed = [record(due: 1_600, .reset)] + calm
+        #expect(OutageFinder.find(in: disturbed, fault: fault)?.gap == .milliseconds(1_500))
+    }
+
     @Test func noAnswerAfterTheFaultIsNoResumption() {
         let records = [record(due: 990), record(due: 995), record(due: 1_001, .refused)]
         #expect(OutageFinder.find(in: records, fault: fault) == nil)
