@@ -88,7 +88,7 @@ enum Packet {
 
     static func advertisement(
         from source: IPv4Address = peer, to destination: IPv4Address = Advertisement.multicastGroup,
-        id: UInt8 = 51, priority: UInt8, intervalCentiseconds: UInt16 = 2
+        id: UInt8 = 51, priority: UInt8, intervalCentiseconds: UInt16 = 10
     ) -> [UInt8] {
         let message = Advertisement(
             virtualRouterID: id, priority: priority, intervalCentiseconds: intervalCentiseconds,

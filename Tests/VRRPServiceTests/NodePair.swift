@@ -28,6 +28,8 @@ final class TestNode {
 final class NodePair {
     static let virtualAddress = IPv4Address(192, 0, 2, 100)
     static let interface = "lan0"
+    /// Long enough that a busy test host does not oversleep, short enough to wait for.
+    static let advertiseInterval = TimeSpan.milliseconds(100)
 
     let loop: EventLoop
     let a: TestNode
@@ -46,7 +48,7 @@ final class NodePair {
     }
 
     static func router(
-        interval: TimeSpan = .milliseconds(20), preempt: Bool = false,
+        interval: TimeSpan = advertiseInterval, preempt: Bool = false,
         lease: TimeSpan = .seconds(2), transport: AdvertisementTransport = .multicast
     ) -> VirtualRouterConfiguration {
         VirtualRouterConfiguration(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Goal: the speaker performs in the right order, survives refusals, and drops what is not for it.
-// Method: fake ports on a real loop with 20 ms adverts; needs no privilege.
+// Method: fake ports on a real loop with 100 ms adverts; needs no privilege.
 
 import ConfigurationCore
 import EventLoop
@@ -29,7 +29,7 @@ import WireCore
 
     private func makeSpeaker(
         priority: UInt8 = 100, transport: AdvertisementTransport = .multicast,
-        lease: TimeSpan = .seconds(2), interval: TimeSpan = .milliseconds(20),
+        lease: TimeSpan = .seconds(2), interval: TimeSpan = .milliseconds(100),
         clock: SpeakerClock = SpeakerClock()
     ) throws -> Speaker {
         let settings = try VirtualRouterSettings(
@@ -111,9 +111,9 @@ import WireCore
         let speaker = try makeSpeaker()
         speaker.start()
         fake.deliver([Packet.advertisement(priority: 200)])
-        // The thread stalls for longer than the Active_Down_Interval of 72 ms, while adverts queue
+        // The thread stalls for longer than the Active_Down_Interval of 361 ms, while adverts queue
         // behind a flood.
-        let end = Clock.now() + .milliseconds(150)
+        let end = Clock.now() + .milliseconds(400)
         for _ in 0..<900 { fake.queue([1, 2, 3]) }
         fake.queue(Packet.advertisement(priority: 200))
         while Clock.now() < end {}
@@ -183,8 +183,8 @@ import WireCore
         let speaker = try makeSpeaker()
         becomeActive(speaker)
         fake.deeds.removeAll()
-        // The best peer's Active_Down_Interval is 64 ms.
-        let end = Clock.now() + .milliseconds(200)
+        // The best peer's Active_Down_Interval is 322 ms.
+        let end = Clock.now() + .milliseconds(400)
         while Clock.now() < end {}
         speaker.checkAddresses()
         #expect(fake.deeds == [.cancelled, .remove])
