@@ -119,6 +119,22 @@ public struct Epoll: ~Copyable {
         if count >= 0 { return Int(count) }
         let error = Errno.last
         if error == .interrupted { return 0 }
+        guard error.code == ENOSYS else { throw error }
+        return try waitByMilliseconds(timeout: timeout)
+    }
+
+    /// Waits where the kernel, or a tool that stands for it, lacks epoll_pwait2 (epoll_wait).
+    ///
+    /// Rounds up: waking before a deadline would only mean waiting again.
+    private borrowing func waitByMilliseconds(timeout: TimeSpan?) throws(Errno) -> Int {
+        let milliseconds = timeout.map { span in
+            CInt(clamping: (span + .nanoseconds(999_999)).milliseconds)
+        }
+        let count = epoll_wait(
+            descriptor.rawValue, events, CInt(Self.eventsPerWaitMax), milliseconds ?? -1)
+        if count >= 0 { return Int(count) }
+        let error = Errno.last
+        if error == .interrupted { return 0 }
         throw error
     }
 
