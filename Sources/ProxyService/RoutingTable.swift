@@ -5,6 +5,8 @@
 internal import HTTPCore
 
 /// One listener's routes on one worker.
+///
+/// Every entry counts as a use of its pool; whoever drops the table ends these uses.
 struct RoutingTable: ~Copyable {
     private enum HostKind: UInt8 {
         case any
@@ -27,6 +29,7 @@ struct RoutingTable: ~Copyable {
         count = routes.count
         entries = .allocate(capacity: max(1, routes.count))
         for (index, route) in routes.enumerated() {
+            pools[route.poolIndex].pointee.useCount += 1
             var kind = HostKind.any
             var host = ""
             if let pattern = route.host {
@@ -48,6 +51,11 @@ struct RoutingTable: ~Copyable {
             entries[index].pathPrefix.deallocate()
         }
         entries.deallocate()
+    }
+
+    /// The pools that lose a use each when this table is given up.
+    func forEachUse(_ body: (UnsafeMutablePointer<WorkerPool>) -> Void) {
+        for index in 0..<count { body(entries[index].pool) }
     }
 
     /// The pool for a parsed head, or `nil` when no route matches.

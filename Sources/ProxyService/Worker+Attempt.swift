@@ -220,7 +220,6 @@ extension Worker {
     mutating func releasePool(_ client: ClientConnection.Pointer) {
         guard let pool = client.pointee.pool else { return }
         client.pointee.pool = nil
-        pool.pointee.exchangeCount &-= 1
-        if pool.pointee.isRetired, pool.pointee.exchangeCount == 0 { discard(pool) }
+        endUse(of: pool)
     }
 }

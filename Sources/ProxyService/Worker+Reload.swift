@@ -32,7 +32,7 @@ extension Worker {
         adoptListeners(snapshot, newSockets: newSockets)
         for pool in oldPools {
             pool.pointee.isRetired = true
-            if pool.pointee.exchangeCount == 0 { discard(pool) }
+            if pool.pointee.useCount == 0 { discard(pool) }
         }
         for backend in oldBackends where !backends.contains(backend) { retire(backend) }
         count { $0.reloads.add() }
@@ -83,6 +83,7 @@ extension Worker {
             let routes = RoutingTable(plan.routes, pools: pools)
             let known = listeners.first { $0?.pointee.identity == plan.shared.identity }
             if let known, let listener = known {
+                endUses(of: listener)
                 listener.pointee.routes = routes
             } else if let socket = newSockets.first(where: {
                 $0.identity == plan.shared.identity
@@ -150,7 +151,21 @@ extension Worker {
         backend.deallocate()
     }
 
+    /// A route or a request no longer refers to a pool.
+    @inline(__always)
+    mutating func endUse(of pool: UnsafeMutablePointer<WorkerPool>) {
+        pool.pointee.useCount &-= 1
+        if pool.pointee.isRetired, pool.pointee.useCount == 0 { discard(pool) }
+    }
+
+    private mutating func endUses(of listener: WorkerListener.Pointer) {
+        var used: [UnsafeMutablePointer<WorkerPool>] = []
+        listener.pointee.routes.forEachUse { used.append($0) }
+        for pool in used { endUse(of: pool) }
+    }
+
     mutating func discard(_ listener: WorkerListener.Pointer) {
+        endUses(of: listener)
         listener.deinitialize(count: 1)
         listener.deallocate()
     }
@@ -203,10 +218,8 @@ extension Worker {
             listeners[slot] = nil
             discard(listener)
         }
-        for pool in pools {
-            pool.pointee.isRetired = true
-            discard(pool)
-        }
+        // Neither clients nor listeners are left, so nothing uses the pools any more.
+        for pool in pools { discard(pool) }
         pools = []
         for backend in backends { discard(backend) }
         backends = []

@@ -70,7 +70,9 @@ extension Worker {
         client.pointee.input.start = client.pointee.input.mark &+ headByteCount
         client.pointee.method = request.method
         client.pointee.minorVersion = request.minorVersion
-        client.pointee.keepsAlive = request.keepsAlive && !isDraining
+        // A listener that was removed lets its clients go, one response each.
+        let isLeaving = isDraining || client.pointee.listener.pointee.socket == nil
+        client.pointee.keepsAlive = request.keepsAlive && !isLeaving
         client.pointee.body = BodyDecoder(request.framing)
         client.pointee.isBodyChunked = request.framing == .chunked
         client.pointee.requestEnded = false
@@ -93,7 +95,7 @@ extension Worker {
             return
         }
         client.pointee.pool = pool
-        pool.pointee.exchangeCount &+= 1
+        pool.pointee.useCount &+= 1
         client.pointee.phase = .exchanging
         if !client.pointee.body.isComplete { arm(client, after: timeouts.bodyIdle) }
         attempt(client, isHeadParsed: true)

@@ -137,6 +137,7 @@ extension Worker {
                 from: message, rewrite: rewrite, into: headScratch)
         else { preconditionFailure("a head within its limits fits the scratch buffer") }
         upstream.pointee.phase = .relayingBody
+        if !upstream.pointee.body.isComplete { arm(upstream, after: timeouts.bodyIdle) }
         guard !client.pointee.output.isAttached else {
             // An interim response still waits: the final one goes behind it.
             keep(headScratch[..<headCount], in: &client.pointee.output)

@@ -14,9 +14,9 @@ struct WorkerPool: ~Copyable {
     var balancer: PoolBalancer
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
     let backendCount: Int
-    /// Requests that chose from this pool and are not over.
-    var exchangeCount = 0
-    /// A reload has replaced it; it goes with its last request.
+    /// Routes that lead here, and requests that chose from here and are not over.
+    var useCount = 0
+    /// A reload has replaced it; it goes with its last use.
     var isRetired = false
 
     init(_ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer]) {

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A data plane on the loopback address for tests, and waiting with a deadline.
+
+import ConfigurationCore
+import LinuxIO
+import ProxyService
+import Telemetry
+import Testing
+import WireCore
+
+/// A running data plane with one listener named `web`.
+final class TestPlane {
+    let plane: DataPlane
+    let endpoint: Endpoint
+    private(set) var configuration: Configuration
+
+    /// Serves `backends` as one pool named `web`.
+    convenience init(
+        _ backends: [Endpoint], workers: Int = 1, balance: BalancePolicy = .roundRobin,
+        timeouts: TimeoutConfiguration = TimeoutConfiguration()
+    ) throws {
+        let pool = Self.pool("web", backends, balance: balance)
+        let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
+        try self.init(routes: routes, pools: [pool], workers: workers, timeouts: timeouts)
+    }
+
+    init(
+        routes: [RouteConfiguration], pools: [PoolConfiguration], workers: Int = 1,
+        timeouts: TimeoutConfiguration = TimeoutConfiguration(), descriptorLimit: Int = 1_024
+    ) throws {
+        let listener = ListenerConfiguration(
+            name: "web", bind: Endpoint(address: .v4(.loopback), port: 0), routes: routes)
+        configuration = Configuration(
+            workers: .exactly(workers), pair: nil, listeners: [listener], pools: pools,
+            admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts)
+        plane = try DataPlane(
+            configuration: configuration, nodeName: "test",
+            logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit)
+        try plane.start()
+        endpoint = try #require(plane.boundEndpoint(listener: "web"))
+    }
+
+    deinit {
+        plane.stop()
+    }
+
+    static func pool(
+        _ name: String, _ backends: [Endpoint], balance: BalancePolicy = .roundRobin
+    ) -> PoolConfiguration {
+        PoolConfiguration(
+            name: name, balance: balance,
+            backends: backends.enumerated().map { index, endpoint in
+                BackendConfiguration(name: "be\(index)", address: endpoint, weight: 1)
+            }, healthCheck: nil)
+    }
+
+    func client() throws -> TestClient {
+        try TestClient(endpoint)
+    }
+
+    /// Replaces the pools of the running data plane.
+    func reload(
+        pools: [PoolConfiguration], routes: [RouteConfiguration]? = nil
+    ) throws -> ReloadReport {
+        configuration.pools = pools
+        if let routes { configuration.listeners[0].routes = routes }
+        return try plane.apply(configuration)
+    }
+
+    var listener: ListenerStatistics { plane.statistics().listeners[0] }
+
+    func backend(_ index: Int) -> BackendStatistics { plane.statistics().backends[index] }
+}
+
+/// Looks until a condition holds; false when it does not before the deadline.
+func eventually(
+    within span: TimeSpan = .seconds(15), _ condition: () throws -> Bool
+) rethrows -> Bool {
+    let deadline = Clock.now() + span
+    while true {
+        if try condition() { return true }
+        guard Clock.now() < deadline else { return false }
+        KernelThread.pause(milliseconds: 2)
+    }
+}
+
+/// An address of the loopback network that nobody listens on.
+func deadEndpoint() throws -> Endpoint {
+    let socket = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+    return try #require(try StreamSocket.localEndpoint(socket))
+}
