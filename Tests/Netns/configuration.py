@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The configuration files of the tests: the lab's pair with the few keys that a topic changes.
+
+TEMPLATE = """\
+workers: 2
+
+pair:
+  interface: eth0
+  nodes:
+    lb1: {{ address: 10.77.0.11, priority: 200 }}
+    lb2: {{ address: 10.77.0.12, priority: 100 }}
+  link:
+    port: {link_port}
+{secret}  virtual_routers:
+    - id: 51
+      addresses: [10.77.0.100]
+      advertise_interval: {advertise_interval}
+      preempt: {preempt}
+{router}
+listeners:
+  web:
+    bind: {bind}
+    routes:
+{routes}      - pool: web
+
+pools:
+  web:
+    balance: round_robin
+    backends:
+{backends}    health_check: {{ path: /healthz, interval: 300ms, timeout: 300ms, fall: 2, rise: 2 }}
+{pools}
+admin:
+  http: 127.0.0.1:9900
+  socket: /run/tandem/admin.sock
+"""
+
+BACKENDS = ("be1", "be2", "be3")
+BACKEND_ADDRESS = {"be1": "10.77.0.21", "be2": "10.77.0.22", "be3": "10.77.0.23"}
+
+
+def configuration(
+    advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
+    link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
+):
+    """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/."""
+    pools = pools or {}
+    routes = "".join(
+        f"      - match: {{ path_prefix: /{name}/ }}\n        pool: {name}\n" for name in pools)
+    extra = "".join(
+        f"  {name}:\n    balance: round_robin\n    backends:\n" + "".join(
+            f"      b{index}: {{ address: {address} }}\n"
+            for index, address in enumerate(addresses))
+        for name, addresses in pools.items())
+    return TEMPLATE.format(
+        advertise_interval=advertise_interval, preempt="true" if preempt else "false",
+        router=f"      preempt_delay: {preempt_delay}\n" if preempt_delay else "",
+        secret=f"    secret_file: {secret_file}\n" if secret_file else "",
+        link_port=link_port, bind=bind, routes=routes, pools=extra,
+        backends="".join(
+            f"      {name}: {{ address: {BACKEND_ADDRESS[name]}:8080 }}\n" for name in backends))
