@@ -259,19 +259,34 @@ duration_to_seconds() {
 
 # run_drill NAME ARGUMENTS...: tandem drill from the client, reports in results/NAME.{json,html}.
 run_drill() {
-    local name=$1
+    local name=$1 status=0
     shift
     mkdir -p "$ROOT/results"
+    # In the background, because a shell that waits hears signals and one that runs does not.
     in_namespace client "$(binary)" drill --vip "http://$VIP/" \
         --restore "$NETNS_DIR/heal" --status "$NETNS_DIR/status --json" \
-        --json "$ROOT/results/$name.json" --html "$ROOT/results/$name.html" "$@"
+        --json "$ROOT/results/$name.json" --html "$ROOT/results/$name.html" "$@" &
+    drill_pid=$!
+    wait "$drill_pid" || status=$?
+    drill_pid=
+    return "$status"
 }
 
 # fresh_lab UP_ARGUMENTS...: a lab that goes when the script ends, however it ends.
 fresh_lab() {
     "$NETNS_DIR/down"
-    trap '"$NETNS_DIR/down"' EXIT
+    trap end_lab EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     "$NETNS_DIR/up" "$@"
+}
+
+drill_pid=
+end_lab() {
+    if [ -n "$drill_pid" ]; then
+        # It repairs the pair and prints what it has; the wait ends with it.
+        kill -TERM "$drill_pid" 2>/dev/null || true
+        wait "$drill_pid" 2>/dev/null || true
+    fi
+    "$NETNS_DIR/down"
 }

@@ -32,15 +32,10 @@ struct DrillComparison {
     /// The table: one column a report, and how many times more the second one needed.
     func render() -> String {
         var rows = [[""] + ["A", "B", "B / A"]]
-        for (title, key) in [
-            ("gap", "gap_ns"), ("first answer", "first_answer_ns"),
-        ] {
-            for statistic in ["min", "median", "p99", "max"] {
-                let values = documents.map { $0["summary"]?[key]?[statistic]?.natural }
-                rows.append(
-                    ["\(title) \(statistic), ms"] + values.map(Self.milliseconds)
-                        + [Self.ratio(values)])
-            }
+        for statistic in ["min", "median", "p99", "max"] {
+            let values = documents.map { $0["summary"]?["gap_ns"]?[statistic]?.natural }
+            rows.append(
+                ["gap \(statistic), ms"] + values.map(Self.milliseconds) + [Self.ratio(values)])
         }
         rows.append(["probes failed, a run"] + perRun { Self.failed($0["probes"]) })
         rows.append(["probes slow, a run"] + perRun { $0["probes"]?["slow"]?.natural })
