@@ -62,6 +62,8 @@ struct ClientConnection: ~Copyable {
     var isQueued = false
     /// More may come from a client whose last response is being written.
     var mustLinger = false
+    /// Bytes thrown away since our side was closed.
+    var lingeredByteCount: UInt32 = 0
     /// The deadline for the head counts since its first byte.
     var headBegan = true
     var headProgress = HeadProgress()

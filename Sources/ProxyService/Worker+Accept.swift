@@ -163,6 +163,11 @@ extension Worker {
                 return
             }
             budget &-= outcome.byteCount
+            client.pointee.lingeredByteCount &+= UInt32(truncatingIfNeeded: outcome.byteCount)
+            guard client.pointee.lingeredByteCount < Self.lingerByteCountMax else {
+                close(client)
+                return
+            }
         }
         enqueue(client)
     }

@@ -20,7 +20,9 @@ extension Worker {
         upstream.pointee.headProgress = HeadProgress()
         client.pointee.requestEnded = false
         guard let headCount = writeUpstreamHead(client, upstream) else {
-            preconditionFailure("a head within its limits fits the scratch buffer")
+            // Our own limits contradict each other: the client's fault or not, it must not trap.
+            giveUp(client, upstream, .internalServerError)
+            return
         }
         let progress = relay(
             headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,

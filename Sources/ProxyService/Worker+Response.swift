@@ -135,7 +135,13 @@ extension Worker {
         guard
             let headCount = response.writeClientHead(
                 from: message, rewrite: rewrite, into: headScratch)
-        else { preconditionFailure("a head within its limits fits the scratch buffer") }
+        else {
+            part(client, upstream)
+            close(upstream)
+            endAttempt(client)
+            answer(client, .internalServerError)
+            return
+        }
         upstream.pointee.phase = .relayingBody
         if !upstream.pointee.body.isComplete { arm(upstream, after: timeouts.bodyIdle) }
         guard !client.pointee.output.isAttached else {

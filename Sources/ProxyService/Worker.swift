@@ -40,12 +40,14 @@ struct Worker: ~Copyable {
     static let lingerSpan = TimeSpan.seconds(2)
     /// How long a connection without a request may still send one when the worker leaves.
     static let freshGrace = TimeSpan.seconds(1)
-    /// Payload that is put into one chunk.
-    static let chunkPayloadMax = 128 * 1_024
+    /// Bytes thrown away on a closed connection before it is cut off.
+    static let lingerByteCountMax = 8 << 20
+    /// Payload that is put into one chunk; with the largest head before it, it fits a large buffer.
+    static let chunkPayloadMax = 64 * 1_024
     /// Body bytes that are copied behind a head instead of being sent from where they are.
     static let joinedBodyMax = 4 * 1_024
-    /// Room for a rewritten head of the largest size.
-    static let headScratchByteCount = 128 * 1_024
+    /// Room for a rewritten head of the largest size, which may repeat its authority twice.
+    static let headScratchByteCount = 4 * HeadLimits().headByteCountMax
 
     let setup: WorkerSetup
     let epoll: Epoll

@@ -287,6 +287,21 @@ struct ProxyingTests {
         #expect(faults.map(\.count).reduce(0, +) == 3)
     }
 
+    @Test(arguments: [1_000, 8_000, 30_000, 63_000])
+    func longHostsNeverHarmTheWorker(byteCount: Int) throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint])
+        let client = try tandem.client()
+        let host = String(repeating: "a", count: byteCount)
+        let chunk = String(repeating: "b", count: 200_000)
+        try client.send(
+            "POST / HTTP/1.1\r\nHost: \(host)\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "30d40\r\n\(chunk)\r\n0\r\n\r\n")
+        let status = try client.response().status
+        #expect(status == 200 || status == 400)
+        #expect(try tandem.client().exchange("/").status == 200)
+    }
+
     @Test func metricsNameListenersAndBackends() throws {
         let backend = try TestBackend { _ in ReplyStep.ok("ok") }
         let tandem = try TestPlane([backend.endpoint])
