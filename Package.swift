@@ -72,7 +72,7 @@ let package = Package(
             "ProxyService",
             [
                 "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore", "LinuxIO",
-                "Telemetry", "WireCore",
+                "ReplicationCore", "Telemetry", "WireCore",
             ]),
         target(
             "VRRPService",
@@ -129,7 +129,7 @@ let package = Package(
             "ProxyServiceTests",
             [
                 "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore", "LinuxIO",
-                "ProxyService", "Telemetry", "WireCore",
+                "ProxyService", "ReplicationCore", "Telemetry", "WireCore",
             ]),
         tests(
             "VRRPServiceTests",

@@ -31,10 +31,10 @@ extension KeyTable {
             "The connection between the nodes: heartbeat, replication, takeover.",
             example: "link: { port: 7946, secret_file: /etc/tandem/pair.key }"),
         KeyDescription(
-            "pair.link.port", .integer(1...65_535), .integer(7946),
-            "TCP port of the link on the nodes' own addresses.",
+            "pair.link.port", .integer(1...65_534), .integer(7946),
+            "TCP port of the link on the nodes' own addresses; replication uses the next one.",
             tooSmall: "0 is no port",
-            tooLarge: "a TCP port has 16 bits",
+            tooLarge: "a TCP port has 16 bits, and replication needs the next port",
             example: "port: 7946"),
         KeyDescription(
             "pair.link.secret_file", .filePath(byteCountMax: 4_095),

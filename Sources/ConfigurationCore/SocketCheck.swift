@@ -9,11 +9,13 @@ enum SocketCheck {
     static func run(_ facts: ConfigurationFacts, into diagnostics: inout DiagnosticList) {
         var taken: [ConfigurationFacts.Socket] = []
         if let port = facts.linkPort {
-            taken = facts.nodes.compactMap(\.address).map { address in
-                ConfigurationFacts.Socket(
-                    owner: "the pair link",
-                    endpoint: Endpoint(address: .v4(address.value), port: port.value),
-                    range: port.range)
+            taken = facts.nodes.compactMap(\.address).flatMap { address in
+                // Replication listens one port above the link.
+                [("the pair link", port.value), ("replication", port.value &+ 1)].map {
+                    ConfigurationFacts.Socket(
+                        owner: $0, endpoint: Endpoint(address: .v4(address.value), port: $1),
+                        range: port.range)
+                }
             }
         }
         for socket in facts.sockets {

@@ -6,6 +6,7 @@
 internal import BalancerCore
 internal import HTTPCore
 internal import LinuxIO
+internal import ReplicationCore
 internal import WireCore
 
 /// What the kernel said a socket is ready for and nobody has used up since.
@@ -89,6 +90,9 @@ struct ClientConnection: ~Copyable {
     var attempted = AttemptedBackends()
     var attemptBegan = Instant(nanoseconds: 0)
     var upstream: UpstreamConnection.Pointer?
+
+    /// What the journal was told it is; `nil` when nobody was told.
+    var journalKey: ClientKey?
 
     /// The client's address as text, for the backend.
     var address: ClientAddressText

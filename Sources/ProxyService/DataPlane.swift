@@ -43,6 +43,7 @@ public final class DataPlane: Sendable {
     private let mailboxes: [Mailbox<WorkerCommand>]
     private let connectionMax: Int
     private let logger: Logger
+    private let journal: ConnectionJournal?
     private let state: Mutex<State>
     let workerTallies: [WorkerTallies]
 
@@ -53,9 +54,11 @@ public final class DataPlane: Sendable {
     ///   - nodeName: this node's name, for the log.
     ///   - logger: where workers report faults of peers, at a limited rate.
     ///   - descriptorLimit: how many descriptors the process may have open.
+    ///   - journal: where workers report the connections of watched addresses.
     /// - Throws: what keeps the configuration from being served.
     public init(
-        configuration: Configuration, nodeName: String, logger: Logger, descriptorLimit: Int
+        configuration: Configuration, nodeName: String, logger: Logger, descriptorLimit: Int,
+        journal: ConnectionJournal? = nil
     ) throws(DataPlaneError) {
         let workerCount =
             switch configuration.workers {
@@ -72,6 +75,7 @@ public final class DataPlane: Sendable {
             ])
         }
         self.logger = logger
+        self.journal = journal
         workerTallies = (0..<workerCount).map { _ in WorkerTallies() }
         var mailboxes: [Mailbox<WorkerCommand>] = []
         for _ in 0..<workerCount {
@@ -122,7 +126,8 @@ public final class DataPlane: Sendable {
     private func startThread(_ index: Int) throws(Errno) -> KernelThread.Handle {
         let setup = WorkerSetup(
             index: index, connectionMax: connectionMax, mailbox: mailboxes[index],
-            tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed())
+            tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
+            journal: journal)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))

@@ -44,7 +44,7 @@ extension Worker {
                     listener.pointee.isReadable = false
                     return
                 }
-                let peer = accepted.peer?.address ?? .v4(.any)
+                let peer = accepted.peer
                 try welcome(accepted.takeSocket(), peer: peer, listener)
             } catch {
                 restAccepting(error)
@@ -66,10 +66,11 @@ extension Worker {
     }
 
     private mutating func welcome(
-        _ socket: consuming FileDescriptor, peer: IPAddress, _ listener: WorkerListener.Pointer
+        _ socket: consuming FileDescriptor, peer: Endpoint?, _ listener: WorkerListener.Pointer
     ) throws(Errno) {
         let client = clients.insert(
-            ClientConnection(socket: socket, listener: listener, peer: peer))
+            ClientConnection(
+                socket: socket, listener: listener, peer: peer?.address ?? .v4(.any)))
         let slot = clients.slot(of: client)
         timers.prepare(slot)
         let token = EventToken(.client, slot: slot, generation: clients.generation(of: client))
@@ -87,6 +88,7 @@ extension Worker {
             $0.connectionsOpen.add()
         }
         setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
+        noteOpened(client, peer: peer)
         arm(client, after: timeouts.requestHead)
     }
 
@@ -95,6 +97,7 @@ extension Worker {
     /// Forgets a client connection; its socket is closed with its record.
     mutating func close(_ client: ClientConnection.Pointer) {
         let listener = client.pointee.listener
+        noteClosed(client)
         timers.disarm(clients.slot(of: client))
         buffers.giveBack(&client.pointee.input)
         buffers.giveBack(&client.pointee.output)

@@ -9,6 +9,7 @@ internal import ConfigurationCore
 internal import EventLoop
 internal import HTTPCore
 internal import LinuxIO
+internal import ReplicationCore
 internal import Synchronization
 internal import Telemetry
 internal import WireCore
@@ -22,6 +23,8 @@ struct WorkerSetup: Sendable {
     let tallies: WorkerTallies
     let logger: Logger
     let seed: UInt64
+    /// Where connections of watched addresses are reported; `nil` reports nothing.
+    let journal: ConnectionJournal?
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -83,6 +86,12 @@ struct Worker: ~Copyable {
     var acceptResumes = Instant(nanoseconds: 0)
     var isAcceptBlocked = false
 
+    // What the journal is told at the end of the turn.
+    var journalChanges: [ClientChange] = []
+    /// A report was refused: the journal is owed every open connection.
+    var owesJournal = false
+    var journalResumes = Instant(nanoseconds: 0)
+
     // Leaving.
     var isDraining = false
     var drainDeadline = Instant.distantFuture
@@ -140,6 +149,7 @@ struct Worker: ~Copyable {
         if !queue.isEmpty { runQueue() }
         expireTimers()
         if isAcceptBlocked { resumeAccepting() }
+        if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
     }
 

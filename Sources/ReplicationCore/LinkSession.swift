@@ -15,6 +15,8 @@ public enum LinkMessage: Hashable, Sendable {
     case heartbeat(Heartbeat)
     /// The peer has given up its virtual addresses and is leaving on purpose.
     case goodbye
+    /// Part of the replication stream.
+    case replication(ReplicationMessage)
     /// Something a later version says.
     case unknown(type: UInt8)
 }
@@ -27,6 +29,8 @@ public enum LinkSessionFault: Error, Hashable, Sendable {
     case wrongSequence(got: UInt64, wanted: UInt64)
     /// The payload is no heartbeat although the peer made it.
     case badHeartbeat(HeartbeatFault)
+    /// The payload is no part of the replication stream although the peer made it.
+    case badReplication(ReplicationFault)
 }
 
 /// The sending end: the dialler.
@@ -96,7 +100,18 @@ public struct LinkReceiver: Sendable {
         case SealedLinkFrame.goodbyeType:
             return .goodbye
         default:
-            return .unknown(type: frame.type)
+            return try Self.other(frame)
+        }
+    }
+
+    private static func other(_ frame: SealedLinkFrame) throws(LinkSessionFault) -> LinkMessage {
+        do {
+            let payload = unsafe frame.payload.span.bytes
+            guard let message = try ReplicationMessage(type: frame.type, payload: payload)
+            else { return .unknown(type: frame.type) }
+            return .replication(message)
+        } catch {
+            throw .badReplication(error)
         }
     }
 }

@@ -61,6 +61,9 @@ final class LinkSocket {
         }
     }
 
+    /// Part of a message waits for room in the kernel.
+    var hasUnsent: Bool { !unsent.isEmpty }
+
     /// Watches the socket, or changes what it is watched for.
     func watch(_ interest: EpollInterest, handler: any EventHandler) throws(Errno) {
         switch descriptor {
@@ -110,7 +113,8 @@ final class LinkSocket {
         return true
     }
 
-    private func flush() throws(Errno) {
+    /// Sends what waits, as far as there is room.
+    func flush() throws(Errno) {
         guard !unsent.isEmpty else { return }
         switch descriptor {
         case .some(let descriptor):

@@ -94,6 +94,44 @@ final class OutboundLink: EventHandler {
         }
     }
 
+    /// Messages can be sent.
+    var isEstablished: Bool {
+        switch phase {
+        case .established: true
+        case .idle, .waiting, .connecting, .handshaking: false
+        }
+    }
+
+    /// Sends a message of the replication stream.
+    ///
+    /// - Returns: false when it was not taken: an earlier one still waits, or the connection is
+    ///   gone.
+    func send(_ message: ReplicationMessage) -> Bool {
+        guard case .established(let socket, var sender) = phase else { return false }
+        do throws(Errno) {
+            try socket.flush()
+            guard !socket.hasUnsent else { return false }
+            _ = try socket.send(sender.seal(message))
+            phase = .established(socket, sender)
+            return true
+        } catch {
+            lose("\(error)")
+            return false
+        }
+    }
+
+    /// Sends what waits; true when nothing waits any more.
+    func flush() -> Bool {
+        guard case .established(let socket, _) = phase else { return true }
+        do throws(Errno) {
+            try socket.flush()
+            return !socket.hasUnsent
+        } catch {
+            lose("\(error)")
+            return true
+        }
+    }
+
     /// Says goodbye and closes in order; the peer may take over when it has read both.
     func leave() {
         if case .established(let socket, var sender) = phase {

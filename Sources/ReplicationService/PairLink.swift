@@ -173,7 +173,7 @@ public final class PairLink: InboundLinksOwner {
             heard(heartbeat)
         case .goodbye:
             watch?.goodbye(on: link)
-        case .unknown:
+        case .replication, .unknown:
             break
         }
     }

@@ -54,6 +54,15 @@ public struct PairLinkSettings: Sendable {
             descriptors: descriptors, seed: seed)
     }
 
+    /// The replication stream has connections and keys of its own, one port up.
+    func forReplication(with cryptography: LinkCryptography) -> PairLinkSettings {
+        var settings = self
+        settings.port = port &+ 1
+        settings.descriptors = nil
+        settings.secret = secret?.derived(for: "replication", with: cryptography)
+        return settings
+    }
+
     var ownListener: Endpoint { Endpoint(address: .v4(own.address), port: port) }
     /// Dials leave from the node's own address, so that a virtual address is never the source.
     var dialSource: Endpoint { Endpoint(address: .v4(own.address), port: 0) }

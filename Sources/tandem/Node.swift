@@ -82,18 +82,23 @@ final class Node {
         if let pair = loaded.configuration.pair, let own = loaded.localNode {
             try checkHost(pair, own)
         }
+        let journal = try loaded.configuration.pair.map { pair throws(Errno) in
+            try ConnectionJournal(watching: pair.virtualRouters.flatMap(\.addresses))
+        }
         let dataPlane = try DataPlane(
             configuration: loaded.configuration, nodeName: name,
-            logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit)
+            logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
+            journal: journal)
         try dataPlane.start()
         self.dataPlane = dataPlane
         startHealth(dataPlane)
         try startAdmin()
         metricSources.append(dataPlane)
         if let pair = loaded.configuration.pair, let own = loaded.localNode,
-            let peer = loaded.peerNode
+            let peer = loaded.peerNode, let journal
         {
-            try startPair(pair, own: own, peer: peer, plan: plan, dataPlane: dataPlane)
+            try startPair(
+                pair, own: own, peer: peer, plan: plan, dataPlane: dataPlane, journal: journal)
         } else {
             becomeReady()
         }
@@ -140,7 +145,7 @@ final class Node {
 
     private func startPair(
         _ pair: PairConfiguration, own: NodeConfiguration, peer: NodeConfiguration,
-        plan: DescriptorPlan?, dataPlane: DataPlane
+        plan: DescriptorPlan?, dataPlane: DataPlane, journal: ConnectionJournal
     ) throws {
         let commands = try Mailbox<PairCommand>()
         let events = try Mailbox<PairEvent>()
@@ -149,10 +154,19 @@ final class Node {
         pairEvents = events
         var secret: LinkSecret?
         if let bytes = loaded.secret { secret = try LinkSecret(fileContent: bytes) }
+        let replication = try Mailbox<ReplicationCommand>()
+        if let settings = PairLinkSettings(
+            pair: pair, ownName: own.name, secret: secret, descriptors: plan,
+            seed: RandomBytes.seed())
+        {
+            try ReplicationThread.start(
+                settings, journal: journal, commands: replication, events: events,
+                logger: logger.named("replication"))
+        }
         let setUp = PairSetUp(
             pair: pair, node: own, peer: peer, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
-            logger: logger)
+            replication: replication, logger: logger)
         try PairDriver.start(setUp, commands: commands, events: events)
     }
 
@@ -181,6 +195,8 @@ final class Node {
         case .started(let sources):
             metricSources += sources
             becomeReady()
+        case .replicating(let source):
+            metricSources.append(source)
         case .failed(let reason):
             logger.error("cannot start the pair: \(reason)")
             exitCode = .failed

@@ -23,6 +23,8 @@ struct PairSetUp: Sendable {
     var configurationHash: UInt64
     var descriptors: DescriptorPlan?
     var dataPlane: DataPlane
+    /// Hears which addresses come and go.
+    var replication: Mailbox<ReplicationCommand>
     var logger: Logger
 }
 
@@ -113,7 +115,10 @@ final class PairDriver {
                     + "\(error)")
         }
         for speaker in group.speakers {
-            speaker.onStateChange = { [unowned self] _ in stateChanged() }
+            speaker.onStateChange = { [unowned self, unowned speaker] change in
+                tellReplication(change, addresses: speaker.currentStatus.addresses)
+                stateChanged()
+            }
         }
         group.start()
         publish(.started(group.speakers.map(\.report) + [link.counters]))
@@ -180,6 +185,15 @@ final class PairDriver {
     private func stateChanged() {
         link.beat()
         publishSnapshot()
+    }
+
+    /// First of all after the announcement: clients of the other node wait for it.
+    private func tellReplication(_ change: SpeakerStateChange, addresses: [IPv4Address]) {
+        if change.transition.to == .active {
+            setUp.replication.post(.addressesTaken(addresses, at: Clock.now()))
+        } else if change.transition.from == .active {
+            setUp.replication.post(.addressesLost(addresses))
+        }
     }
 
     private func publishSnapshot() {

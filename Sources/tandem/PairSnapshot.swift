@@ -47,6 +47,8 @@ enum PairCommand: Sendable {
 enum PairEvent: Sendable {
     /// Adverts are sent and heard, the link listens.
     case started([any MetricSource])
+    /// The replication thread runs.
+    case replicating(any MetricSource)
     /// The thread could not start; the text says why.
     case failed(String)
     /// The present state.

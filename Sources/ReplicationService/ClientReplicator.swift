@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The replication stream of one node: tells the peer which clients this node has, remembers which
+// the peer has, and resets those when their addresses come here. Belongs to the loop of the
+// replication thread; what it knows grows with traffic, so it never runs on the pair thread.
+
+import ConfigurationCore
+public import EventLoop
+public import LinuxIO
+public import ReplicationCore
+import TLSIO
+public import Telemetry
+import WireCore
+
+/// Replicates client connections in both directions.
+public final class ClientReplicator: InboundLinksOwner, EventHandler {
+    /// Frames sent before the loop gets its turn.
+    static let framesPerTurnMax = 64
+    /// Reports of workers are taken at most this often, so that a busy node sends few frames.
+    static let journalInterval = TimeSpan.milliseconds(1)
+    /// How soon a connection without room is tried again.
+    static let retryInterval = TimeSpan.milliseconds(5)
+    /// How often the peer hears something while nothing changes.
+    static let standingInterval = TimeSpan.seconds(1)
+    /// How long the peer is left with what it knew when the addresses went to it: longer than any
+    /// election takes.
+    static let holdSpan = TimeSpan.seconds(5)
+
+    private let loop: EventLoop
+    private let settings: PairLinkSettings
+    private let journal: Mailbox<ClientChangeBatch>
+    private let commands: Mailbox<ReplicationCommand>
+    private let logger: Logger
+    private let sender: any SegmentSending
+    private let inbound: InboundLinks
+    private let outbound: OutboundLink
+    /// The numbers, for the metrics.
+    public let report = ReplicationReport()
+
+    private var feed = ReplicationFeed()
+    private var table = PeerClientTable()
+    private var waitingMessage: ReplicationMessage?
+    private var isPumpScheduled = false
+    private var behindSince: Instant?
+    private var journalSource: EventSource?
+    private var holdTimer: TimerID?
+    private var campaigns: [TickleCampaign] = []
+
+    /// Makes a replicator that does nothing yet.
+    ///
+    /// - Parameters:
+    ///   - loop: the loop of the replication thread.
+    ///   - settings: the pair link's settings; replication uses the next port.
+    ///   - journal: what the workers report.
+    ///   - commands: what the pair thread says.
+    ///   - logger: where takeovers and faults are told.
+    /// - Throws: EPERM when packets with a virtual address as source cannot be sent.
+    public convenience init(
+        loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
+        commands: Mailbox<ReplicationCommand>, logger: Logger
+    ) throws(Errno) {
+        self.init(
+            loop: loop, settings: settings, journal: journal, commands: commands, logger: logger,
+            sender: try SegmentSender())
+    }
+
+    init(
+        loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
+        commands: Mailbox<ReplicationCommand>, logger: Logger, sender: any SegmentSending
+    ) {
+        let cryptography = LinkCryptography(
+            hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) },
+            constantTimeEquals: { ConstantTime.equals($0, $1) })
+        let settings = settings.forReplication(with: cryptography)
+        let identity = LinkIdentity(
+            ownName: settings.own.name, peerName: settings.peer.name, secret: settings.secret,
+            cryptography: cryptography)
+        let counters = LinkCounters()
+        self.loop = loop
+        self.settings = settings
+        self.journal = journal
+        self.commands = commands
+        self.logger = logger
+        self.sender = sender
+        inbound = InboundLinks(
+            loop: loop, settings: settings, identity: identity, counters: counters,
+            logger: logger)
+        outbound = OutboundLink(
+            loop: loop, settings: settings, identity: identity, counters: counters,
+            logger: logger)
+    }
+
+    /// Listens and dials.
+    ///
+    /// - Throws: when the port above the pair link's cannot be bound on the node's own address.
+    public func start() throws(Errno) {
+        inbound.owner = self
+        try inbound.start()
+        outbound.onEstablished = { [weak self] in self?.streamBegins() }
+        outbound.start()
+        journalSource = try loop.add(journal.wakeUp.descriptor, .readable, handler: self)
+        try loop.attach(commands) { [weak self] in self?.obey($0) }
+        beat()
+    }
+
+    /// Ends both streams.
+    public func stop() {
+        outbound.stop()
+        inbound.stop()
+        for campaign in campaigns { campaign.cancel() }
+        campaigns = []
+    }
+
+    // MARK: - What this node tells
+
+    /// The journal has reports: takes them, then leaves the workers alone for a moment.
+    public func handle(_ events: EpollEvents, from source: EventSource) {
+        takeJournal()
+        pump()
+        guard rearmJournal([]) else { return }
+        loop.schedule(after: Self.journalInterval) { [weak self] in
+            _ = self?.rearmJournal(.readable)
+        }
+    }
+
+    private func rearmJournal(_ interest: EpollInterest) -> Bool {
+        guard let journalSource else { return false }
+        do throws(Errno) {
+            try loop.modify(journalSource, of: journal.wakeUp.descriptor, interest)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func takeJournal() {
+        // What the pair thread said first must count first: a loss of addresses precedes the
+        // closing of their connections.
+        for command in commands.drain() { obey(command) }
+        for batch in journal.drain() { feed.apply(batch) }
+        report.ownClients.set(Int64(feed.openCount))
+        report.omittedHere.set(Int64(clamping: feed.omittedCount))
+        report.reportsDropped.set(Int64(clamping: journal.droppedCount))
+    }
+
+    private func streamBegins() {
+        waitingMessage = nil
+        feed.connected()
+        pump()
+    }
+
+    /// Sends what the peer lacks, as far as connection and turn allow.
+    private func pump() {
+        guard outbound.isEstablished else {
+            feed.disconnected()
+            noteProgress()
+            return
+        }
+        var budget = Self.framesPerTurnMax
+        while budget > 0, let message = waitingMessage ?? feed.nextMessage() {
+            guard outbound.send(message) else {
+                waitingMessage = message
+                break
+            }
+            waitingMessage = nil
+            if case .changes(let changes) = message {
+                report.changesSent.add(UInt64(changes.count))
+            }
+            budget -= 1
+        }
+        let isFlushed = outbound.flush() && waitingMessage == nil
+        if budget == 0 || !isFlushed {
+            pumpAgain(after: isFlushed ? .zero : Self.retryInterval)
+        }
+        noteProgress()
+    }
+
+    private func pumpAgain(after wait: TimeSpan) {
+        guard !isPumpScheduled else { return }
+        isPumpScheduled = true
+        loop.schedule(after: wait) { [weak self] in
+            self?.isPumpScheduled = false
+            self?.pump()
+        }
+    }
+
+    private func noteProgress() {
+        report.isSending.set(outbound.isEstablished ? 1 : 0)
+        report.snapshotsSent.set(Int64(clamping: feed.snapshotCount))
+        report.waitingChanges.set(Int64(feed.waitingChangeCount))
+        let isBehind = !outbound.isEstablished || isPumpScheduled || waitingMessage != nil
+        behindSince = isBehind ? behindSince ?? loop.now : nil
+        report.setBehind(since: behindSince)
+    }
+
+    /// A peer that died without a word is noticed by what it does not acknowledge.
+    private func beat() {
+        loop.schedule(after: Self.standingInterval) { [weak self] in self?.beat() }
+        if waitingMessage == nil, outbound.isEstablished, let standing = feed.standing() {
+            waitingMessage = standing
+        }
+        pump()
+    }
+
+    // MARK: - What the peer tells
+
+    func peerLinkEstablished(_ link: LinkGeneration) {
+        table.streamBegan()
+        report.isReceiving.set(1)
+        outbound.peerIsThere()
+    }
+
+    func peerLinkReceived(_ message: LinkMessage, on link: LinkGeneration) {
+        guard case .replication(let message) = message else { return }
+        table.apply(message)
+        if case .changes(let changes) = message {
+            report.changesReceived.add(UInt64(changes.count))
+        }
+        noteTable()
+    }
+
+    func peerLinkEnded(_ link: LinkGeneration, _ ending: LinkEnding) {
+        // What is known stays: the peer may just have died.
+        report.isReceiving.set(0)
+    }
+
+    private func noteTable() {
+        report.peerClients.set(Int64(table.count))
+        report.mismatches.set(Int64(clamping: table.mismatchCount))
+        report.omittedByPeer.set(
+            Int64(clamping: table.omittedHereCount &+ table.omittedByPeerCount))
+    }
+
+    // MARK: - Takeovers
+
+    private func obey(_ command: ReplicationCommand) {
+        switch command {
+        case .addressesTaken(let addresses, let instant):
+            endHold()
+            takeOver(Set(addresses), at: instant)
+        case .addressesLost(let addresses):
+            let lost = Set(addresses)
+            cancelCampaigns(on: lost)
+            hold()
+        }
+    }
+
+    private func takeOver(_ addresses: Set<IPv4Address>, at instant: Instant) {
+        report.takeovers.add()
+        // The peer's last words may still wait in the socket.
+        inbound.readNow()
+        cancelCampaigns(on: addresses)
+        let campaign = TickleCampaign(
+            addresses: addresses, loop: loop, sender: sender, report: report)
+        campaign.newClients = { [weak self] in self?.takeClients(of: addresses) ?? [] }
+        campaign.isBack = { [weak self] in self?.feed.contains($0) ?? false }
+        campaign.onRoundEnded = { [weak self, weak campaign] round in
+            guard let self, let campaign else { return }
+            if round == 0 { logTakeover(campaign, at: instant) }
+            if campaign.isOver { campaigns.removeAll { $0 === campaign } }
+        }
+        campaigns.append(campaign)
+        campaign.start()
+    }
+
+    /// Clients that were not asked often enough are remembered: a node that gives an address up by
+    /// mistake and takes it again must not forget them.
+    private func cancelCampaigns(on addresses: Set<IPv4Address>) {
+        for campaign in campaigns where !campaign.addresses.isDisjoint(with: addresses) {
+            table.remember(campaign.clients)
+            campaign.cancel()
+        }
+        campaigns.removeAll(where: \.isOver)
+    }
+
+    /// The peer's clients on `addresses`, which are the peer's no more.
+    private func takeClients(of addresses: Set<IPv4Address>) -> [ClientKey] {
+        let clients = table.clients(of: addresses)
+        if !clients.isEmpty {
+            table.forget(addresses)
+            noteTable()
+        }
+        return clients
+    }
+
+    private func logTakeover(_ campaign: TickleCampaign, at instant: Instant) {
+        logger.info(
+            "clients of the peer are reset",
+            [
+                "known": "\(campaign.clients.count)", "asked": "\(campaign.sentCount)",
+                "failed": "\(campaign.failedCount)",
+                "left_out": "\(table.omittedHereCount &+ table.omittedByPeerCount)",
+                "after": "\((Clock.now() - instant).microseconds)us",
+            ])
+    }
+
+    private func hold() {
+        feed.hold()
+        waitingMessage = nil
+        holdTimer.map(loop.cancel)
+        holdTimer = loop.schedule(after: Self.holdSpan) { [weak self] in
+            self?.endHold()
+            self?.pump()
+        }
+    }
+
+    private func endHold() {
+        holdTimer.map(loop.cancel)
+        holdTimer = nil
+        feed.resume()
+    }
+}
