@@ -8,9 +8,9 @@ from configuration import configuration
 from lab import LINK_PORT, expect, poll, throughout
 
 CONFIGURATION = configuration(advertise_interval="100ms")
-# Refused attempts that the tests wait for; the log must stay far behind them.
 REFUSALS_MIN = 3
-REFUSAL_LINES_MAX = 8
+# Per direction a burst of five lines, and one more every ten seconds.
+REFUSAL_LINES_MAX = 22
 
 
 def _start_second_with(lab, text):
