@@ -75,6 +75,22 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     /// Adds the addresses, or renews them when they are there; each lives for `lease` only.
     public func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
         if tunnel == nil { try openTunnel() }
+        do throws(VirtualAddressError) {
+            try send(addresses, lease: lease)
+        } catch {
+            // The kernel tells of the addresses' end before it tells of the device's.
+            guard isDetached() else { throw error }
+            closeTunnel()
+            deviceLostCount &+= 1
+            try openTunnel()
+            try send(addresses, lease: lease)
+            loop.schedule(after: .zero) { [weak self] in self?.onDeviceLost?() }
+        }
+    }
+
+    private func send(
+        _ addresses: [IPv4Address], lease: TimeSpan
+    ) throws(VirtualAddressError) {
         for address in addresses {
             let request = try request(address, lease: lease)
             do throws(NetlinkError) {
@@ -182,6 +198,11 @@ extension VirtualAddressHolder: EventHandler {
     private func isDeviceGone() -> Bool {
         guard let tunnel else { return false }
         return !tunnel.device.drain() || !tunnel.device.isAttached()
+    }
+
+    private func isDetached() -> Bool {
+        guard let tunnel else { return true }
+        return !tunnel.device.isAttached()
     }
 
     /// Switches the device on again when somebody switched it off.

@@ -120,6 +120,24 @@ struct VirtualAddressHolderTests {
         }
     }
 
+    @Test func addressesPutBeforeTheDevicesEndIsKnownGoToANewDevice() throws {
+        try Laboratory.inNewNamespace {
+            let loop = try EventLoop()
+            let holder = try VirtualAddressHolder(loop: loop)
+            var lostCount = 0
+            holder.onDeviceLost = { lostCount += 1 }
+            try holder.put(addresses, lease: .seconds(2))
+            try Laboratory.ip("link del tandem0")
+            // The loop has not run: the holder still believes in the device.
+            try holder.put(addresses, lease: .seconds(2))
+            #expect(try present() == addresses)
+            #expect(holder.deviceLostCount == 1)
+            #expect(loop.poll { lostCount == 1 })
+            #expect(try present() == addresses)
+            holder.close()
+        }
+    }
+
     @Test func devicesFloodedWithPacketsAreDrained() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
