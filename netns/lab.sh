@@ -290,3 +290,21 @@ end_lab() {
     fi
     "$NETNS_DIR/down"
 }
+
+# Installs what netns/packages lists and the host lacks; `all` adds what is compared with.
+install_packages() {
+    local package missing=() wanted=${1:-needed}
+    while read -r package; do
+        [[ $wanted = all && $package =~ ^#[a-z] ]] && package=${package#\#}
+        [[ -z $package || $package = \#* ]] && continue
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+            missing+=("$package")
+    done <"$NETNS_DIR/packages"
+    if [ ${#missing[@]} -eq 0 ]; then
+        echo "all there"
+        return
+    fi
+    echo "installing ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+}

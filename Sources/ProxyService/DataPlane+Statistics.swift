@@ -153,7 +153,7 @@ extension DataPlane: MetricSource {
                 labels: ["pool": backend.pool, "backend": backend.name], value)
         }
         add(
-            "tandem_backend_up", .gauge, "1 while the backend may be given requests.",
+            "tandem_backend_serving", .gauge, "1 while the backend may be given requests.",
             backend.isUp ? 1 : 0)
         add(
             "tandem_backend_requests_in_flight", .gauge, "Requests waiting for the backend.",

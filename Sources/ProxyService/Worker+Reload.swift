@@ -178,6 +178,23 @@ extension Worker {
         guard !isDraining else { return }
         for slot in listeners.indices { silence(slot) }
         isDraining = true
+        closeIdleClients()
+        for backend in backends {
+            while let idle = backend.pointee.idle.newest { close(idle) }
+        }
+        setup.tallies.isDraining.store(true, ordering: .releasing)
+    }
+
+    /// Goes on serving, but each client connection ends with its next response or while idle.
+    ///
+    /// When the address moves afterwards, few connections are left to break.
+    mutating func sayFarewell() {
+        guard !isSayingFarewell else { return }
+        isSayingFarewell = true
+        closeIdleClients()
+    }
+
+    private mutating func closeIdleClients() {
         for slot in 0..<clients.slotEnd {
             guard let client = clients.record(slot: slot),
                 client.pointee.phase == .readingHead, client.pointee.input.isEmpty
@@ -189,10 +206,6 @@ extension Worker {
                 closeGracefully(client, mayReceiveMore: true)
             }
         }
-        for backend in backends {
-            while let idle = backend.pointee.idle.newest { close(idle) }
-        }
-        setup.tallies.isDraining.store(true, ordering: .releasing)
     }
 
     /// Cuts off what is left when the time is over.

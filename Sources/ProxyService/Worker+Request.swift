@@ -70,8 +70,10 @@ extension Worker {
         client.pointee.input.start = client.pointee.input.mark &+ headByteCount
         client.pointee.method = request.method
         client.pointee.minorVersion = request.minorVersion
-        // A listener that was removed lets its clients go, one response each.
-        let isLeaving = isDraining || client.pointee.listener.pointee.socket == nil
+        // A listener that was removed lets its clients go, one response each; so does a node that
+        // is about to hand over.
+        let isLeaving =
+            isDraining || isSayingFarewell || client.pointee.listener.pointee.socket == nil
         client.pointee.keepsAlive = request.keepsAlive && !isLeaving
         client.pointee.body = BodyDecoder(request.framing)
         client.pointee.isBodyChunked = request.framing == .chunked

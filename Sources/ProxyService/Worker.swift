@@ -93,6 +93,8 @@ struct Worker: ~Copyable {
     var journalResumes = Instant(nanoseconds: 0)
 
     // Leaving.
+    /// New clients are served, but each connection ends with its next response.
+    var isSayingFarewell = false
     var isDraining = false
     var drainDeadline = Instant.distantFuture
     var isStopping = false
@@ -192,6 +194,7 @@ struct Worker: ~Copyable {
     private mutating func obey(_ command: WorkerCommand) {
         switch command {
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
+        case .sayFarewell: sayFarewell()
         case .drain(let deadline): beginDrain(deadline: deadline)
         case .stop: isStopping = true
         }

@@ -8,6 +8,8 @@ internal import WireCore
 enum WorkerCommand: Sendable {
     /// Serve this configuration from now on; sockets of listeners that are new come with it.
     case adopt(DataPlaneSnapshot, newSockets: [ListenerSocket])
+    /// Go on serving, but part from clients between requests.
+    case sayFarewell
     /// Accept nothing new, let requests in flight finish until the deadline, then cut the rest.
     case drain(deadline: Instant)
     /// Close everything and end the thread.

@@ -26,6 +26,8 @@ final class Node {
 
     /// How often a drain is looked at.
     private static let drainLookInterval = TimeSpan.milliseconds(10)
+    /// How long clients are parted from before the addresses move, so that few connections break.
+    private static let farewellTime = TimeSpan.milliseconds(500)
     /// Longest wait for the pair thread to give up the addresses.
     private static let leaveTimeMax = TimeSpan.seconds(2)
 
@@ -53,6 +55,11 @@ final class Node {
         self.source = source
         self.loop = loop
         self.logger = logger
+    }
+
+    /// One word for what this node is.
+    var role: String {
+        pair?.role ?? (loaded.configuration.pair == nil ? "single" : "initialize")
     }
 
     var name: String { loaded.localNode?.name ?? FileSystem.hostName() }
@@ -184,7 +191,7 @@ final class Node {
 
     func handle(_ signal: Signal) {
         switch signal {
-        case .hangUp: logger.info(reload())
+        case .hangUp: logger.info("reload: \(reload().prefix { $0 != "\n" })")
         case .terminate, .interrupt: leave()
         case .user1, .child: return
         }
@@ -222,11 +229,11 @@ final class Node {
         case .unchanged(let new):
             loaded = new
             reloads.unchangedCount += 1
-            return "reload: nothing changed"
+            return "nothing changed"
         case .refused(let text):
             reloads.refusedCount += 1
             for line in text.split(separator: "\n") { logger.error("reload: \(line)") }
-            return "reload refused: the old configuration stays in force\n\(text)"
+            return Self.refusal(text)
         case .applicable(let new, let difference):
             return apply(new, difference)
         }
@@ -239,13 +246,17 @@ final class Node {
             _ = try dataPlane?.apply(new.configuration)
         } catch {
             reloads.refusedCount += 1
-            return "reload refused: the old configuration stays in force\n\(error)"
+            return Self.refusal("\(error)")
         }
         health?.apply(new.configuration.pools)
         loaded = new
         reloads.appliedCount += 1
         pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
-        return "reloaded: " + difference.changes.map { "\($0)" }.joined(separator: "; ")
+        return "applied: " + difference.changes.map { "\($0)" }.joined(separator: "; ")
+    }
+
+    private static func refusal(_ reason: String) -> String {
+        "\(RuntimeSocket.failureMark) the old configuration stays in force\n\(reason)"
     }
 
     // MARK: Leaving
@@ -275,8 +286,10 @@ final class Node {
         ServiceManager.notify("STOPPING=1")
         logger.info("leaving: the addresses go to the peer, requests in flight may finish")
         guard let pairCommands else { return drain() }
-        pairCommands.post(.leave)
-        loop.schedule(after: Self.leaveTimeMax) { [unowned self] in drain() }
+        dataPlane?.sayFarewell()
+        let farewellTime = pair?.isActive == true ? Self.farewellTime : .zero
+        loop.schedule(after: farewellTime) { _ = pairCommands.post(.leave) }
+        loop.schedule(after: farewellTime + Self.leaveTimeMax) { [unowned self] in drain() }
     }
 
     private var isDraining = false

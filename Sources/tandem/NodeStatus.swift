@@ -22,7 +22,7 @@ extension Node {
         return .object([
             ("node", .string(name)),
             ("version", .string(Tandem.version)),
-            ("role", .string(pair?.role ?? "single")),
+            ("role", .string(role)),
             ("uptime_seconds", .number((Clock.now() - startedAt).secondsAsDouble)),
             ("configuration_hash", .string(loaded.hash.description)),
             ("reloads", reloadsJSON()),

@@ -15,7 +15,7 @@ extension Node {
     /// The text of `tandem status`.
     func statusText() -> String {
         var text =
-            "node \(name): \(pair?.role ?? "single"), up \(Self.age(startedAt, at: Clock.now())), "
+            "node \(name): \(role), up \(Self.age(startedAt, at: Clock.now())), "
         text += "configuration \(loaded.hash)\n"
         if let pair {
             text += pair.routers.map { routerText($0, at: pair.takenAt) }.joined()

@@ -190,6 +190,23 @@ struct LifecycleTests {
         #expect(eventually { (try? TestClient(tandem.endpoint)) == nil })
     }
 
+    @Test func farewellPartsFromClientsButServesNewOnes() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint], workers: 1)
+        let idle = try tandem.client()
+        #expect(try idle.exchange("/").status == 200)
+        tandem.plane.sayFarewell()
+        #expect(idle.isClosedByPeer())
+        for _ in 0..<2 {
+            let client = try tandem.client()
+            let response = try client.exchange("/")
+            #expect(response.status == 200)
+            #expect(response.field("connection") == "close")
+            #expect(client.isClosedByPeer())
+        }
+        #expect(!tandem.plane.isDrained)
+    }
+
     @Test func drainFinishesWhatIsInFlightAndClosesTheRest() throws {
         let backend = try TestBackend { _ in
             [.wait(.milliseconds(300))] + ReplyStep.ok("late")
