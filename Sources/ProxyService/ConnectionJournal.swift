@@ -18,9 +18,14 @@ public final class ConnectionJournal: Sendable {
     private let addresses: [IPv4Address]
 
     /// Makes a journal for connections to `addresses`.
-    public init(watching addresses: [IPv4Address]) throws(Errno) {
+    ///
+    /// - Parameters:
+    ///   - addresses: which connections are reported.
+    ///   - capacity: how many reports may wait.
+    /// - Throws: EMFILE and the like when no descriptor can be had.
+    public init(watching addresses: [IPv4Address], capacity: Int = 4_096) throws(Errno) {
         self.addresses = addresses
-        mailbox = try Mailbox()
+        mailbox = try Mailbox(capacity: capacity)
     }
 
     /// Names an accepted connection; `nil` when it is not to a watched address.

@@ -44,6 +44,8 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     private var behindSince: Instant?
     private var journalSource: EventSource?
     private var holdTimer: TimerID?
+    private var lostAddresses: Set<IPv4Address> = []
+    private let staleConnections: StaleConnections?
     private var campaigns: [TickleCampaign] = []
 
     /// Makes a replicator that does nothing yet.
@@ -82,6 +84,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         self.commands = commands
         self.logger = logger
         self.sender = sender
+        staleConnections = StaleConnections(logger: logger)
         inbound = InboundLinks(
             loop: loop, settings: settings, identity: identity, counters: counters,
             logger: logger)
@@ -236,11 +239,14 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     private func obey(_ command: ReplicationCommand) {
         switch command {
         case .addressesTaken(let addresses, let instant):
+            lostAddresses.subtract(addresses)
+            staleConnections?.forget()
             endHold()
             takeOver(Set(addresses), at: instant)
         case .addressesLost(let addresses):
             let lost = Set(addresses)
             cancelCampaigns(on: lost)
+            lostAddresses.formUnion(lost)
             hold()
         }
     }
@@ -299,9 +305,23 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         waitingMessage = nil
         holdTimer.map(loop.cancel)
         holdTimer = loop.schedule(after: Self.holdSpan) { [weak self] in
-            self?.endHold()
-            self?.pump()
+            self?.holdEnded()
         }
+    }
+
+    /// The addresses did not come back: nobody can be reached on what is left of them.
+    private func holdEnded() {
+        endHold()
+        pump()
+        guard !lostAddresses.isEmpty else { return }
+        staleConnections?.find(lostAddresses)
+        lostAddresses = []
+        endStaleConnections()
+    }
+
+    private func endStaleConnections() {
+        guard let staleConnections, !staleConnections.endSome() else { return }
+        loop.schedule(after: .zero) { [weak self] in self?.endStaleConnections() }
     }
 
     private func endHold() {

@@ -162,6 +162,9 @@ final class Node {
         var secret: LinkSecret?
         if let bytes = loaded.secret { secret = try LinkSecret(fileContent: bytes) }
         let replication = try Mailbox<ReplicationCommand>()
+        // Before the addresses can come here: what an earlier process left behind.
+        StaleConnections(logger: logger.named("replication"))?
+            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
         if let settings = PairLinkSettings(
             pair: pair, ownName: own.name, secret: secret, descriptors: plan,
             seed: RandomBytes.seed())
