@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TCP connections as the kernel sees them, also those that no process holds any more (sock_diag(7)):
+// TCP connections as the kernel sees them, those that no process holds any more too (sock_diag(7)):
 // finding those of an address and ending them.
 
 internal import CLinux

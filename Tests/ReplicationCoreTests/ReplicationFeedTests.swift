@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: whatever happens to the stream, the peer's table ends up equal to this node's clients, and
+// neither end grows past its limit. Method: feed and table joined by hand, then at random.
+
+import ReplicationCore
+import Testing
+import WireCore
+
+@Suite struct ReplicationFeedTests {
+    static let vip = IPv4Address(10, 77, 0, 100)
+
+    static func key(_ port: Int) -> ClientKey {
+        ClientKey(
+            localAddress: vip, localPort: 80, remoteAddress: IPv4Address(10, 77, 0, 200),
+            remotePort: UInt16(port))
+    }
+
+    private func batch(
+        opened: [Int] = [], closed: [Int] = [], worker: UInt16 = 0, isComplete: Bool = false
+    ) -> ClientChangeBatch {
+        ClientChangeBatch(
+            worker: worker, isComplete: isComplete,
+            changes: opened.map { ClientChange(Self.key($0), isOpen: true) }
+                + closed.map { ClientChange(Self.key($0), isOpen: false) })
+    }
+
+    private func deliver(_ feed: inout ReplicationFeed, _ table: inout PeerClientTable) {
+        while let message = feed.nextMessage() { table.apply(message) }
+    }
+
+    private func ports(_ table: PeerClientTable) -> [UInt16] {
+        table.clients(of: [Self.vip]).map(\.remotePort).sorted()
+    }
+
+    @Test func snapshotThenTailReachThePeer() {
+        var feed = ReplicationFeed()
+        var table = PeerClientTable()
+        feed.apply(batch(opened: [1, 2, 3]))
+        #expect(feed.nextMessage() == nil)
+        feed.connected()
+        deliver(&feed, &table)
+        #expect(ports(table) == [1, 2, 3])
+        feed.apply(batch(opened: [4], closed: [2]))
+        deliver(&feed, &table)
+        #expect(ports(table) == [1, 3, 4])
+        #expect(feed.standing() == .standing(openCount: 3, omittedCount: 0))
+        feed.standing().map { table.apply($0) }
+        #expect(table.mismatchCount == 0)
+    }
+
+    @Test func changesDuringASnapshotFollowIt() {
+        var feed = ReplicationFeed()
+        var table = PeerClientTable()
+        let count = 3 * ReplicationMessage.changeCountMax
+        feed.apply(batch(opened: Array(1...count)))
+        feed.connected()
+        feed.nextMessage().map { table.apply($0) }
+        feed.nextMessage().map { table.apply($0) }
+        feed.apply(batch(opened: [count + 1], closed: [1, count]))
+        deliver(&feed, &table)
+        #expect(ports(table).count == count - 1)
+        #expect(!ports(table).contains(1) && !ports(table).contains(UInt16(count)))
+    }
+
+    @Test func unfinishedSnapshotAddsToWhatWasKnown() {
+        var table = PeerClientTable()
+        table.apply(.snapshotBegan)
+        table.apply(.changes([ClientChange(Self.key(1), isOpen: true)]))
+        table.apply(.snapshotEnded(openCount: 1))
+        table.apply(.snapshotBegan)
+        table.apply(.changes([ClientChange(Self.key(2), isOpen: true)]))
+        #expect(ports(table) == [1, 2])
+        table.streamBegan()
+        #expect(ports(table) == [1, 2])
+        table.apply(.snapshotBegan)
+        table.apply(.changes([ClientChange(Self.key(3), isOpen: true)]))
+        table.apply(.snapshotEnded(openCount: 1))
+        #expect(ports(table) == [3])
+    }
+
+    @Test func lateCloseOfAnotherWorkerDoesNotCloseTheNewConnection() {
+        var feed = ReplicationFeed()
+        feed.apply(batch(opened: [1], worker: 0))
+        feed.apply(batch(opened: [1], worker: 1))
+        feed.apply(batch(closed: [1], worker: 0))
+        #expect(feed.contains(Self.key(1)))
+        feed.apply(batch(closed: [1], worker: 1))
+        #expect(!feed.contains(Self.key(1)))
+    }
+
+    @Test func completeReportReplacesWhatTheWorkerHad() {
+        var feed = ReplicationFeed()
+        var table = PeerClientTable()
+        feed.connected()
+        feed.apply(batch(opened: [1, 2], worker: 0))
+        feed.apply(batch(opened: [3], worker: 1))
+        deliver(&feed, &table)
+        feed.apply(batch(opened: [2, 4], worker: 0, isComplete: true))
+        deliver(&feed, &table)
+        #expect(ports(table) == [2, 3, 4])
+    }
+
+    @Test func heldFeedSaysNothingAndThenEverything() {
+        var feed = ReplicationFeed()
+        var table = PeerClientTable()
+        feed.connected()
+        feed.apply(batch(opened: [1, 2]))
+        deliver(&feed, &table)
+        feed.hold()
+        feed.apply(batch(closed: [1, 2]))
+        #expect(feed.nextMessage() == nil && feed.standing() == nil)
+        #expect(ports(table) == [1, 2])
+        // A new connection is greeted, which takes nothing away.
+        feed.connected()
+        deliver(&feed, &table)
+        #expect(ports(table) == [1, 2])
+        feed.resume()
+        deliver(&feed, &table)
+        #expect(ports(table) == [])
+    }
+
+    @Test func fullTablesLeaveOutAndCount() {
+        var feed = ReplicationFeed(clientCountMax: 2)
+        feed.apply(batch(opened: [1, 2, 3]))
+        #expect(feed.openCount == 2 && feed.omittedCount == 1)
+        var table = PeerClientTable(clientCountMax: 1)
+        feed.connected()
+        deliver(&feed, &table)
+        #expect(table.count == 1 && table.omittedHereCount == 1 && table.mismatchCount == 0)
+    }
+
+    @Test func slowPeerGetsAFreshSnapshotInsteadOfAQueue() {
+        var feed = ReplicationFeed(waitingChangeCountMax: 10)
+        var table = PeerClientTable()
+        feed.connected()
+        deliver(&feed, &table)
+        for port in 1...100 { feed.apply(batch(opened: [port])) }
+        #expect(feed.waitingChangeCount <= 10 && feed.snapshotCount == 2)
+        deliver(&feed, &table)
+        #expect(ports(table).count == 100)
+    }
+
+    @Test func mismatchIsCounted() {
+        var table = PeerClientTable()
+        table.apply(.standing(openCount: 1, omittedCount: 0))
+        #expect(table.mismatchCount == 1)
+    }
+
+    @Test func forgottenClientsStayForgottenUnlessRemembered() {
+        var table = PeerClientTable()
+        table.apply(.changes([ClientChange(Self.key(1), isOpen: true)]))
+        let clients = table.clients(of: [Self.vip])
+        table.forget([Self.vip])
+        #expect(table.count == 0)
+        table.apply(.standing(openCount: 1, omittedCount: 0))
+        #expect(table.mismatchCount == 0)
+        table.remember(clients)
+        #expect(ports(table) == [1])
+        #expect(table.clients(of: [IPv4Address(10, 0, 0, 1)]).isEmpty)
+    }
+
+    @Test(arguments: UInt64(1)...30)
+    func peerKnowsTheSameAfterAnyHistory(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var feed = ReplicationFeed(waitingChangeCountMax: 20)
+        var table = PeerClientTable()
+        var open: [Int: UInt16] = [:]
+        var isConnected = false
+        for _ in 0..<500 {
+            let port = Int(generator.next() % 40)
+            switch generator.next() % 12 {
+            case 0:
+                feed.disconnected()
+                isConnected = false
+            case 1:
+                feed.connected()
+                table.streamBegan()
+                isConnected = true
+            case 2: feed.hold()
+            case 3: feed.resume()
+            case 4...7:
+                guard open[port] == nil else { continue }
+                open[port] = UInt16(generator.next() % 2)
+                feed.apply(batch(opened: [port], worker: open[port] ?? 0))
+            case 8...9:
+                guard let worker = open.removeValue(forKey: port) else { continue }
+                feed.apply(batch(closed: [port], worker: worker))
+            default:
+                if isConnected { feed.nextMessage().map { table.apply($0) } }
+            }
+        }
+        feed.resume()
+        if !isConnected {
+            feed.connected()
+            table.streamBegan()
+        }
+        deliver(&feed, &table)
+        #expect(ports(table) == open.keys.map { UInt16($0) }.sorted())
+        feed.standing().map { table.apply($0) }
+        #expect(table.mismatchCount == 0)
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: the packet that makes a client show its numbers is the one that RFC 791 and RFC 9293 draw.
+// Method: a vector in hex with field comments, checksums by the general function.
+
+import ReplicationCore
+import Testing
+import WireCore
+
+@Suite struct TickleSegmentTests {
+    private let client = ClientKey(
+        localAddress: IPv4Address(10, 77, 0, 100), localPort: 80,
+        remoteAddress: IPv4Address(10, 77, 0, 200), remotePort: 40_000)
+
+    @Test func packetIsABareAcknowledgement() {
+        var segment = TickleSegment()
+        segment.address(to: client, sequence: 0)
+        #expect(
+            segment.bytes == [
+                0x45, 0x00, 0x00, 0x28,  // version 4, header of 20 bytes, 40 bytes in all
+                0x00, 0x00, 0x40, 0x00,  // no identification, do not fragment
+                0x40, 0x06, 0x25, 0x0B,  // time to live 64, TCP, header checksum
+                0x0A, 0x4D, 0x00, 0x64,  // from 10.77.0.100
+                0x0A, 0x4D, 0x00, 0xC8,  // to 10.77.0.200
+                0x00, 0x50, 0x9C, 0x40,  // from port 80 to port 40000
+                0x00, 0x00, 0x00, 0x00,  // sequence number
+                0x00, 0x00, 0x00, 0x00,  // acknowledgement number
+                0x50, 0x10, 0x00, 0x00,  // header of 20 bytes, ACK, window 0
+                0xFD, 0x7E, 0x00, 0x00,  // checksum, urgent pointer
+            ])
+    }
+
+    @Test(arguments: UInt64(1)...50)
+    func bothChecksumsAreRight(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var segment = TickleSegment()
+        for _ in 0..<20 {
+            let key = ClientKey(
+                localAddress: IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next())),
+                localPort: UInt16(truncatingIfNeeded: generator.next()),
+                remoteAddress: IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next())),
+                remotePort: UInt16(truncatingIfNeeded: generator.next()))
+            segment.address(to: key, sequence: UInt32(truncatingIfNeeded: generator.next()))
+            let header = Array(segment.bytes[..<20])
+            var checksum = InternetChecksum()
+            checksum.add(header.span.bytes)
+            #expect(checksum.value == 0)
+            // The pseudo header of RFC 9293 §3.1, then the segment.
+            let covered = Array(segment.bytes[12..<20]) + [0, 6, 0, 20] + segment.bytes[20...]
+            var sum = InternetChecksum()
+            sum.add(covered.span.bytes)
+            #expect(sum.value == 0)
+        }
+    }
+}
