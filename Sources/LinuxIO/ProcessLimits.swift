@@ -39,11 +39,13 @@ public enum ProcessLimits {
 ///
 /// On exit the kernel releases files from the highest number down (observed, not promised; the
 /// self-test proves it on the running kernel). So the pair-link listener goes first, then the link,
-/// then the TUN with the virtual addresses, and the client sockets below come last: when their
-/// FINs would leave, their source address is gone.
+/// then the sockets that listen for clients: those whose connection waits to be accepted, which no
+/// peer can know of, are reset while the address still stands. Then the TUN with the virtual
+/// addresses goes, and the client sockets below come last: when their FINs would leave, their
+/// source address is gone.
 public struct DescriptorPlan: Hashable, Sendable {
-    /// Descriptors reserved at the top of the table.
-    public static let reservedCount = 3
+    /// Numbers kept for sockets that listen for clients; more sockets get ordinary numbers.
+    public static let clientListenerCountMax = 256
     /// The table is grown to the planned numbers, so they stay modest (8 bytes each).
     public static let numberMax = 65_535
 
@@ -51,7 +53,9 @@ public struct DescriptorPlan: Hashable, Sendable {
     public let listener: CInt
     /// The dialled pair link: closed second, the peer reads the end of the stream.
     public let link: CInt
-    /// The TUN device: closed third, the virtual addresses go with it.
+    /// The sockets that listen for clients: closed third.
+    public let clientListeners: Range<CInt>
+    /// The TUN device: closed fourth, the virtual addresses go with it.
     public let tunnel: CInt
 
     /// Plans for a process that may have `limit` descriptors open; below 64 there is no room.
@@ -60,7 +64,9 @@ public struct DescriptorPlan: Hashable, Sendable {
         let top = CInt(min(limit - 1, Self.numberMax))
         listener = top
         link = top - 1
-        tunnel = top - 2
+        let count = CInt(min(Self.clientListenerCountMax, limit / 8))
+        clientListeners = (link - count)..<link
+        tunnel = clientListeners.lowerBound - 1
     }
 
     /// Descriptors left for everything else.

@@ -42,6 +42,7 @@ public final class DataPlane: Sendable {
 
     private let mailboxes: [Mailbox<WorkerCommand>]
     private let connectionMax: Int
+    private let listenerNumbers: Range<CInt>
     private let logger: Logger
     private let journal: ConnectionJournal?
     private let state: Mutex<State>
@@ -54,11 +55,12 @@ public final class DataPlane: Sendable {
     ///   - nodeName: this node's name, for the log.
     ///   - logger: where workers report faults of peers, at a limited rate.
     ///   - descriptorLimit: how many descriptors the process may have open.
+    ///   - listenerNumbers: descriptor numbers for listening sockets, see `DescriptorPlan`.
     ///   - journal: where workers report the connections of watched addresses.
     /// - Throws: what keeps the configuration from being served.
     public init(
         configuration: Configuration, nodeName: String, logger: Logger, descriptorLimit: Int,
-        journal: ConnectionJournal? = nil
+        listenerNumbers: Range<CInt> = 0..<0, journal: ConnectionJournal? = nil
     ) throws(DataPlaneError) {
         let workerCount =
             switch configuration.workers {
@@ -76,6 +78,7 @@ public final class DataPlane: Sendable {
         }
         self.logger = logger
         self.journal = journal
+        self.listenerNumbers = listenerNumbers
         workerTallies = (0..<workerCount).map { _ in WorkerTallies() }
         var mailboxes: [Mailbox<WorkerCommand>] = []
         for _ in 0..<workerCount {
@@ -103,7 +106,8 @@ public final class DataPlane: Sendable {
     public func start() throws(DataPlaneError) {
         let snapshot = currentSnapshot
         let binding = try ListenerBinding(
-            snapshot.listeners.map(\.shared.identity), workerCount: workerCount)
+            snapshot.listeners.map(\.shared.identity), workerCount: workerCount,
+            numbers: listenerNumbers)
         var threads: [KernelThread.Handle] = []
         for index in mailboxes.indices {
             mailboxes[index].post(.adopt(snapshot, newSockets: binding.sockets[index]))

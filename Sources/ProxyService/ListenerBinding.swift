@@ -12,8 +12,14 @@ struct ListenerBinding {
     /// Where each listener is bound; differs from what was asked for port 0.
     private(set) var endpoints: [(name: String, endpoint: Endpoint)] = []
 
+    /// Descriptor numbers that are still free for sockets, see `DescriptorPlan`.
+    private var numbers: Range<CInt>
+
     /// Binds `listeners` once for each worker, or says what is wrong with any of them.
-    init(_ listeners: [ListenerIdentity], workerCount: Int) throws(DataPlaneError) {
+    init(
+        _ listeners: [ListenerIdentity], workerCount: Int, numbers: Range<CInt> = 0..<0
+    ) throws(DataPlaneError) {
+        self.numbers = numbers
         sockets = Array(repeating: [], count: workerCount)
         var problems: [String] = []
         for listener in listeners {
@@ -36,7 +42,8 @@ struct ListenerBinding {
         try Self.probe(&endpoint, options)
         options.reusePort = true
         for worker in 0..<workerCount {
-            let socket = try StreamSocket.listen(on: endpoint, options: options)
+            var socket = try StreamSocket.listen(on: endpoint, options: options)
+            if let number = numbers.popFirst() { socket = try socket.moved(to: number) }
             sockets[worker].append(
                 ListenerSocket(identity: listener, descriptor: socket))
         }

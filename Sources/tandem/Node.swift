@@ -95,6 +95,7 @@ final class Node {
         let dataPlane = try DataPlane(
             configuration: loaded.configuration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
+            listenerNumbers: plan?.clientListeners ?? 0..<0,
             journal: journal)
         try dataPlane.start()
         self.dataPlane = dataPlane
