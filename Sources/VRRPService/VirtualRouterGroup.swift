@@ -37,6 +37,9 @@ extension VirtualRouterSetUpError: CustomStringConvertible {
 
 /// Runs every virtual router of this node on one loop.
 public final class VirtualRouterGroup {
+    /// When to look again at an interface whose sockets could not be opened.
+    static let reviewRetryDelay = TimeSpan.seconds(1)
+
     /// One speaker per virtual router, in configured order.
     public private(set) var speakers: [Speaker] = []
     /// The device and its addresses.
@@ -60,6 +63,7 @@ public final class VirtualRouterGroup {
     private var announcers: [Announcer] = []
     private var strays: Set<Stray> = []
     private var strayLimiter = LogRateLimiter()
+    private var isReviewWaiting = false
 
     /// Opens everything that a takeover will need; no packet leaves before `start`.
     ///
@@ -193,8 +197,16 @@ public final class VirtualRouterGroup {
 
     /// Looks at the interface and the node's own address and sets or clears their faults.
     private func reviewInterface() {
-        guard let current = try? netlink.link(named: pair.interface) else {
-            setFault(.interfaceDown, isPresent: true)
+        let current: NetworkLink
+        do throws(NetlinkError) {
+            current = try netlink.link(named: pair.interface)
+        } catch {
+            // A question that failed for want of memory says nothing about the interface.
+            if error.isMissing {
+                setFault(.interfaceDown, isPresent: true)
+            } else {
+                reviewInterfaceSoon()
+            }
             return
         }
         if current.index != link.index {
@@ -217,15 +229,31 @@ public final class VirtualRouterGroup {
 
     /// Sockets name the interface by number: one that was made anew needs new sockets.
     private func reopen(on current: NetworkLink) -> Bool {
+        let former = link
         link = current
         announcers.removeAll()
         for (speaker, router) in zip(speakers, pair.virtualRouters) {
-            guard let (channel, announcer) = try? makePorts(router) else { return false }
+            guard let (channel, announcer) = try? makePorts(router) else {
+                // The number stays unlike the interface's, so that the next look tries again.
+                link = former
+                reviewInterfaceSoon()
+                return false
+            }
             announcers.append(announcer)
             speaker.replacePorts(channel: channel, announcer: announcer)
         }
         logger.info("interface \(current.name) was made anew, sockets reopened")
         return true
+    }
+
+    /// The kernel tells of a change once: what could not be done then is tried again.
+    private func reviewInterfaceSoon() {
+        guard !isReviewWaiting else { return }
+        isReviewWaiting = true
+        loop.schedule(after: Self.reviewRetryDelay) { [weak self] in
+            self?.isReviewWaiting = false
+            self?.reviewInterface()
+        }
     }
 
     /// Looks where our virtual addresses are and puts back what is missing.
