@@ -227,6 +227,8 @@ final class Node {
 
     /// Reads the file again and puts it in force, or says why not.
     func reload() -> String {
+        // A new listener would let clients in that the drain then waits for.
+        guard !isLeaving else { return Self.refusal("this node is leaving\n") }
         switch ConfigurationLoader.reload(
             path: source.path, node: source.selection, current: loaded)
         {
