@@ -73,7 +73,7 @@ extension Worker {
         // A listener that was removed lets its clients go, one response each; so does a node that
         // is about to hand over.
         let isLeaving =
-            isDraining || isSayingFarewell || client.pointee.listener.pointee.socket == nil
+            isParting || client.pointee.listener.pointee.socket == nil
         client.pointee.keepsAlive = request.keepsAlive && !isLeaving
         client.pointee.body = BodyDecoder(request.framing)
         client.pointee.isBodyChunked = request.framing == .chunked
@@ -108,6 +108,13 @@ extension Worker {
         let mayGoOn = client.pointee.keepsAlive && client.pointee.requestEnded
         guard mayGoOn, !isDraining, !client.pointee.readiness.contains(.broken) else {
             closeGracefully(client, mayReceiveMore: !client.pointee.requestEnded || isDraining)
+            return
+        }
+        // Its response promised to go on before the farewell began; a request on its way is served.
+        if isSayingFarewell, client.pointee.input.isEmpty,
+            SocketTransfer.isQuiet(client.pointee.socket)
+        {
+            closeGracefully(client, mayReceiveMore: true)
             return
         }
         client.pointee.phase = .readingHead
@@ -152,7 +159,7 @@ extension Worker {
         // Bytes of a body that nobody took would be read as the next request.
         let keepsAlive =
             client.pointee.keepsAlive && client.pointee.minorVersion > 0
-            && client.pointee.body.isComplete && !isDraining
+            && client.pointee.body.isComplete && !isParting
         client.pointee.keepsAlive = keepsAlive
         client.pointee.requestEnded = keepsAlive
         client.pointee.listener.pointee.count { $0.statuses.add(status: response.rawValue) }

@@ -96,6 +96,8 @@ struct Worker: ~Copyable {
     /// New clients are served, but each connection ends with its next response.
     var isSayingFarewell = false
     var isDraining = false
+    /// Responses end their connections.
+    var isParting: Bool { isDraining || isSayingFarewell }
     var drainDeadline = Instant.distantFuture
     var isStopping = false
 

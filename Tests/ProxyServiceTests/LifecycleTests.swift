@@ -207,6 +207,21 @@ struct LifecycleTests {
         #expect(!tandem.plane.isDrained)
     }
 
+    @Test func farewellPartsFromClientsWhoseRequestIsInFlight() throws {
+        let backend = try TestBackend { _ in
+            [.wait(.milliseconds(300))] + ReplyStep.ok("late")
+        }
+        let tandem = try TestPlane([backend.endpoint], workers: 1)
+        let busy = try tandem.client()
+        try busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(eventually { backend.log.requests.count == 1 })
+        tandem.plane.sayFarewell()
+        let response = try busy.response()
+        #expect(response.text == "late")
+        #expect(response.field("connection") == "close")
+        #expect(busy.isClosedByPeer())
+    }
+
     @Test func drainFinishesWhatIsInFlightAndClosesTheRest() throws {
         let backend = try TestBackend { _ in
             [.wait(.milliseconds(300))] + ReplyStep.ok("late")
