@@ -251,7 +251,8 @@ extension PairDriver: PairLinkOwner {
             guard before == .active, router.role != .active else { continue }
             // The peer gave up this router just now: no need to wait for Skew_Time.
             group.speakers.first { $0.currentStatus.virtualRouterID == router.id }?
-                .peerReleasedAddresses(because: .switchover, detectedAt: instant)
+                .peerReleasedAddresses(
+                    because: router.role == .backup ? .switchover : .peerLeft, detectedAt: instant)
         }
         noticeDrift(isEqual: heartbeat.configurationHash == configurationHash)
     }
