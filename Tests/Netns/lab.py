@@ -67,6 +67,15 @@ def throughout(seconds, what, condition, every=POLL_INTERVAL_SECONDS):
         pause(every)
 
 
+def has_ended(pid):
+    """Whether the process has closed everything: gone, or a zombie without other threads."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    return "State:\tZ" in status and "Threads:\t1\n" in status
+
+
 def other(node):
     return "lb2" if node == "lb1" else "lb1"
 
@@ -218,7 +227,7 @@ class Lab:
         pid = self.process_id(node)
         if pid:
             os.kill(pid, signal.SIGKILL)
-            poll(10, f"{node} has ended", lambda: self.process_id(node) is None)
+            poll(10, f"{node} has ended", lambda: has_ended(pid))
         child = self._children.pop(node, None)
         if child:
             child.wait(10)

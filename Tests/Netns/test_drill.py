@@ -21,7 +21,8 @@ def _drill(lab, *arguments):
         result = lab.run(
             "client", lab.binary, "drill", "--vip", f"http://{VIP}/",
             "--status", f"{SCRIPTS}/status --json", "--json", report, "--html", page,
-            "--advert-interval", "1s", *arguments, timeout_seconds=60)
+            "--advert-interval", "1s", "--timeout", "1s", "--restore", f"{SCRIPTS}/heal",
+            *arguments, timeout_seconds=60)
         expect(report.exists(), f"exit {result.returncode}: {result.stdout}{result.stderr}")
         expect("<svg" in page.read_text(), "the page has no plot")
         return result, json.loads(report.read_text())
@@ -29,8 +30,7 @@ def _drill(lab, *arguments):
 
 def a_crash_drill_measures_a_gap_and_exits_with_zero(lab):
     result, report = _drill(
-        lab, "--fault", f"{SCRIPTS}/kill crash active", "--restore", f"{SCRIPTS}/heal",
-        "--runs", RUNS)
+        lab, "--fault", f"{SCRIPTS}/kill crash active", "--runs", RUNS)
     expect(result.returncode == 0, f"exit {result.returncode}: {result.stdout}{result.stderr}")
     expect(report["holds"] is True, f"{report['verdicts']}")
     expect(len(report["runs"]) == RUNS, f"{len(report['runs'])} runs")
@@ -53,7 +53,6 @@ def a_drill_without_a_fault_finds_no_gap(lab):
 
 def a_bar_that_does_not_hold_exits_with_one(lab):
     result, report = _drill(
-        lab, "--fault", f"{SCRIPTS}/kill crash active", "--restore", f"{SCRIPTS}/heal",
-        "--runs", 1, "--bar-median", "0.000001")
+        lab, "--fault", f"{SCRIPTS}/kill crash active", "--runs", 1, "--bar-median", "0")
     expect(result.returncode == 1, f"exit {result.returncode}: {result.stdout}")
     expect(report["holds"] is False, f"{report['verdicts']}")

@@ -43,7 +43,7 @@ def a_changed_pool_takes_force_without_touching_a_connection(lab):
         waiter.join(5)
         expect(results and results[0].status == 200, f"the long request: {results}")
         expect(results[0].text.strip() in ("be1", "be2"), f"by {results[0].text}")
-    expect("be3" in log and "reloaded" in log, log)
+    expect("be3: added" in log and "be1: removed" in log, log)
     lab.expect_one_holder("lb1", 0.1)
 
 

@@ -86,7 +86,7 @@ def a_port_in_use_names_its_listener(lab):
             "lb2", "run", "--config", "/etc/tandem/tandem.yaml", "--node", "lb2")
     expect(result.returncode == 1, f"exit {result.returncode}: {result.stderr}")
     expect("web" in result.stderr and f"{VIP}:80" in result.stderr, result.stderr)
-    expect("in use" in result.stderr, result.stderr)
+    expect("uses this port" in result.stderr, result.stderr)
 
 
 def a_link_port_in_use_is_named(lab):
