@@ -154,7 +154,7 @@ let package = Package(
             ["AdminService", "EventLoop", "LinuxIO", "Telemetry", "WireCore"]),
         tests(
             "DrillServiceTests",
-            ["DrillService", "EventLoop", "LinuxIO", "Telemetry", "WireCore"]),
+            ["DrillService", "EventLoop", "HTTPCore", "LinuxIO", "Telemetry", "WireCore"]),
         tests("SimulationTests", ["ReplicationCore", "VRRPCore", "WireCore"]),
         tests("HouseTests", []),
     ]

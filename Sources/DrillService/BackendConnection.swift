@@ -4,6 +4,7 @@
 // back-pressure. Memory is bounded whatever the bodies are.
 
 internal import EventLoop
+internal import HTTPCore
 internal import LinuxIO
 internal import WireCore
 
@@ -18,7 +19,7 @@ final class BackendConnection: EventHandler {
 
     private enum Phase {
         case head
-        case body(BackendResponseContext)
+        case body(BackendRequest)
         case delayed
         case sending(BackendBodySender)
     }
@@ -28,8 +29,8 @@ final class BackendConnection: EventHandler {
     private var source: EventSource?
     private var phase = Phase.head
     private var received: [UInt8] = []
+    private var headProgress = HeadProgress()
     private var closesAfterResponse = false
-    private var peerEnded = false
 
     init(socket: consuming FileDescriptor, backend: TestBackend) {
         self.socket = socket
@@ -67,60 +68,67 @@ final class BackendConnection: EventHandler {
     private func step() -> Bool {
         switch phase {
         case .head: return readHead()
-        case .body(let context): return readBody(context)
+        case .body(let request): return readBody(request)
         case .delayed: return false
         case .sending(let sender): return send(sender)
         }
     }
 
     private func readHead() -> Bool {
-        switch MessageHead.read(received) {
-        case .needsMore: return receive()
-        case .malformed:
-            closesAfterResponse = true
-            respond(BackendResponse(statusCode: 400, closesConnection: true), isHead: false)
-        case .head(let head):
-            let headBytes = Array(received.prefix(head.byteCount))
-            received.removeFirst(head.byteCount)
-            let reader =
-                head.isChunked ? .chunked : MessageBodyReader(length: head.contentLength ?? 0)
-            if head.expectsContinue {
-                _ = try? StreamSocket.send(socket, Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        var request: BackendRequest?
+        let outcome = received.withUnsafeBytes { bytes in
+            let outcome = backend.requestHead.parse(bytes, progress: &headProgress)
+            if case .complete = outcome {
+                request = BackendRequest(backend.requestHead, in: bytes)
             }
-            phase = .body(BackendResponseContext(head: head, headBytes: headBytes, reader: reader))
+            return outcome
+        }
+        switch outcome {
+        case .needMore: return receive()
+        case .malformed: refuse(400)
+        case .complete(let headByteCount):
+            received.removeFirst(headByteCount)
+            headProgress = HeadProgress()
+            // RFC 9110 §9.3.6: an answer of 200 would make a tunnel.
+            guard let request, request.method != .connect else {
+                refuse(405)
+                return true
+            }
+            if request.expectsContinue {
+                _ = try? StreamSocket.send(
+                    socket, LocalResponse.continueResponse.withUTF8Buffer { Array($0) })
+            }
+            phase = .body(request)
         }
         return true
     }
 
-    private func readBody(_ context: BackendResponseContext) -> Bool {
-        let count = context.take(received[...], keepMax: Self.echoByteCountMax)
+    private func readBody(_ request: BackendRequest) -> Bool {
+        let count = request.take(received, keepMax: Self.echoByteCountMax)
         received.removeFirst(count)
-        if context.reader.isMalformed {
-            closesAfterResponse = true
-            respond(BackendResponse(statusCode: 400, closesConnection: true), isHead: false)
+        if request.isMalformed {
+            refuse(400)
             return true
         }
-        guard context.reader.isComplete else { return receive() }
-        answer(context)
+        guard request.isComplete else { return receive() }
+        answer(request)
         return true
     }
 
-    private func answer(_ context: BackendResponseContext) {
-        let parts = context.head.startLineParts
-        guard parts.count == 3, parts[2].starts(with: "HTTP/1.".utf8) else {
-            closesAfterResponse = true
-            respond(BackendResponse(statusCode: 400, closesConnection: true), isHead: false)
-            return
-        }
-        let isVersion10 = parts[2].elementsEqual("HTTP/1.0".utf8)
-        closesAfterResponse = context.head.asksToClose || (isVersion10 && !context.head.asksToKeep)
+    private func refuse(_ statusCode: Int) {
+        closesAfterResponse = true
+        respond(BackendResponse(statusCode: statusCode, closesConnection: true), isHead: false)
+    }
+
+    private func answer(_ request: BackendRequest) {
+        closesAfterResponse = !request.keepsAlive
         var response = backend.answer(
-            path: parts[1], head: context.headBytes, body: context.keptBody)
-        if context.isBodyTooLarge, parts[1].starts(with: "/echo".utf8) {
+            path: request.path, head: request.headBytes, body: request.keptBody)
+        if request.isBodyTooLarge, request.path.starts(with: "/echo".utf8) {
             response = BackendResponse(statusCode: 413)
         }
         response.closesConnection = closesAfterResponse
-        let isHead = parts[0].elementsEqual("HEAD".utf8)
+        let isHead = request.method == .head
         guard response.delay > .zero else { return respond(response, isHead: isHead) }
         phase = .delayed
         backend.loop.schedule(after: response.delay) { [weak self] in
@@ -175,32 +183,6 @@ final class BackendConnection: EventHandler {
     }
 }
 
-/// A request whose body is still arriving.
-final class BackendResponseContext {
-    let head: MessageHead
-    let headBytes: [UInt8]
-    private(set) var reader: MessageBodyReader
-    private(set) var keptBody: [UInt8] = []
-    private(set) var isBodyTooLarge = false
-
-    init(head: MessageHead, headBytes: [UInt8], reader: MessageBodyReader) {
-        self.head = head
-        self.headBytes = headBytes
-        self.reader = reader
-    }
-
-    /// Takes body bytes, keeping at most `keepMax` of them.
-    func take(_ bytes: ArraySlice<UInt8>, keepMax: Int) -> Int {
-        reader.take(bytes) { piece in
-            if keptBody.count + piece.count > keepMax {
-                isBodyTooLarge = true
-            } else {
-                keptBody += piece
-            }
-        }
-    }
-}
-
 /// The bytes of one response, made as the socket takes them.
 final class BackendBodySender {
     private static let filler = [UInt8](repeating: 0x78, count: BackendConnection.pieceByteCount)
@@ -235,15 +217,26 @@ final class BackendBodySender {
         let count = Int(min(remaining, UInt64(byteCountMax)))
         remaining -= UInt64(count)
         pendingOffset = 0
-        if isChunked {
-            pending = Array((String(count, radix: 16) + "\r\n").utf8)
+        if isChunked, count == 0 {
+            pending = ChunkFramer.lastChunk.withUTF8Buffer { Array($0) }
+            lastChunkSent = true
+        } else if isChunked {
+            pending = Self.sizeLine(count)
             pending += Self.filler.prefix(count)
-            pending += Array("\r\n".utf8)
-            if count == 0 { lastChunkSent = true }
+            ChunkFramer.chunkEnd.withUTF8Buffer { pending += $0 }
         } else {
             pending = Array(Self.filler.prefix(count))
         }
         return pending
+    }
+
+    private static func sizeLine(_ payloadByteCount: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: ChunkFramer.sizeLineByteCountMax) { buffer, count in
+            count =
+                ChunkFramer.writeSizeLine(
+                    payloadByteCount: payloadByteCount, into: UnsafeMutableRawBufferPointer(buffer))
+                ?? 0
+        }
     }
 
     /// So many bytes of the last piece left.

@@ -45,6 +45,10 @@ public enum DrillArguments {
           --bar-median MS         fail when the median gap is longer
           --bar-worst MS          fail when the worst gap is longer
 
+        The gap is the longest time between two consecutive good answers to new connections,
+        where the second came after the fault: without an outage it is the time between two
+        probes (2 ms at 500 a second), so no outage shorter than that is seen.
+
         Durations carry a unit: 10ms, 1s. Exit code: 0 traffic resumed within the bars every
         time, 1 it did not, 2 usage.
 

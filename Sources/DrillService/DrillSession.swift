@@ -96,7 +96,7 @@ final class DrillSession {
         result.points = RunPoints.select(
             load.records, fault: fault.instant, outage: result.outage)
         if let statusCommand = options.statusCommand {
-            let nodes = NodeStatus.read(try command(statusCommand, nil).output)
+            let nodes = StatusDocument.read(try command(statusCommand, nil).output)
             result.failover =
                 PairStatus.failover(in: nodes, faultWallNanoseconds: fault.wallNanoseconds)
                 ?? FailoverTimes()
@@ -205,7 +205,7 @@ final class DrillSession {
                         + "\(Self.settleLimit)")
             }
             let result = try command(statusCommand, nil)
-            isPaired = result.isSuccess && PairStatus.isPaired(NodeStatus.read(result.output))
+            isPaired = result.isSuccess && PairStatus.isPaired(StatusDocument.read(result.output))
             if !isPaired { wait(.milliseconds(100)) { false } }
         }
     }

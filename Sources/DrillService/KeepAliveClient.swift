@@ -3,6 +3,7 @@
 // One client that makes a request on the same connection again and again, at fixed times.
 
 internal import EventLoop
+internal import HTTPCore
 internal import LinuxIO
 internal import WireCore
 
@@ -141,7 +142,7 @@ final class KeepAliveClient: EventHandler {
             return lose(as: bytes.isEmpty ? .closed : .failed)
         }
         let isEnd = bytes.isEmpty
-        switch isEnd ? reader.connectionEnded() : reader.take(bytes[...]) {
+        switch isEnd ? reader.connectionEnded() : reader.take(bytes, parser: &load.responseHead) {
         case .needsMore: break
         case .malformed: lose(as: isEnd ? .closed : .failed)
         case .complete(let statusCode, let keeps):

@@ -4,6 +4,7 @@
 // clients. Records what happened; judges nothing.
 
 internal import EventLoop
+internal import HTTPCore
 internal import LinuxIO
 internal import WireCore
 
@@ -24,6 +25,8 @@ final class LoadGenerator {
     let keepAliveInterval: TimeSpan
     let probeRequest: [UInt8]
     let keepAliveRequest: [UInt8]
+    /// What every response is parsed with; one for all, as its slots are large.
+    var responseHead = ResponseHead()
 
     private let probeInterval: TimeSpan
     private let clientCount: Int

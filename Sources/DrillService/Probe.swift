@@ -3,6 +3,7 @@
 // One new connection with one request on it.
 
 internal import EventLoop
+internal import HTTPCore
 internal import LinuxIO
 internal import WireCore
 
@@ -99,7 +100,7 @@ final class Probe: EventHandler {
 
     private func take(_ bytes: [UInt8]) {
         let isEnd = bytes.isEmpty
-        switch isEnd ? reader.connectionEnded() : reader.take(bytes[...]) {
+        switch isEnd ? reader.connectionEnded() : reader.take(bytes, parser: &load.responseHead) {
         case .needsMore: break
         case .malformed: decide(isEnd ? .closed : .malformed)
         case .complete(let statusCode, _):

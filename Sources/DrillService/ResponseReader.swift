@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The client side of one HTTP/1 exchange: when is the response complete, and was it a good one.
+// The client side of one HTTP/1 exchange: when is the response complete, and was it one. Whether
+// its status is a good one is for the caller.
 
-/// Reads one response from bytes in pieces of any size.
+internal import HTTPCore
+
+/// Reads one response to a `GET` from bytes in pieces of any size.
+///
+/// The instrument reads with the parser of the product. What fails a probe as malformed, whoever
+/// answers it (the response is what `GET` without `TE` or `Upgrade` may get):
+///
+/// - a status line that is not `HTTP/1.0` or `HTTP/1.1` with a status from 100 to 599;
+/// - a line that does not end in CRLF, a field without colon, a byte no field may have;
+/// - framing that can be read in two ways: both lengths, repeated or odd lengths, a transfer coding
+///   other than chunked (RFC 9112 §6.1, §6.3);
+/// - a chunk size that is no number, a chunk that does not end where its size says (§7.1);
+/// - 101, which nobody asked for (RFC 9110 §15.2.2);
+/// - a head or trailer beyond `HeadLimits` and `ChunkLimits`.
+///
+/// A response that the end of the connection cuts off fails as closed. All else of HTTP/1.1 is
+/// fine: either version, interim responses, an empty or missing reason, unknown fields, chunk
+/// extensions and trailers, a body that ends with the connection, bytes after the response.
 struct ResponseReader {
     enum Progress: Equatable {
         /// More bytes are needed.
@@ -13,64 +31,71 @@ struct ResponseReader {
         case malformed
     }
 
+    /// Bytes of an incomplete head.
     private var pending: [UInt8] = []
-    private var head: MessageHead?
+    private var headProgress = HeadProgress()
+    /// `nil` until the head is complete.
+    private var body: BodyDecoder?
     private var statusCode = 0
-    private var body = MessageBodyReader(length: 0)
+    private var keepsConnection = false
 
     /// Takes received bytes; answers once the response is complete or wrong.
-    mutating func take(_ bytes: ArraySlice<UInt8>) -> Progress {
-        guard head == nil else { return takeBody(bytes) }
+    ///
+    /// `head` is scratch space that all readers of a thread share.
+    mutating func take(_ bytes: [UInt8], parser head: inout ResponseHead) -> Progress {
+        if body != nil { return bytes.withUnsafeBytes { takeBody($0) } }
+        // Almost every response comes in one piece and is read where it lies.
+        if pending.isEmpty { return takeHead(bytes, &head) }
         pending += bytes
-        while true {
-            switch MessageHead.read(pending) {
-            case .needsMore: return .needsMore
-            case .malformed: return .malformed
-            case .head(let head):
-                guard let code = head.statusCode else { return .malformed }
-                let rest = pending[head.byteCount...]
-                // RFC 9110 §15.2: interim responses precede the final one.
-                if (100...199).contains(code) {
-                    pending = Array(rest)
-                    continue
-                }
-                begin(head, code)
-                pending = []
-                return takeBody(rest)
-            }
-        }
+        let all = pending
+        pending = []
+        return takeHead(all, &head)
     }
 
     /// The connection ended before the response was complete.
     mutating func connectionEnded() -> Progress {
-        guard head != nil else { return .malformed }
-        body.connectionEnded()
-        return progress
+        guard body?.inputEnded() == true else { return .malformed }
+        return .complete(statusCode: statusCode, keepsConnection: false)
     }
 
-    private mutating func begin(_ head: MessageHead, _ code: Int) {
-        self.head = head
-        statusCode = code
-        // RFC 9112 §6.3: order of the framing rules.
-        if code == 204 || code == 304 {
-            body = MessageBodyReader(length: 0)
-        } else if head.isChunked {
-            body = .chunked
-        } else if let length = head.contentLength {
-            body = MessageBodyReader(length: length)
-        } else {
-            body = .untilEnd
+    private mutating func takeHead(_ bytes: [UInt8], _ head: inout ResponseHead) -> Progress {
+        bytes.withUnsafeBytes { all in
+            var rest = all[...]
+            while true {
+                let outcome = head.parse(
+                    UnsafeRawBufferPointer(rebasing: rest), answering: .get,
+                    progress: &headProgress)
+                switch outcome {
+                case .needMore:
+                    pending = Array(rest)
+                    return .needsMore
+                case .malformed:
+                    return .malformed
+                case .complete(let headByteCount):
+                    rest = rest.dropFirst(headByteCount)
+                    headProgress = HeadProgress()
+                    // RFC 9110 §15.2: interim responses precede the final one.
+                    if head.isInterim { continue }
+                    if head.switchesProtocols { return .malformed }
+                    statusCode = Int(head.status)
+                    keepsConnection = head.keepsAlive
+                    body = BodyDecoder(head.framing)
+                    return takeBody(UnsafeRawBufferPointer(rebasing: rest))
+                }
+            }
         }
     }
 
-    private mutating func takeBody(_ bytes: ArraySlice<UInt8>) -> Progress {
-        _ = body.take(bytes)
-        return progress
-    }
-
-    private var progress: Progress {
-        if body.isMalformed { return .malformed }
-        guard body.isComplete, let head else { return .needsMore }
-        return .complete(statusCode: statusCode, keepsConnection: head.responseKeepsConnection)
+    private mutating func takeBody(_ bytes: UnsafeRawBufferPointer) -> Progress {
+        guard var decoder = body else { return .malformed }
+        defer { body = decoder }
+        var rest = bytes[...]
+        while !decoder.isComplete, !rest.isEmpty {
+            let step = decoder.next(UnsafeRawBufferPointer(rebasing: rest))
+            if case .malformed = step.status { return .malformed }
+            rest = rest.dropFirst(step.consumedByteCount)
+        }
+        guard decoder.isComplete else { return .needsMore }
+        return .complete(statusCode: statusCode, keepsConnection: keepsConnection)
     }
 }

@@ -3,6 +3,7 @@
 // A small HTTP/1.1 server to stand behind a balancer in tests and drills. Not for production.
 
 public import EventLoop
+internal import HTTPCore
 public import LinuxIO
 public import WireCore
 
@@ -32,6 +33,8 @@ public final class TestBackend {
     static let acceptsPerWakeUpMax = 64
 
     let loop: EventLoop
+    /// What every request is parsed with; one for all, as its slots are large.
+    var requestHead = RequestHead()
     private let failFilePath: String?
     private(set) var state: BackendState
     private var listeners: [BackendListener] = []
@@ -85,7 +88,7 @@ public final class TestBackend {
         connections[ObjectIdentifier(connection)] = nil
     }
 
-    func answer(path: ArraySlice<UInt8>, head: [UInt8], body: [UInt8]) -> BackendResponse {
+    func answer(path: [UInt8], head: [UInt8], body: [UInt8]) -> BackendResponse {
         var seen = state
         if let failFilePath, (try? FileSystem.permissions(path: failFilePath)) != nil {
             seen.isHealthy = false

@@ -75,10 +75,26 @@ enum TextReport {
             probes      \(probes[.answered]) ok, \(probes.failed) failed\
             \(failures.isEmpty ? "" : " (\(failures))"), \(probes.slow) slow
             keep-alive  \(fates.isEmpty ? "none" : fates)
+            \(hung(report))\
             resolution  \(milliseconds(report.options.probeInterval)) ms between probes; \
             the drill's own timers were at most \(milliseconds(lateness)) ms late
 
             """
+    }
+
+    /// Runs that the line about hung clients names; it says when there are more.
+    private static let hungRunsNamedMax = 10
+
+    /// The worst a client can meet: a connection that is open and dead, and nobody says so.
+    private static func hung(_ report: DrillReport) -> String {
+        let count = report.keepAliveCount(.hung)
+        guard count > 0 else { return "" }
+        let runs = report.results.filter { $0.count(.hung) > 0 }
+        let named = runs.prefix(hungRunsNamedMax).map { "\($0.number) (\($0.count(.hung)))" }
+        let clients = count == 1 ? "client" : "clients"
+        return "HUNG        \(count) keep-alive \(clients) left waiting on an open connection, "
+            + "not closed, not reset; run (clients): "
+            + named.joined(separator: ", ") + (runs.count > named.count ? ", ..." : "") + "\n"
     }
 
     private static func milliseconds(_ span: TimeSpan?) -> String {

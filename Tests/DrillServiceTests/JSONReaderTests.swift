@@ -58,7 +58,7 @@ import WireCore
     }
 }
 
-@Suite struct NodeStatusTests {
+@Suite struct StatusDocumentTests {
     private static let fault: UInt64 = 1_795_000_000_000_000_000
 
     private static func document(
@@ -83,7 +83,7 @@ import WireCore
         let text =
             Self.document("lb1", role: "backup", detected: Self.fault - 60_000_000_000)
             + Self.document("lb2", role: "active", detected: Self.fault + 1_400_000)
-        let nodes = NodeStatus.read(Array(text.utf8))
+        let nodes = StatusDocument.read(Array(text.utf8))
         let times = try #require(
             PairStatus.failover(in: nodes, faultWallNanoseconds: Self.fault))
         #expect(times.because == "peer_process_died")
@@ -94,18 +94,18 @@ import WireCore
 
     @Test func olderRecordsAreNotThisFault() {
         let text = Self.document("lb1", role: "active", detected: Self.fault - 6_000_000)
-        let nodes = NodeStatus.read(Array(text.utf8))
+        let nodes = StatusDocument.read(Array(text.utf8))
         #expect(PairStatus.failover(in: nodes, faultWallNanoseconds: Self.fault) == nil)
     }
 
     @Test func missingMembersStayUnknown() throws {
         let text = #"{"virtual_routers":[{"last_failover":{"detected_wall_ns":9}}],"x":[]}"#
-        let node = try #require(NodeStatus.read(Array(text.utf8)).first)
+        let node = try #require(StatusDocument.read(Array(text.utf8)).first)
         #expect(node.node == nil)
         #expect(node.linkState == nil)
         #expect(
             node.failovers == [
-                FailoverRecord(
+                FailoverTimestamps(
                     because: nil, detectedWallNanoseconds: 9, claimedWallNanoseconds: nil,
                     announcedWallNanoseconds: nil)
             ])
@@ -115,7 +115,8 @@ import WireCore
     }
 
     @Test func pairedMeansBothLinksUpAndOneActive() {
-        let paired = { (text: String) in PairStatus.isPaired(NodeStatus.read(Array(text.utf8))) }
+        let paired = { (text: String) in PairStatus.isPaired(StatusDocument.read(Array(text.utf8)))
+        }
         let active = Self.document("lb1", role: "active")
         let backup = Self.document("lb2", role: "backup")
         #expect(paired(active + backup))

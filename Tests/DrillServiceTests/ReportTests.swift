@@ -34,6 +34,15 @@ import WireCore
         #expect(rendered == String(decoding: golden, as: UTF8.self))
     }
 
+    @Test func hungClientsHaveALineOfTheirOwnOnlyWhenThereAreSome() {
+        var report = SampleReport.report
+        #expect(TextReport.render(report).contains("\nHUNG        1 keep-alive client left "))
+        report.results[0].keepAlive = Array(repeating: report.results[2].keepAlive[0], count: 2)
+        #expect(TextReport.render(report).contains("run (clients): 1 (2), 3 (1)\n"))
+        for index in report.results.indices { report.results[index].keepAlive = [] }
+        #expect(!TextReport.render(report).contains("HUNG"))
+    }
+
     @Test func pageNeedsNothingFromElsewhere() {
         let page = HTMLReport.render(SampleReport.report)
         for reference in ["src=", "href=", "url(", "@import", "<script", "<link"] {

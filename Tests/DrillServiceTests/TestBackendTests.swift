@@ -111,7 +111,7 @@ private final class Exchange: EventHandler {
     }
 
     @Test func echoReturnsHeadAndBodyOfEitherFraming() throws {
-        let head = "POST /echo HTTP/1.1\r\nConnection: close\r\n"
+        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
         let counted = head + "Content-Length: 3\r\n\r\nabc"
         #expect(try exchange(counted).hasSuffix("\r\n\r\n" + counted))
         let chunked = head + "Transfer-Encoding: chunked\r\n\r\n"
@@ -123,15 +123,15 @@ private final class Exchange: EventHandler {
     @Test func echoOfTooMuchIsRefused() throws {
         let body = String(repeating: "y", count: BackendConnection.echoByteCountMax + 1)
         let text = try exchange(
-            "POST /echo HTTP/1.1\r\nConnection: close\r\nContent-Length: \(body.count)\r\n\r\n"
-                + body)
+            "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                + "Content-Length: \(body.count)\r\n\r\n" + body)
         #expect(text.hasPrefix("HTTP/1.1 413 "))
     }
 
     @Test func requestsOnOneConnectionAreAnsweredInOrder() throws {
         let text = try exchange(
-            "GET /delay/30 HTTP/1.1\r\n\r\nGET /status/201 HTTP/1.1\r\n\r\n"
-                + "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+            "GET /delay/30 HTTP/1.1\r\nHost: a\r\n\r\nGET /status/201 HTTP/1.1\r\nHost: a\r\n\r\n"
+                + "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         let lines = text.split(separator: "\r\n").filter { $0.contains("HTTP/1.1 ") }
         #expect(lines.map { $0.suffix(12).prefix(3) }.count == 3)
         #expect(text.contains("status 201"))
@@ -139,10 +139,30 @@ private final class Exchange: EventHandler {
     }
 
     @Test(arguments: [
-        "\r\n\r\n", "GET\r\n\r\n", "GET / FTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nx\r\n\r\n",
+        "\r\n\r\n\r\n", "GET\r\n\r\n", "GET / FTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nx\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ])
     func wrongRequestsAreAnswered400AndClosed(_ text: String) throws {
         #expect(try exchange(text).hasPrefix("HTTP/1.1 400 "))
+    }
+
+    @Test func tunnelsAreRefused() throws {
+        #expect(
+            try exchange("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").hasPrefix("HTTP/1.1 405 "))
+    }
+
+    @Test func headRequestGetsTheHeadAlone() throws {
+        let text = try exchange("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        #expect(text.contains("Content-Length: 4\r\n"))
+        #expect(text.hasSuffix("\r\n\r\n"))
+    }
+
+    @Test func expectationIsAnsweredBeforeTheBody() throws {
+        let text = try exchange(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n"
+                + "Content-Length: 2\r\n\r\nab")
+        #expect(text.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "))
     }
 
     @Test func oldVersionClosesUnlessAskedOtherwise() throws {
@@ -154,7 +174,7 @@ private final class Exchange: EventHandler {
     }
 
     @Test func clientsThatLeaveAreForgotten() throws {
-        _ = try exchange("GET / HTTP/1.1\r\n\r\n") { $0.hasSuffix("be1\n") }
+        _ = try exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n") { $0.hasSuffix("be1\n") }
         #expect(loop.run(until: Clock.now() + .seconds(5)) { backend.connectionCount == 0 })
     }
 }

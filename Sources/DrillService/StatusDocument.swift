@@ -7,7 +7,7 @@ internal import Telemetry
 internal import WireCore
 
 /// A failover as the node that took over recorded it, by the wall clock.
-struct FailoverRecord: Hashable, Sendable {
+struct FailoverTimestamps: Hashable, Sendable {
     var because: String?
     var detectedWallNanoseconds: UInt64
     var claimedWallNanoseconds: UInt64?
@@ -15,11 +15,11 @@ struct FailoverRecord: Hashable, Sendable {
 }
 
 /// One node's status document.
-struct NodeStatus: Hashable, Sendable {
+struct StatusDocument: Hashable, Sendable {
     var node: String?
     var isActive = false
     var linkState: String?
-    var failovers: [FailoverRecord] = []
+    var failovers: [FailoverTimestamps] = []
 
     /// Reads a document; anything but an object is none.
     init?(_ document: JSONValue) {
@@ -33,7 +33,7 @@ struct NodeStatus: Hashable, Sendable {
                 let detected = record["detected_wall_ns"]?.natural
             else { continue }
             failovers.append(
-                FailoverRecord(
+                FailoverTimestamps(
                     because: record["because"]?.text, detectedWallNanoseconds: detected,
                     claimedWallNanoseconds: record["claimed_wall_ns"]?.natural,
                     announcedWallNanoseconds: record["announced_wall_ns"]?.natural))
@@ -41,12 +41,12 @@ struct NodeStatus: Hashable, Sendable {
     }
 
     /// Reads what a status command printed; text that is no JSON is no status.
-    static func read(_ output: [UInt8]) -> [NodeStatus] {
+    static func read(_ output: [UInt8]) -> [StatusDocument] {
         guard let documents = try? JSONReader.readAll(output) else { return [] }
         return documents.flatMap { document in
             // One array of documents is as good as documents in a row.
             document.elements.isEmpty ? [document] : document.elements
-        }.compactMap { NodeStatus($0) }
+        }.compactMap { StatusDocument($0) }
     }
 }
 
@@ -57,14 +57,14 @@ enum PairStatus {
     static let tolerance = TimeSpan.milliseconds(5)
 
     /// True when every node sees its peer and exactly one holds the address.
-    static func isPaired(_ nodes: [NodeStatus]) -> Bool {
+    static func isPaired(_ nodes: [StatusDocument]) -> Bool {
         guard !nodes.isEmpty, nodes.allSatisfy({ $0.linkState == "up" }) else { return false }
         return nodes.count == 1 || nodes.count(where: \.isActive) == 1
     }
 
     /// The failover that the fault at this wall clock time caused, in spans.
     static func failover(
-        in nodes: [NodeStatus], faultWallNanoseconds fault: UInt64
+        in nodes: [StatusDocument], faultWallNanoseconds fault: UInt64
     ) -> FailoverTimes? {
         let earliest = (TimeSpan(nanoseconds: fault) - tolerance).nanoseconds
         let records = nodes.flatMap(\.failovers).filter {
