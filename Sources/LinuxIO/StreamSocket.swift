@@ -110,6 +110,9 @@ public enum StreamSocket {
         return socket
     }
 
+    /// Connections that died while they waited, skipped by one call of `accept`.
+    public static let deadConnectionsMax = 16
+
     /// The next waiting connection and its peer, or `nil` when there is none (accept4).
     ///
     /// - Throws: EMFILE and ENFILE when descriptors run out; errors of connections that died while
@@ -119,7 +122,7 @@ public enum StreamSocket {
     ) throws(Errno) -> AcceptedConnection? {
         let number = listener.rawValue
         let flags = CInt(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        while true {
+        for _ in 0..<Self.deadConnectionsMax {
             var accepted: CInt = -1
             do {
                 let peer = try SocketAddress.received { (base, length) throws(Errno) in
@@ -137,6 +140,7 @@ public enum StreamSocket {
                 if own.contains(error.code) { throw error }
             }
         }
+        return nil
     }
 
     /// Receives up to `buffer.count` bytes (recv).

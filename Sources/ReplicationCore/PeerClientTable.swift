@@ -18,6 +18,8 @@ public struct PeerClientTable: Sendable {
     private var arriving: Set<ClientKey>?
     /// Something was forgotten since the last snapshot: the peer may count more.
     private var isPartial = false
+    /// Complete snapshots taken in.
+    public private(set) var snapshotCount: UInt64 = 0
     /// Connections that this node left out because the table was full.
     public private(set) var omittedHereCount: UInt64 = 0
     /// Connections that the peer said it left out.
@@ -45,6 +47,7 @@ public struct PeerClientTable: Sendable {
             current = arrived
             arriving = nil
             isPartial = false
+            snapshotCount += 1
             check(openCount)
         case .standing(let openCount, let omittedCount):
             omittedByPeerCount = omittedCount
@@ -76,8 +79,15 @@ public struct PeerClientTable: Sendable {
         arriving = arriving.map { $0.filter { !addresses.contains($0.localAddress) } }
     }
 
-    /// Takes back what was forgotten too early; the peer's next snapshot replaces it.
-    public mutating func remember(_ clients: [ClientKey]) {
+    /// Takes back what was forgotten too early.
+    ///
+    /// What the peer told in a snapshot since then counts more, and nothing is taken back.
+    ///
+    /// - Parameters:
+    ///   - clients: the forgotten connections.
+    ///   - knownAt: `snapshotCount` when they were forgotten.
+    public mutating func remember(_ clients: [ClientKey], knownAt count: UInt64) {
+        guard count == snapshotCount else { return }
         for client in clients {
             Self.apply(
                 ClientChange(client, isOpen: true), to: &current, limit: clientCountMax,

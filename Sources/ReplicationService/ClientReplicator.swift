@@ -257,7 +257,8 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         inbound.readNow()
         cancelCampaigns(on: addresses)
         let campaign = TickleCampaign(
-            addresses: addresses, loop: loop, sender: sender, report: report)
+            addresses: addresses, snapshotCount: table.snapshotCount, loop: loop, sender: sender,
+            report: report)
         campaign.newClients = { [weak self] in self?.takeClients(of: addresses) ?? [] }
         campaign.isBack = { [weak self] in self?.feed.contains($0) ?? false }
         campaign.onRoundEnded = { [weak self, weak campaign] round in
@@ -273,7 +274,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     /// mistake and takes it again must not forget them.
     private func cancelCampaigns(on addresses: Set<IPv4Address>) {
         for campaign in campaigns where !campaign.addresses.isDisjoint(with: addresses) {
-            table.remember(campaign.clients)
+            table.remember(campaign.clients, knownAt: campaign.snapshotCount)
             campaign.cancel()
         }
         campaigns.removeAll(where: \.isOver)

@@ -48,6 +48,8 @@ final class TickleCampaign {
     static let pauseWhenFull = TimeSpan.milliseconds(1)
 
     let addresses: Set<IPv4Address>
+    /// How many snapshots of the peer were known when the clients were taken out of its table.
+    let snapshotCount: UInt64
     private let loop: EventLoop
     private let sender: any SegmentSending
     private let report: ReplicationReport
@@ -67,10 +69,11 @@ final class TickleCampaign {
     var onRoundEnded: (Int) -> Void = { _ in }
 
     init(
-        addresses: Set<IPv4Address>, loop: EventLoop, sender: any SegmentSending,
-        report: ReplicationReport
+        addresses: Set<IPv4Address>, snapshotCount: UInt64, loop: EventLoop,
+        sender: any SegmentSending, report: ReplicationReport
     ) {
         self.addresses = addresses
+        self.snapshotCount = snapshotCount
         self.loop = loop
         self.sender = sender
         self.report = report

@@ -222,7 +222,10 @@ public final class VirtualRouterGroup {
     }
 
     private func reviewOwnAddress() {
-        guard let present = try? netlink.addresses(interfaceIndex: link.index) else { return }
+        guard let present = try? netlink.addresses(interfaceIndex: link.index) else {
+            reviewInterfaceSoon()
+            return
+        }
         let isMissing = !present.contains { $0.address == node.address }
         setFault(.ownAddressMissing, isPresent: isMissing)
     }
@@ -253,12 +256,16 @@ public final class VirtualRouterGroup {
         loop.schedule(after: Self.reviewRetryDelay) { [weak self] in
             self?.isReviewWaiting = false
             self?.reviewInterface()
+            self?.reviewAddresses()
         }
     }
 
     /// Looks where our virtual addresses are and puts back what is missing.
     private func reviewAddresses() {
-        guard let present = try? netlink.addresses() else { return }
+        guard let present = try? netlink.addresses() else {
+            reviewInterfaceSoon()
+            return
+        }
         strays.formIntersection(
             present.map { Stray(address: $0.address, interfaceIndex: $0.interfaceIndex) })
         for found in present where found.interfaceIndex != holder.interfaceIndex {

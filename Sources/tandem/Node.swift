@@ -26,6 +26,8 @@ final class Node {
 
     /// How often a drain is looked at.
     private static let drainLookInterval = TimeSpan.milliseconds(10)
+    /// How often systemd is told that the node moves; the unit's WatchdogSec is ten times that.
+    private static let watchdogInterval = TimeSpan.seconds(1)
     /// How long clients are parted from before the addresses move, so that few connections break.
     private static let farewellTime = TimeSpan.milliseconds(500)
     /// Longest wait for the pair thread to give up the addresses.
@@ -46,6 +48,8 @@ final class Node {
     private var admin: AdminServer?
     private var pairCommands: Mailbox<PairCommand>?
     private var pairEvents: Mailbox<PairEvent>?
+    private var startSpeaking: (() throws -> Void)?
+    private var watchdogFedAt = Instant(nanoseconds: 0)
     private var isLeaving = false
     private var exitCode = ExitCode.done
     private var switchover = Switchover.none
@@ -108,6 +112,7 @@ final class Node {
             try startPair(
                 pair, own: own, peer: peer, plan: plan, dataPlane: dataPlane, journal: journal)
         } else {
+            feedWatchdogWithoutPair()
             becomeReady()
         }
     }
@@ -166,19 +171,50 @@ final class Node {
         // Before the addresses can come here: what an earlier process left behind.
         StaleConnections(logger: logger.named("replication"))?
             .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
-        if let settings = PairLinkSettings(
-            pair: pair, ownName: own.name, secret: secret, descriptors: plan,
-            seed: RandomBytes.seed())
-        {
-            try ReplicationThread.start(
-                settings, journal: journal, commands: replication, events: events,
-                logger: logger.named("replication"))
-        }
         let setUp = PairSetUp(
             pair: pair, node: own, peer: peer, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
             replication: replication, logger: logger)
-        try PairDriver.start(setUp, commands: commands, events: events)
+        // A node must not speak before it could bind all it needs: leaving again is an outage.
+        startSpeaking = { try PairDriver.start(setUp, commands: commands, events: events) }
+        guard
+            let settings = PairLinkSettings(
+                pair: pair, ownName: own.name, secret: secret, descriptors: plan,
+                seed: RandomBytes.seed())
+        else { preconditionFailure("the loader gave a node that is not in its pair") }
+        try ReplicationThread.start(
+            settings, journal: journal, commands: replication, events: events,
+            logger: logger.named("replication"))
+    }
+
+    /// The replication thread listens: adverts may begin.
+    private func replicationStarted(_ source: any MetricSource) {
+        metricSources.append(source)
+        guard let start = startSpeaking.take(), !isLeaving else { return }
+        do {
+            try start()
+        } catch {
+            pairFailed("\(error)")
+        }
+    }
+
+    private func pairFailed(_ reason: String) {
+        logger.error("cannot start the pair: \(reason)")
+        exitCode = .failed
+        loop.stop()
+    }
+
+    /// Tells systemd that both the control and the pair thread move (sd_notify(3), WATCHDOG=1).
+    private func feedWatchdog() {
+        let now = Clock.now()
+        guard now >= watchdogFedAt + Self.watchdogInterval else { return }
+        watchdogFedAt = now
+        ServiceManager.notify("WATCHDOG=1")
+    }
+
+    private func feedWatchdogWithoutPair() {
+        feedWatchdog()
+        loop.schedule(after: Self.watchdogInterval) { [unowned self] in feedWatchdogWithoutPair() }
     }
 
     private func becomeReady() {
@@ -207,13 +243,12 @@ final class Node {
             metricSources += sources
             becomeReady()
         case .replicating(let source):
-            metricSources.append(source)
+            replicationStarted(source)
         case .failed(let reason):
-            logger.error("cannot start the pair: \(reason)")
-            exitCode = .failed
-            loop.stop()
+            pairFailed(reason)
         case .snapshot(let snapshot):
             pair = snapshot
+            feedWatchdog()
             switchover.observe(snapshot)
         case .switchoverRefused(let reason):
             switchover = .refused(reason)

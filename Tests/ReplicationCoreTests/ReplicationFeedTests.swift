@@ -155,9 +155,21 @@ import WireCore
         #expect(table.count == 0)
         table.apply(.standing(openCount: 1, omittedCount: 0))
         #expect(table.mismatchCount == 0)
-        table.remember(clients)
+        table.remember(clients, knownAt: table.snapshotCount)
         #expect(ports(table) == [1])
         #expect(table.clients(of: [IPv4Address(10, 0, 0, 1)]).isEmpty)
+    }
+
+    @Test func whatThePeerToldSinceCountsMoreThanWhatIsRemembered() {
+        var table = PeerClientTable()
+        table.apply(.changes([ClientChange(Self.key(1), isOpen: true)]))
+        let clients = table.clients(of: [Self.vip])
+        let knownAt = table.snapshotCount
+        table.forget([Self.vip])
+        table.apply(.snapshotBegan)
+        table.apply(.snapshotEnded(openCount: 0))
+        table.remember(clients, knownAt: knownAt)
+        #expect(table.count == 0)
     }
 
     @Test(arguments: UInt64(1)...30)
