@@ -85,7 +85,7 @@ public struct PeerClientTable: Sendable {
     ///
     /// - Parameters:
     ///   - clients: the forgotten connections.
-    ///   - knownAt: `snapshotCount` when they were forgotten.
+    ///   - count: `snapshotCount` when they were forgotten.
     public mutating func remember(_ clients: [ClientKey], knownAt count: UInt64) {
         guard count == snapshotCount else { return }
         for client in clients {
