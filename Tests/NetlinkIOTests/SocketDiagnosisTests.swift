@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: connections that an address left behind are found and ended, silently and no others.
+// Method: both ends in an own network namespace; the address is taken away under the server's end,
+// so that nothing it sends can leave, just as after a process that held it was killed.
+
+import Glibc
+import LinuxIO
+import Testing
+import WireCore
+
+@Suite(.enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+struct SocketDiagnosisTests {
+    private static let connectionCount = 20
+    private static let port: UInt16 = 8_080
+    private let virtual = IPv4Address(192, 0, 2, 10)
+    private let other = IPv4Address(192, 0, 2, 11)
+    private let client = IPv4Address(192, 0, 2, 1)
+
+    /// Both ends of some connections.
+    private final class Connections {
+        var clients: [Socket] = []
+        var servers: [Socket] = []
+    }
+
+    /// A socket in an array.
+    private final class Socket {
+        let descriptor: FileDescriptor
+
+        init(_ descriptor: consuming FileDescriptor) {
+            self.descriptor = descriptor
+        }
+
+        /// Receives what waits.
+        func receive() throws(Errno) -> IOOutcome {
+            var byte: UInt8 = 0
+            return try withUnsafeMutableBytes(of: &byte) { bytes throws(Errno) in
+                try StreamSocket.receive(descriptor, into: bytes)
+            }
+        }
+    }
+
+    private func inFurnishedNamespace(_ body: () throws -> Void) throws {
+        try Laboratory.inNewNamespace {
+            for address in [virtual, other, client] {
+                try Laboratory.ip("address add \(address)/32 dev lo")
+            }
+            try body()
+        }
+    }
+
+    private func listen(on address: IPv4Address) throws -> Socket {
+        var options = StreamSocket.ListenOptions()
+        options.freeBind = true
+        return Socket(
+            try StreamSocket.listen(
+                on: Endpoint(address: .v4(address), port: Self.port), options: options))
+    }
+
+    /// Connects `count` times; over loopback each is complete when `connect` returns.
+    private func connect(
+        _ count: Int = connectionCount, to address: IPv4Address, at listener: Socket,
+        from sourcePort: UInt16 = 0
+    ) throws -> Connections {
+        let made = Connections()
+        for _ in 0..<count {
+            var options = StreamSocket.ConnectOptions()
+            options.source = Endpoint(address: .v4(client), port: sourcePort)
+            made.clients.append(
+                Socket(
+                    try StreamSocket.connect(
+                        to: Endpoint(address: .v4(address), port: Self.port), options: options)))
+            let accepted = try StreamSocket.accept(from: listener.descriptor)
+            guard let accepted else {
+                Issue.record("no connection arrived")
+                break
+            }
+            made.servers.append(Socket(accepted.takeSocket()))
+        }
+        return made
+    }
+
+    private func count(_ addresses: IPv4Address...) throws -> Int {
+        try SocketDiagnosis().connections(of: Set(addresses)).count
+    }
+
+    /// - Returns: how many were ended.
+    private func endAll(_ address: IPv4Address) throws -> Int {
+        let diagnosis = try SocketDiagnosis()
+        let found = try diagnosis.connections(of: [address])
+        for connection in found { try diagnosis.end(connection) }
+        return found.count
+    }
+
+    @Test func orphansOfAnAbsentAddressEndWithoutAWordToTheirClients() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtual)
+            let connections = try connect(to: virtual, at: listener)
+            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            // Nobody owns them any more, and their FIN cannot leave.
+            connections.servers = []
+            #expect(try count(virtual) == Self.connectionCount)
+            #expect(try endAll(virtual) == Self.connectionCount)
+            #expect(try count(virtual) == 0)
+            for client in connections.clients {
+                #expect(try client.receive() == .wouldBlock)
+            }
+        }
+    }
+
+    @Test func clientIsResetWhenTheAddressIsBackAndItsOrphanGone() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtual)
+            let connections = try connect(1, to: virtual, at: listener)
+            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            connections.servers = []
+            #expect(try endAll(virtual) == 1)
+            try Laboratory.ip("address add \(virtual)/32 dev lo")
+            let client = try #require(connections.clients.first)
+            _ = try StreamSocket.send(client.descriptor, [0x47])
+            #expect(throws: Errno.connectionReset) { try client.receive() }
+        }
+    }
+
+    @Test func listenersAndOtherAddressesSurvive() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtual)
+            let otherListener = try listen(on: other)
+            let connections = try connect(to: virtual, at: listener)
+            let others = try connect(3, to: other, at: otherListener)
+            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            connections.servers = []
+            #expect(try endAll(virtual) == Self.connectionCount)
+            #expect(try count(other) == 3)
+            // The clients' ends of all of them.
+            #expect(try count(client) == Self.connectionCount + 3)
+            for socket in others.clients + others.servers {
+                #expect(try socket.receive() == .wouldBlock)
+            }
+            try Laboratory.ip("address add \(virtual)/32 dev lo")
+            let again = try connect(1, to: virtual, at: listener)
+            #expect(again.servers.count == 1)
+        }
+    }
+
+    @Test func ownerOfAnEndedConnectionReadsAnAbort() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtual)
+            let connections = try connect(1, to: virtual, at: listener)
+            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            #expect(try endAll(virtual) == 1)
+            let server = try #require(connections.servers.first)
+            #expect(throws: Errno(code: ECONNABORTED)) { try server.receive() }
+            let client = try #require(connections.clients.first)
+            #expect(try client.receive() == .wouldBlock)
+        }
+    }
+
+    @Test func endingTwiceSaysThatItIsGone() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtual)
+            let connections = try connect(1, to: virtual, at: listener)
+            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            connections.servers = []
+            let diagnosis = try SocketDiagnosis()
+            let connection = try #require(try diagnosis.connections(of: [virtual]).first)
+            try diagnosis.end(connection)
+            #expect(throws: Errno.noSuchFile) { try diagnosis.end(connection) }
+            // The refusal left nothing in the socket that a later answer is mistaken for.
+            #expect(try diagnosis.connections(of: [client]).count == 1)
+        }
+    }
+}
