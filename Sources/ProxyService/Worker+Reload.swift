@@ -117,7 +117,13 @@ extension Worker {
     /// Accepts what waits, then closes the listening socket; its clients stay.
     private mutating func silence(_ slot: Int) {
         guard let listener = listeners[slot] else { return }
-        acceptClients(listener)
+        // Who has connected is served: closing the socket would reset those that still wait. An
+        // event that tells of them may not have been looked at yet.
+        listener.pointee.isReadable = true
+        for _ in 0..<Self.acceptRoundsMax {
+            acceptClients(listener)
+            guard listener.pointee.isReadable, hasRoomForClient, now >= acceptResumes else { break }
+        }
         listeners[slot] = nil
         if let socket = listener.pointee.socket { try? epoll.remove(socket.descriptor) }
         listener.pointee.socket = nil

@@ -49,22 +49,25 @@ extension Worker {
             abandon(client, byReset: true)
             return
         }
-        let isSendingSlowly =
-            !client.pointee.requestEnded && upstream.pointee.phase != .connecting
-            && client.pointee.input.isEmpty && !upstream.pointee.output.isAttached
-        guard isSendingSlowly else {
+        // Once the response has begun, only the upstream deadline tells whether it still comes: a
+        // client may well read an early answer before it goes on with its body.
+        guard upstream.pointee.phase == .awaitingHead, owesBody(client, upstream) else {
             arm(client, after: timeouts.bodyIdle)
             return
         }
         client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
-        guard upstream.pointee.phase == .awaitingHead, !client.pointee.output.isAttached else {
-            abandon(client, byReset: true)
-            return
-        }
         part(client, upstream)
         close(upstream)
         endAttempt(client)
         answer(client, .requestTimeout)
+    }
+
+    /// True when the next byte has to come from the client.
+    private func owesBody(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Bool {
+        !client.pointee.requestEnded && client.pointee.input.isEmpty
+            && !upstream.pointee.output.isAttached
     }
 
     mutating func upstreamTimedOut(_ upstream: UpstreamConnection.Pointer) {
@@ -77,18 +80,20 @@ extension Worker {
             connectFailed(client, upstream, .gatewayTimeout)
         case .awaitingHead:
             // While the client owes us its body, the backend has nothing to answer.
-            if client.pointee.requestEnded || upstream.pointee.output.isAttached
-                || !client.pointee.input.isEmpty
-            {
-                giveUp(client, upstream, .gatewayTimeout)
-            } else {
+            if owesBody(client, upstream) {
                 arm(upstream, after: timeouts.bodyIdle)
+            } else {
+                giveUp(client, upstream, .gatewayTimeout)
             }
         case .relayingBody:
             let isWaitingForClient =
                 client.pointee.output.isAttached || !upstream.pointee.input.isEmpty
-            if isWaitingForClient || !client.pointee.requestEnded {
+            // Bytes in either direction move this deadline: both have stopped.
+            if isWaitingForClient {
                 arm(upstream, after: timeouts.bodyIdle)
+            } else if owesBody(client, upstream), !upstream.pointee.sendFailed {
+                client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
+                abandon(client, byReset: true)
             } else {
                 truncate(client, upstream)
             }

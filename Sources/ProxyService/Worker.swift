@@ -33,6 +33,8 @@ struct Worker: ~Copyable {
     static let bytesPerTurnMax = 512 * 1_024
     /// Connections accepted from one listener before others get their turn.
     static let acceptsPerTurnMax = 64
+    /// Turns of accepting that a listener gets before it is closed: its whole backlog.
+    static let acceptRoundsMax = 64
     /// Backends that one request may be sent to.
     static let attemptsMax = 3
     /// The worker turns at least this often, so that its heartbeat shows a stall.
