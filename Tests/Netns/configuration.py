@@ -42,6 +42,7 @@ BACKEND_ADDRESS = {"be1": "10.77.0.21", "be2": "10.77.0.22", "be3": "10.77.0.23"
 def configuration(
     advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
     link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
+    transport=None,
 ):
     """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/."""
     pools = pools or {}
@@ -54,7 +55,10 @@ def configuration(
         for name, addresses in pools.items())
     return TEMPLATE.format(
         advertise_interval=advertise_interval, preempt="true" if preempt else "false",
-        router=f"      preempt_delay: {preempt_delay}\n" if preempt_delay else "",
+        router="".join(
+            f"      {key}: {value}\n"
+            for key, value in (("preempt_delay", preempt_delay), ("transport", transport))
+            if value),
         secret=f"    secret_file: {secret_file}\n" if secret_file else "",
         link_port=link_port, bind=bind, routes=routes, pools=extra,
         backends="".join(

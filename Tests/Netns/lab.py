@@ -212,6 +212,16 @@ class Lab:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         poll(10, f"a process on {node}", lambda: self.process_id(node))
 
+    def spawn(self, member, name, *command):
+        """Another program on a member, with a log of its own; the caller ends it."""
+        with open(RUNTIME / member / f"{name}.log", "ab") as log:
+            return subprocess.Popen(
+                [SCRIPTS / "exec", member, *map(str, command)], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+
+    def signal_pid_file(self, file, number):
+        os.kill(int(file.read_text()), number)
+
     def start_ready(self, node, *arguments, file="tandem.yaml"):
         """Starts a node and waits until it answers its operator."""
         self.start(node, *arguments, file=file)

@@ -2,6 +2,8 @@
 #
 # The command line and the start: what is refused, in which words and with which exit code.
 
+import json
+import re
 import socket
 
 from client import get, try_get
@@ -127,3 +129,36 @@ def a_host_that_would_break_the_vip_is_told_so(lab):
     finally:
         lab.shell("lb2", "sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=0")
         lab.stop("lb2")
+
+
+def logs_in_json_are_one_object_a_line(lab):
+    lab.stop("lb2")
+    since = lab.log_size("lb2")
+    lab.start_ready("lb2", "--log-format", "json")
+    poll(5, "lb2 is ready", lambda: "ready" in lab.log("lb2", since))
+    lines = [line for line in lab.log("lb2", since).splitlines() if line.startswith("{")]
+    events = [json.loads(line) for line in lines]
+    expect(len(events) >= 3, lab.log("lb2", since))
+    for event in events:
+        expect({"time", "level", "part", "msg"} <= set(event), f"{event}")
+
+
+def metrics_are_what_prometheus_takes(lab):
+    """Every series once, every family in one piece behind its HELP and TYPE."""
+    expect(get().status == 200, "not served")
+    text = get("127.0.0.1", "/metrics", member="lb1", port=9900).text
+    families, series, current = set(), set(), None
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            current = line.split()[2]
+            expect(current not in families, f"{current} is in two pieces")
+            families.add(current)
+        elif line.startswith("# TYPE "):
+            expect(line.split()[2] == current, f"TYPE without HELP: {line}")
+        else:
+            match = re.fullmatch(r'(\w+)(\{[^{}]*\})? (-?[0-9.e+-]+|NaN|[+-]Inf)', line)
+            expect(match, f"no sample: {line}")
+            expect(match[1].startswith(current), f"{line} is not of {current}")
+            expect((match[1], match[2]) not in series, f"twice: {line}")
+            series.add((match[1], match[2]))
+    expect(len(families) > 30, f"only {len(families)} families")
