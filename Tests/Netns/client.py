@@ -124,6 +124,18 @@ class Connection:
                 self.buffer = b""
                 return ending.received
 
+    def provoke(self, data, half_closes=True):
+        """Sends bytes that may end the connection at any point; fails only when it hangs."""
+        try:
+            self.send(data)
+            if half_closes:
+                self.socket.shutdown(socket.SHUT_WR)
+            return self.rest()
+        except TimeoutError:
+            raise
+        except OSError:
+            return b""
+
     def reset(self):
         """Closes with a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

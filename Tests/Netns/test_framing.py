@@ -112,14 +112,17 @@ def heads_over_the_limits_are_answered_and_closed(lab):
         "a target of 9 KiB", _request(line=f"GET /{'a' * 9216} HTTP/1.1"), 414)
 
 
-def heads_at_the_limits_are_served(lab):
+def heads_at_the_limits_reach_a_backend(lab):
+    """What the backend says to a head that grew by three fields is its own business."""
     for what, data in {
         "100 fields": _request(
             *[f"X-{n}: a" for n in range(98)], "Connection: close", line="GET / HTTP/1.1"),
         "a target of 8 KiB": _request(
             "Connection: close", line=f"GET /{'a' * 8191} HTTP/1.1"),
     }.items():
-        _expect_one_answer(what, data, 200)
+        answers = _answers(data)
+        expect(len(answers) == 1, f"{what}: {answers}")
+        expect(answers[0].values("Server")[0].startswith("be"), f"{what}: {answers}")
 
 
 def unknown_versions_are_refused(lab):
@@ -134,12 +137,7 @@ def random_bytes_never_hurt(lab):
     for seed in range(40):
         generator = random.Random(seed)
         with Connection() as connection:
-            try:
-                connection.send(generator.randbytes(generator.randrange(1, 20_000)))
-                connection.socket.shutdown(1)
-                connection.rest()
-            except (ConnectionResetError, BrokenPipeError):
-                pass
+            connection.provoke(generator.randbytes(generator.randrange(1, 20_000)))
     expect(lab.process_id("lb1") == pid, "lb1 is another process")
     expect(get().status == 200, "the VIP does not serve")
 
