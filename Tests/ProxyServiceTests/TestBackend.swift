@@ -276,6 +276,10 @@ private final class BackendConnection: EventHandler {
         var request = ReceivedRequest()
         request.head = String(decoding: received[..<headEnd.upperBound], as: UTF8.self)
         let words = request.head.split(separator: " ")
+        guard words.count >= 2 else {
+            received = []
+            return nil
+        }
         request.method = String(words[0])
         request.target = String(words[1])
         var rest = received[headEnd.upperBound...]
