@@ -218,6 +218,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         table.apply(message)
         if case .changes(let changes) = message {
             report.changesReceived.add(UInt64(changes.count))
+            noticeSuccessor(changes)
         }
         noteTable()
     }
@@ -240,7 +241,6 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         switch command {
         case .addressesTaken(let addresses, let instant):
             lostAddresses.subtract(addresses)
-            staleConnections?.forget()
             endHold()
             takeOver(Set(addresses), at: instant)
         case .addressesLost(let addresses):
@@ -314,9 +314,24 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     private func holdEnded() {
         endHold()
         pump()
+        findStaleConnections(of: lostAddresses)
+    }
+
+    /// A client of the peer on lost addresses tells that they moved and were not just away.
+    ///
+    /// If they come back soon, what is left here would answer clients that used the same port with
+    /// both nodes.
+    private func noticeSuccessor(_ changes: [ClientChange]) {
         guard !lostAddresses.isEmpty else { return }
-        staleConnections?.find(lostAddresses)
-        lostAddresses = []
+        let moved = lostAddresses.intersection(
+            changes.lazy.filter(\.isOpen).map(\.key.localAddress))
+        findStaleConnections(of: moved)
+    }
+
+    private func findStaleConnections(of addresses: Set<IPv4Address>) {
+        guard !addresses.isEmpty else { return }
+        lostAddresses.subtract(addresses)
+        staleConnections?.find(addresses)
         endStaleConnections()
     }
 

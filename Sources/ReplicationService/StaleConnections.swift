@@ -39,20 +39,14 @@ public final class StaleConnections {
         while !endSome() {}
     }
 
-    /// Lists the connections on `addresses` for ``endSome()``.
+    /// Lists the connections on `addresses` for ``endSome()``, besides those listed before.
     func find(_ addresses: Set<IPv4Address>) {
-        endedCount = 0
+        if stale.isEmpty { endedCount = 0 }
         do throws(Errno) {
-            stale = try diagnosis.connections(of: addresses)
+            stale += try diagnosis.connections(of: addresses)
         } catch {
-            stale = []
             logger.warning("stale connections cannot be listed", ["error": error.description])
         }
-    }
-
-    /// Forgets what ``find(_:)`` listed.
-    func forget() {
-        stale = []
     }
 
     /// Ends some of those listed.
