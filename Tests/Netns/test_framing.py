@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Requests whose framing is ambiguous or too large: answered, closed, and nothing behind them is
-# ever taken for a request (RFC 9112 sections 2.2, 5.1, 5.2, 6.1, 6.3 and 7.1; RFC 9110 section 7.2).
+# ever taken for a request (RFC 9112 sections 2.2, 5.1, 5.2, 6.1, 6.3 and 7.1; RFC 9110
+# section 7.2).
 
 import random
 

@@ -167,7 +167,9 @@ def half_a_handshake_ends_at_its_deadline(lab):
 
 def garbage_for_the_operator_ports_is_survived(lab):
     pid = lab.process_id("lb1")
-    for data in (os.urandom(4096), b"GET /" + b"a" * 100_000, b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
+    for data in (
+        os.urandom(4096), b"GET /" + b"a" * 100_000, b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+    ):
         with Connection("127.0.0.1", 9900, member="lb1", timeout_seconds=12) as connection:
             connection.provoke(data)
     expect("no command" in lab.ctl("lb1", "frobnicate " + "x" * 5000).lower()

@@ -45,6 +45,7 @@ def clients_of_a_killed_active_hear_nothing_from_it(lab):
     clients = [Connection() for _ in range(KEEP_ALIVE_CLIENTS)]
     for client in clients:
         expect(client.request().response().status == 200, "a client is not served")
+    ports = {client.socket.getsockname()[1] for client in clients}
     with Sniffer("client") as sniffer:
         lab.kill("crash", "lb1")
         poll(3, "lb2 serves", try_get)
@@ -53,7 +54,8 @@ def clients_of_a_killed_active_hear_nothing_from_it(lab):
         endings = [
             frame for frame in sniffer.drain()
             if frame.is_tcp and not frame.is_outgoing and frame.source == VIP
-            and frame.source_mac == dead_mac and frame.flags & (FIN | RST)]
+            and frame.source_mac == dead_mac and frame.flags & (FIN | RST)
+            and frame.ports[1] in ports]
     for client in clients:
         client.close()
     expect(not endings, f"{len(endings)} farewells of the dead node, first {endings[:1]}")
