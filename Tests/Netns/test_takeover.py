@@ -41,6 +41,7 @@ def the_start_up_self_test_proves_the_descriptor_order(lab):
 
 
 def clients_of_a_killed_active_hear_nothing_from_it(lab):
+    """Those it had accepted; a connection that still waited is refused, which is better."""
     dead_mac = hardware_address("lb1")
     clients = [Connection() for _ in range(KEEP_ALIVE_CLIENTS)]
     for client in clients:
