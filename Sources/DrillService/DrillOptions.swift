@@ -83,6 +83,9 @@ public struct DrillOptions: Hashable, Sendable {
     public var probeTimeout = TimeSpan.seconds(5)
     /// Traffic that is not back after this has not resumed.
     public var resumeLimit = TimeSpan.seconds(30)
+
+    /// Longest watch after a fault: as long as asked for, and until every probe has its fate.
+    var observationMax: TimeSpan { max(resumeLimit, duration) + probeTimeout }
     /// Seed of the random phases.
     public var seed: UInt64 = 1
     /// File for the JSON report.

@@ -143,7 +143,7 @@ final class DrillSession {
     ///
     /// - Returns: whether traffic is back.
     private func observe(_ fault: Instant) -> Bool {
-        let remaining = (fault + options.resumeLimit + options.probeTimeout) - Clock.now()
+        let remaining = (fault + options.observationMax) - Clock.now()
         wait(remaining) {
             let now = Clock.now()
             return isSteady(since: fault, now: now) && now - fault >= options.duration

@@ -44,6 +44,7 @@ import WireCore
         #expect(options.duration == .seconds(300))
         #expect(options.probeTimeout == .seconds(2))
         #expect(options.resumeLimit == .seconds(10))
+        #expect(options.observationMax == .seconds(302))
         #expect(options.seed == 7)
         #expect(options.label == "x=y")
         #expect(options.jsonPath == "j")
