@@ -80,12 +80,17 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         } catch {
             // The kernel tells of the addresses' end before it tells of the device's.
             guard isDetached() else { throw error }
-            closeTunnel()
-            deviceLostCount &+= 1
-            try openTunnel()
+            try replaceTunnel()
             try send(addresses, lease: lease)
-            loop.schedule(after: .zero) { [weak self] in self?.onDeviceLost?() }
         }
+    }
+
+    /// Makes the device anew; whoever has other addresses on it is told to put them back.
+    private func replaceTunnel() throws(VirtualAddressError) {
+        closeTunnel()
+        deviceLostCount &+= 1
+        loop.schedule(after: .zero) { [weak self] in self?.onDeviceLost?() }
+        try openTunnel()
     }
 
     private func send(
@@ -103,18 +108,19 @@ public final class VirtualAddressHolder: VirtualAddressControl {
 
     /// Removes the addresses; missing ones are no error.
     ///
-    /// All are tried even when one fails; the first failure is thrown at the end.
+    /// When the kernel refuses to remove one, the device goes and takes it along: an address must
+    /// not stay behind on a node that gave it up. Throws only when the device cannot be made anew.
     public func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError) {
-        var failure: NetlinkError?
+        var isRefused = false
         for address in addresses {
             guard let (_, request) = requests[address] else { continue }
             do throws(NetlinkError) {
                 try netlink.delete(request)
             } catch {
-                failure = failure ?? error
+                isRefused = true
             }
         }
-        if let failure { throw .netlink(failure) }
+        if isRefused { try replaceTunnel() }
     }
 
     /// Which of the addresses are not on our device right now.
