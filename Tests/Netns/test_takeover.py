@@ -133,7 +133,7 @@ def a_stopped_active_hands_over_and_exits_with_zero(lab):
         # moment in which the address moves, and its SYN comes again only after a second.
         if not try_get(timeout_seconds=1):
             missed.append(time.time())
-        expect(len(missed) <= 1, f"{len(missed)} requests in a row failed")
+        expect(len(missed) <= 1, f"{len(missed)} requests failed while the address moved")
         return lab.holders() == ["lb2"]
 
     poll(3, "lb2 alone holds the VIP", served_by_lb2)
