@@ -19,11 +19,17 @@ public struct Configuration: Hashable, Sendable {
     public var admin: AdminConfiguration
     /// Time limits of the data plane.
     public var timeouts: TimeoutConfiguration
+    /// Size and count limits of the data plane.
+    public var limits: LimitConfiguration
+    /// Where a line per request goes; `nil` writes none.
+    public var accessLog: AccessLogConfiguration?
 
     /// Makes a configuration.
     public init(
         workers: WorkerCount, pair: PairConfiguration?, listeners: [ListenerConfiguration],
-        pools: [PoolConfiguration], admin: AdminConfiguration, timeouts: TimeoutConfiguration
+        pools: [PoolConfiguration], admin: AdminConfiguration, timeouts: TimeoutConfiguration,
+        limits: LimitConfiguration = LimitConfiguration(),
+        accessLog: AccessLogConfiguration? = nil
     ) {
         self.workers = workers
         self.pair = pair
@@ -31,6 +37,8 @@ public struct Configuration: Hashable, Sendable {
         self.pools = pools
         self.admin = admin
         self.timeouts = timeouts
+        self.limits = limits
+        self.accessLog = accessLog
     }
 }
 
@@ -139,41 +147,6 @@ public enum AdvertisementTransport: Hashable, Sendable {
     case unicast
 }
 
-/// One entry of `listeners`.
-public struct ListenerConfiguration: Hashable, Sendable {
-    /// The listener's name.
-    public var name: String
-    /// Address and port to bind; may be a virtual address that the node does not hold.
-    public var bind: Endpoint
-    /// Routes in file order; the first match wins.
-    public var routes: [RouteConfiguration]
-
-    /// Makes a listener.
-    public init(name: String, bind: Endpoint, routes: [RouteConfiguration]) {
-        self.name = name
-        self.bind = bind
-        self.routes = routes
-    }
-}
-
-/// One entry of `listeners.NAME.routes`.
-public struct RouteConfiguration: Hashable, Sendable {
-    /// Key `match.host`: host name in lower case, without port; `*.example.org` matches one or
-    /// more labels in front; `nil` matches every host.
-    public var host: String?
-    /// Key `match.path_prefix`: begins with `/`; `nil` matches every path.
-    public var pathPrefix: String?
-    /// Name of the pool that serves the route.
-    public var pool: String
-
-    /// Makes a route.
-    public init(host: String?, pathPrefix: String?, pool: String) {
-        self.host = host
-        self.pathPrefix = pathPrefix
-        self.pool = pool
-    }
-}
-
 /// One entry of `pools`.
 public struct PoolConfiguration: Hashable, Sendable {
     /// The pool's name.
@@ -184,16 +157,19 @@ public struct PoolConfiguration: Hashable, Sendable {
     public var backends: [BackendConfiguration]
     /// Active health check; `nil` takes every backend for healthy.
     public var healthCheck: HealthCheckConfiguration?
+    /// Key `send_proxy_protocol`: the header each connection to a backend begins with.
+    public var sendsProxyHeader: ProxyHeaderVersion?
 
     /// Makes a pool.
     public init(
         name: String, balance: BalancePolicy, backends: [BackendConfiguration],
-        healthCheck: HealthCheckConfiguration?
+        healthCheck: HealthCheckConfiguration?, sendsProxyHeader: ProxyHeaderVersion? = nil
     ) {
         self.name = name
         self.balance = balance
         self.backends = backends
         self.healthCheck = healthCheck
+        self.sendsProxyHeader = sendsProxyHeader
     }
 }
 
@@ -269,39 +245,5 @@ public struct AdminConfiguration: Hashable, Sendable {
     public init(http: Endpoint?, socket: String?) {
         self.http = http
         self.socket = socket
-    }
-}
-
-/// Key `timeouts`: time limits of the data plane.
-public struct TimeoutConfiguration: Hashable, Sendable {
-    /// A whole request head must arrive within; default 10 s.
-    public var requestHead: TimeSpan
-    /// A client connection may idle between requests; default 60 s.
-    public var keepAlive: TimeSpan
-    /// A body may make no progress; default 60 s.
-    public var bodyIdle: TimeSpan
-    /// A backend must accept a connection within; default 3 s.
-    public var connect: TimeSpan
-    /// A backend must begin its response within; default 30 s.
-    public var responseHead: TimeSpan
-    /// An upstream connection may idle in the pool; default 50 s.
-    public var upstreamIdle: TimeSpan
-    /// Requests in flight may finish after SIGTERM; default 30 s.
-    public var drain: TimeSpan
-
-    /// Makes the time limits; each has its default.
-    public init(
-        requestHead: TimeSpan = .seconds(10), keepAlive: TimeSpan = .seconds(60),
-        bodyIdle: TimeSpan = .seconds(60), connect: TimeSpan = .seconds(3),
-        responseHead: TimeSpan = .seconds(30), upstreamIdle: TimeSpan = .seconds(50),
-        drain: TimeSpan = .seconds(30)
-    ) {
-        self.requestHead = requestHead
-        self.keepAlive = keepAlive
-        self.bodyIdle = bodyIdle
-        self.connect = connect
-        self.responseHead = responseHead
-        self.upstreamIdle = upstreamIdle
-        self.drain = drain
     }
 }

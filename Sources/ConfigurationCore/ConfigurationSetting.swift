@@ -129,9 +129,10 @@ extension ListenerConfiguration {
 extension RouteConfiguration {
     /// The route in one line.
     var text: String {
-        let host = host.map(Configuration.quoted) ?? "any"
-        let pathPrefix = pathPrefix.map(Configuration.quoted) ?? "any"
-        return "host \(host), path_prefix \(pathPrefix) -> pool \(pool)"
+        let host = match.host.map(Configuration.quoted) ?? "any"
+        var pathPrefix = "any"
+        if case .prefix(let prefix) = match.path { pathPrefix = Configuration.quoted(prefix) }
+        return "host \(host), path_prefix \(pathPrefix) -> pool \(poolNames.first ?? "none")"
     }
 }
 

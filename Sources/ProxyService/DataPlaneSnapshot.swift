@@ -58,14 +58,16 @@ final class DataPlaneSnapshot: Sendable {
             let identity = ListenerIdentity(name: listener.name, bind: listener.bind)
             var routes: [RoutePlan] = []
             for route in listener.routes {
-                guard let poolIndex = pools.firstIndex(where: { $0.name == route.pool }) else {
-                    problems.append(
-                        "listener \(listener.name): no pool is named \"\(route.pool)\"")
+                let pool = route.poolNames.first ?? ""
+                guard let poolIndex = pools.firstIndex(where: { $0.name == pool }) else {
+                    problems.append("listener \(listener.name): no pool is named \"\(pool)\"")
                     continue
                 }
+                var pathPrefix: String?
+                if case .prefix(let prefix) = route.match.path { pathPrefix = prefix }
                 routes.append(
                     RoutePlan(
-                        host: route.host, pathPrefix: route.pathPrefix, poolIndex: poolIndex))
+                        host: route.match.host, pathPrefix: pathPrefix, poolIndex: poolIndex))
             }
             let shared =
                 knownListeners[identity]

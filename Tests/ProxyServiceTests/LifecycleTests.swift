@@ -165,7 +165,7 @@ struct LifecycleTests {
         let backend = try TestBackend { _ in ReplyStep.ok("ok") }
         let tandem = try TestPlane([backend.endpoint])
         var bad = tandem.configuration
-        bad.listeners[0].routes[0].pool = "nowhere"
+        bad.listeners[0].routes[0].action = .pool("nowhere")
         let error = #expect(throws: DataPlaneError.self) { try tandem.plane.apply(bad) }
         #expect(error?.problems.first?.contains("nowhere") == true)
         #expect(try tandem.client().exchange("/").status == 200)
