@@ -7,6 +7,7 @@
 import atexit
 import glob
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -16,7 +17,10 @@ import tempfile
 import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "valgrind": "valgrind"}
+PACKAGES = {
+    "haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "valgrind": "valgrind",
+    "h2load": "nghttp2-client",
+}
 # The kernel lists ephemeral ports from 32768 on; these are below.
 PORTS = {"backend": 18101, "haproxy": 18102, "nginx": 18103, "tandem": 18104, "admin": 18105}
 HEAD = {
@@ -110,16 +114,21 @@ class Lab:
             time.sleep(0.05)
         return process
 
-    # The three proxies. Each: one worker, keep-alive on both sides, no access log.
+    # The three proxies. Each: one worker, keep-alive on both sides. Tandem writes its access log,
+    # the others write none: that is their cheaper setting, not ours.
 
     def backend(self, cpu):
         self.make_directory("www")
         self.file("www/small", "ok")
-        self.file("www/10k", "x" * 10240)
+        self.file("www/10k", "x" * 10_240)
+        self.file("www/1m", "x" * (1 << 20))
+        with open(self.file("www/1g", ""), "w") as hole:
+            hole.truncate(1 << 30)
         conf = self.file("backend.conf", nginx_conf(self.directory, "backend", f"""
             server {{
                 listen 127.0.0.1:{PORTS["backend"]} backlog=4096 reuseport;
                 keepalive_requests 1000000000;
+                location = /empty {{ return 200; }}
                 location = /small {{ return 200 "ok"; }}
                 location / {{ root {self.directory}/www; }}
             }}"""))
@@ -128,14 +137,14 @@ class Lab:
     def make_directory(self, name):
         os.makedirs(os.path.join(self.directory, name), exist_ok=True)
 
-    def proxy(self, name, cpu=None, prefix=(), tandem=None):
-        command = getattr(self, f"_{name}")(tandem)
+    def proxy(self, name, cpu=None, prefix=(), tandem=None, workers=1):
+        command = getattr(self, f"_{name}")(tandem, workers)
         return self.start(name, command, cpu, PORTS[name], prefix)
 
-    def _haproxy(self, _):
+    def _haproxy(self, _, workers):
         conf = self.file("haproxy.cfg", f"""
 global
-    nbthread 1
+    nbthread {workers}
     maxconn 10000
     no strict-limits
 defaults
@@ -156,7 +165,7 @@ backend web
 """)
         return [program("haproxy"), "-db", "-f", conf]
 
-    def _nginx(self, _):
+    def _nginx(self, _, workers):
         conf = self.file("nginx.conf", nginx_conf(self.directory, "nginx", f"""
             upstream web {{
                 server 127.0.0.1:{PORTS["backend"]};
@@ -178,8 +187,9 @@ backend web
             }}"""))
         return nginx_command(conf)
 
-    def _tandem(self, tandem):
-        conf = self.file("tandem.yaml", f"""workers: 1
+    def _tandem(self, tandem, workers):
+        conf = self.file("tandem.yaml", f"""workers: {workers}
+access_log: {{ file: {self.directory}/access.log, format: json }}
 listeners:
   web:
     bind: 127.0.0.1:{PORTS["tandem"]}
@@ -274,6 +284,25 @@ def tandem_command(argument):
             ["swift", "build", "-c", "release", "--product", "tandem", "--static-swift-stdlib"],
             cwd=REPOSITORY, check=True)
     return [binary, "run", "--config", "{config}"]
+
+
+def head_arguments(flag="-H"):
+    """The browser-like head as arguments of a load generator."""
+    return [part for key, value in HEAD.items() for part in (flag, f"{key}: {value}")]
+
+
+def raise_descriptor_limit(needed):
+    """Raises our own limit of open files; exits when that is not allowed."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if needed > limit:
+        sys.exit(f"this needs {needed} open files; the limit here is {limit} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def percentile(values, share):
+    """The value that so large a share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def median(values):
