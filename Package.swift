@@ -109,7 +109,10 @@ let package = Package(
             ],
             swiftSettings: common),
 
-        // Tests.
+        // Tests, and what several of them need.
+        .target(
+            name: "NamespaceLaboratory", dependencies: ["LinuxIO"],
+            path: "Tests/NamespaceLaboratory", swiftSettings: common),
         tests("WireCoreTests", ["WireCore"]),
         tests("HTTPCoreTests", ["HTTPCore", "WireCore"]),
         tests("BalancerCoreTests", ["BalancerCore", "WireCore"]),
@@ -118,7 +121,8 @@ let package = Package(
         tests("ConfigurationCoreTests", ["ConfigurationCore", "WireCore"]),
         tests("LinuxIOTests", ["LinuxIO", "WireCore"]),
         tests("EventLoopTests", ["EventLoop", "LinuxIO", "WireCore"]),
-        tests("NetlinkIOTests", ["LinuxIO", "NetlinkIO", "WireCore"]),
+        tests(
+            "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
         tests("TelemetryTests", ["LinuxIO", "Telemetry", "WireCore"]),
         tests(
@@ -134,8 +138,8 @@ let package = Package(
         tests(
             "VRRPServiceTests",
             [
-                "ConfigurationCore", "EventLoop", "LinuxIO", "NetlinkIO", "Telemetry", "VRRPCore",
-                "VRRPService", "WireCore",
+                "ConfigurationCore", "EventLoop", "LinuxIO", "NamespaceLaboratory", "NetlinkIO",
+                "Telemetry", "VRRPCore", "VRRPService", "WireCore",
             ]),
         tests(
             "ReplicationServiceTests",

@@ -28,7 +28,8 @@ struct SourceFile: Sendable {
     var target: String? {
         let parts = path.split(separator: "/")
         guard parts.count > 2 else { return nil }
-        let isTarget = parts[0] == "Sources" || parts[0] == "Tests" && parts[1].hasSuffix("Tests")
+        let isTarget =
+            parts[0] == "Sources" || TargetKind(target: String(parts[1])) == .tests
         return isTarget ? String(parts[1]) : nil
     }
     var isTest: Bool { path.hasPrefix("Tests/") }

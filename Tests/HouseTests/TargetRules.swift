@@ -15,11 +15,11 @@ enum TargetKind: Hashable {
     case executable
     /// A module map of a C library.
     case cModule
-    /// Tests.
+    /// Tests, and the laboratories that several of them share.
     case tests
 
     init?(target: String) {
-        if target.hasSuffix("Tests") {
+        if target.hasSuffix("Tests") || target.hasSuffix("Laboratory") {
             self = .tests
         } else if target.hasSuffix("Core") {
             self = .core

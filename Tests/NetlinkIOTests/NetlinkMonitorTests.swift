@@ -4,12 +4,13 @@
 // own namespace per test; the kernel queues an event before the request that caused it returns.
 
 import LinuxIO
+import NamespaceLaboratory
 import Testing
 import WireCore
 
 @testable import NetlinkIO
 
-@Suite(.enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct NetlinkMonitorTests {
     private let address = IPv4Address(192, 0, 2, 1)
 

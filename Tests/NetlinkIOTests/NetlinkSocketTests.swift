@@ -4,12 +4,13 @@
 // kernel asked back through the same socket.
 
 import LinuxIO
+import NamespaceLaboratory
 import Testing
 import WireCore
 
 @testable import NetlinkIO
 
-@Suite(.enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct NetlinkSocketTests {
     private let address = IPv4Address(192, 0, 2, 1)
 

@@ -6,10 +6,11 @@
 
 import Glibc
 import LinuxIO
+import NamespaceLaboratory
 import Testing
 import WireCore
 
-@Suite(.enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct SocketDiagnosisTests {
     private static let connectionCount = 20
     private static let port: UInt16 = 8_080

@@ -5,6 +5,7 @@
 
 import ConfigurationCore
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Testing
 import VRRPCore
@@ -12,7 +13,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite(.serialized, .enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct ElectionTests {
     /// Starts both nodes and waits until `a` is Active and `b` follows it.
     private func elect(

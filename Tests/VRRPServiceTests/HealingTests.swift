@@ -5,6 +5,7 @@
 
 import ConfigurationCore
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Telemetry
 import Testing
@@ -13,7 +14,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite(.serialized, .enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct HealingTests {
     /// ARP requests seen at the far end of the cable, with what they say.
     private final class Witness {

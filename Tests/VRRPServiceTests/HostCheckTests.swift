@@ -8,6 +8,7 @@ import ConfigurationCore
 import EventLoop
 import Glibc
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Testing
 import WireCore
@@ -115,7 +116,7 @@ import WireCore
     }
 }
 
-@Suite(.serialized, .enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct HostCheckOnTheKernelTests {
     /// Whether a client at the far end of the cable can connect to the virtual address.
     private func clientConnects(_ pair: NodePair, _ listener: borrowing FileDescriptor) throws

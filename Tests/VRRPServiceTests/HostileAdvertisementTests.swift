@@ -5,6 +5,7 @@
 
 import ConfigurationCore
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Testing
 import VRRPCore
@@ -12,7 +13,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite(.serialized, .enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct HostileAdvertisementTests {
     /// Sends IPv4 packets as frames to 224.0.0.18.
     private final class Attacker {

@@ -6,6 +6,7 @@
 import ConfigurationCore
 import EventLoop
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Telemetry
 import Testing

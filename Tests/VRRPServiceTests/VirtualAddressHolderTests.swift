@@ -6,13 +6,14 @@
 import EventLoop
 import Glibc
 import LinuxIO
+import NamespaceLaboratory
 import NetlinkIO
 import Testing
 import WireCore
 
 @testable import VRRPService
 
-@Suite(.serialized, .enabled(if: Laboratory.isRoot, Laboratory.needsRoot))
+@Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct VirtualAddressHolderTests {
     private let addresses = [IPv4Address(192, 0, 2, 100), IPv4Address(192, 0, 2, 101)]
 
