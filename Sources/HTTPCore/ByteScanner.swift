@@ -145,6 +145,27 @@ enum ByteScanner {
         unsafe count == name.utf8CodeUnitCount && matches(pointer, name)
     }
 
+    /// True when the first `count` bytes of both are equal.
+    @inline(__always)
+    static func equal(
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, count: Int
+    ) -> Bool {
+        assert(count <= left.count && count <= right.count)
+        var offset = 0
+        while count &- offset >= 8 {
+            guard
+                unsafe left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                    == right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            else { return false }
+            offset &+= 8
+        }
+        while offset < count {
+            guard unsafe left[offset] == right[offset] else { return false }
+            offset &+= 1
+        }
+        return true
+    }
+
     /// True when both runs of `count` bytes are equal, letters compared without case.
     static func equalIgnoringCase(
         _ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>, count: Int

@@ -19,7 +19,7 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
     case invalidTarget
     /// The target is longer than the limit (RFC 9110 §15.5.15).
     case targetTooLong
-    /// The path holds a dot segment, plain or percent-encoded.
+    /// The path holds a dot segment that the policy forbids, or one that leads above the root.
     case dotSegment
     /// The path holds a `%` that is not followed by two digits, or `%00` (RFC 3986 §2.1).
     case invalidPercentEncoding
@@ -79,6 +79,8 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
     case invalidChunkEnd
     /// A trailer section that is malformed or above its limits (RFC 9112 §7.1.2).
     case invalidTrailer
+    /// The path holds an encoded slash or backslash, and the policy forbids it.
+    case encodedSlash
 
     /// What a client that sent this is answered; the connection closes after it.
     public var statusCode: UInt16 {
@@ -130,6 +132,7 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
         case .invalidChunkExtension: "chunk_extension"
         case .invalidChunkEnd: "chunk_end"
         case .invalidTrailer: "trailer"
+        case .encodedSlash: "encoded_slash"
         }
     }
 

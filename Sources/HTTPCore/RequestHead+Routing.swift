@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Questions that a router asks about a parsed head, answered without allocation. Hosts compare
-// without case (RFC 9110 §4.2.3), paths byte by byte.
+// without case (RFC 9110 §4.2.3), paths byte by byte in their one form, methods byte by byte.
 
 extension RequestHead {
     /// True when the host, port not counted, is `name`.
@@ -24,27 +24,46 @@ extension RequestHead {
         return unsafe hostEnds(with: suffix, in: input)
     }
 
-    /// True when the path begins with `prefix`, byte for byte.
+    /// True when the path in its one form is `path`, byte for byte.
+    public func pathEquals(_ path: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer)
+        -> Bool
+    {
+        let own = unsafe canonicalPath(in: input)
+        return unsafe own.count == path.count && Self.starts(own, with: path)
+    }
+
+    /// True when the path in its one form begins with `prefix`, byte for byte.
     public func pathHasPrefix(_ prefix: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer)
         -> Bool
     {
-        if path.isEmpty, targetForm == .absolute, prefix.count == 1 {
-            // RFC 9110 §4.2.3: an empty path in a URI means `/`.
-            return unsafe prefix[0] == ASCII.slash
-        }
-        guard prefix.count <= path.count else { return false }
-        return unsafe path.starts(with: prefix, in: input)
+        unsafe Self.starts(canonicalPath(in: input), with: prefix)
     }
 
-    /// True when the path is `prefix` or lies below it.
+    /// True when the path in its one form is `prefix` or lies below it.
     ///
     /// `/api` covers `/api` and `/api/x`, not `/apix`; an empty prefix covers every path.
     public func pathHasSegmentPrefix(
         _ prefix: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer
     ) -> Bool {
-        guard unsafe pathHasPrefix(prefix, in: input) else { return false }
-        guard prefix.count < path.count, let last = unsafe prefix.last else { return true }
-        return unsafe last == ASCII.slash || input[path.offset + prefix.count] == ASCII.slash
+        let own = unsafe canonicalPath(in: input)
+        guard unsafe Self.starts(own, with: prefix) else { return false }
+        guard prefix.count < own.count, let last = unsafe prefix.last else { return true }
+        return unsafe last == ASCII.slash || own[prefix.count] == ASCII.slash
+    }
+
+    /// True when the method is `name`; methods are case-sensitive (RFC 9110 §9.1).
+    public func methodEquals(_ name: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer)
+        -> Bool
+    {
+        unsafe methodRange.count == name.count
+            && Self.starts(methodRange.bytes(in: input), with: name)
+    }
+
+    private static func starts(
+        _ bytes: UnsafeRawBufferPointer, with prefix: UnsafeRawBufferPointer
+    ) -> Bool {
+        guard prefix.count <= bytes.count else { return false }
+        return unsafe ByteScanner.equal(bytes, prefix, count: prefix.count)
     }
 
     private func hostEnds(
@@ -58,20 +77,6 @@ extension RequestHead {
                 unsafe ASCII.lowercased(input[start + offset]) == ASCII.lowercased(name[offset])
             else { return false }
             offset += 1
-        }
-        return true
-    }
-}
-
-extension ByteRange {
-    fileprivate func starts(
-        with prefix: UnsafeRawBufferPointer, in input: UnsafeRawBufferPointer
-    ) -> Bool {
-        precondition(end <= input.count, "the head belongs to a longer buffer")
-        var at = 0
-        while at < prefix.count {
-            guard unsafe input[offset + at] == prefix[at] else { return false }
-            at += 1
         }
         return true
     }

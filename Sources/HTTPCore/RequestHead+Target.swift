@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The request target (RFC 9112 §3.2): its four forms, its path, and what makes a path unsafe to
-// route by. The path is judged once, here, so that no later reader can see another path than the
-// router did: what could be read in two ways is refused, all else is forwarded unchanged.
+// The request target (RFC 9112 §3.2): its four forms and its path. What no policy could make safe
+// is refused here; whether a path needs a policy at all is found in the same pass.
 
 extension RequestHead {
     /// Parses the target; returns the offset of the space that ends it.
@@ -44,6 +43,8 @@ extension RequestHead {
         let isPlain = unsafe at == limit || !Self.continuesPath(base[at], classes)
         while at < limit, unsafe Self.continuesPath(base[at], classes) { at &+= 1 }
         path = ByteRange(from: start, to: at)
+        isPathPlain = isPlain
+        canonicalByteCount = -1
         if !isPlain, at < limit { unsafe try judgePath(base) }
         let queryStart = at
         at = unsafe ByteScanner.targetEnd(base, from: queryStart, to: limit, classes: classes)
@@ -56,44 +57,24 @@ extension RequestHead {
         unsafe classes[Int(byte)] & CharacterClass.target != 0 && byte != ASCII.questionMark
     }
 
-    /// Refuses a path with dot segments or bad escapes (RFC 3986 §2.1, §6.2.2).
-    ///
-    /// A segment counts as `.` or `..` also with `%2e`, with parameters (`..;x`), and when an
-    /// encoded slash or backslash delimits it, since servers differ in all three. A backslash,
-    /// which some servers read as a slash, is refused.
+    /// Refuses a path with bad escapes or an encoded NUL (RFC 3986 §2.1), or with a backslash,
+    /// which some servers read as a slash.
     private mutating func judgePath(_ base: UnsafePointer<UInt8>) throws(HeadStop) {
         var at = path.offset
         let end = path.end
-        /// Dots in this segment so far; -1 when it has any other byte.
-        var dots = -1
         while at < end {
-            var byte = unsafe base[at]
+            let byte = unsafe base[at]
             at &+= 1
-            if byte == ASCII.percent {
-                guard end &- at >= 2, let high = unsafe ASCII.hexadecimalValue(base[at]),
-                    let low = unsafe ASCII.hexadecimalValue(base[at &+ 1]),
-                    high | low != 0
-                else { throw .fault(.invalidPercentEncoding) }
-                byte = high &<< 4 | low
-                at &+= 2
-                if byte == ASCII.slash || byte == ASCII.backslash {
-                    pathHasEncodedSlash = true
-                    byte = ASCII.slash
-                }
-            } else if byte == ASCII.backslash {
-                throw .fault(.invalidTarget)
-            }
-            switch byte {
-            case ASCII.slash, ASCII.semicolon:
-                if dots == 1 || dots == 2 { throw .fault(.dotSegment) }
-                dots = byte == ASCII.slash ? 0 : -1
-            case ASCII.dot:
-                if dots >= 0 { dots &+= 1 }
-            default:
-                dots = -1
-            }
+            if byte == ASCII.backslash { throw .fault(.invalidTarget) }
+            guard byte == ASCII.percent else { continue }
+            guard end &- at >= 2, let high = unsafe ASCII.hexadecimalValue(base[at]),
+                let low = unsafe ASCII.hexadecimalValue(base[at &+ 1]),
+                high | low != 0
+            else { throw .fault(.invalidPercentEncoding) }
+            at &+= 2
+            let decoded = high &<< 4 | low
+            if decoded == ASCII.slash || decoded == ASCII.backslash { pathHasEncodedSlash = true }
         }
-        if dots == 1 || dots == 2 { throw .fault(.dotSegment) }
     }
 
     /// Parses the part of absolute-, authority- and asterisk-form before the path.

@@ -81,6 +81,12 @@ public struct RequestHead: ~Copyable {
     public internal(set) var query = ByteRange.empty
     /// True when the path has an encoded slash or backslash, which servers may decode differently.
     public internal(set) var pathHasEncodedSlash = false
+    /// True when no policy but merging of slashes can change the path.
+    var isPathPlain = true
+    /// Bytes of the path in `pathScratch`; -1 when the path in the buffer is the one to use.
+    var canonicalByteCount = -1
+    /// Where `applyPathPolicy` writes.
+    let pathScratch: PathScratch
     /// `host[:port]` the request is for: of the target if it has one, else of `Host`.
     public internal(set) var authority = ByteRange.empty
     /// The host of `authority` without port and without one trailing dot.
@@ -107,6 +113,7 @@ public struct RequestHead: ~Copyable {
     /// Allocates the slots once; nothing is allocated afterwards.
     public init(limits: HeadLimits = HeadLimits()) {
         self.limits = limits.bounded
+        pathScratch = PathScratch(capacity: limits.bounded.targetByteCountMax)
         fields = FieldBlock(slotCapacity: limits.bounded.fieldCountMax)
     }
 

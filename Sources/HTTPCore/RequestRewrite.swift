@@ -70,7 +70,7 @@ extension RequestHead {
             var writer = unsafe ByteWriter(output, needing: upstreamHeadByteCountMax(rewrite))
         else { return nil }
         let base = unsafe start.assumingMemoryBound(to: UInt8.self)
-        unsafe writeRequestLine(base, &writer)
+        unsafe writeRequestLine(base, input, &writer)
         let keepsHost = targetForm != .absolute && fields.seen.contains(.host)
         if !keepsHost {
             unsafe writer.appendField("Host: ", forwardedHost(input, rewrite))
@@ -90,19 +90,27 @@ extension RequestHead {
         return writer.count
     }
 
-    /// RFC 9112 §3.2.1: towards an origin server the target is always in origin-form.
+    /// RFC 9112 §3.2.1: towards an origin server the target is always in origin-form; its path is
+    /// the one that was routed by.
     @inline(__always)
-    private func writeRequestLine(_ base: UnsafePointer<UInt8>, _ writer: inout ByteWriter) {
+    private func writeRequestLine(
+        _ base: UnsafePointer<UInt8>, _ input: UnsafeRawBufferPointer, _ writer: inout ByteWriter
+    ) {
         unsafe writer.append(base + methodRange.offset, count: methodRange.count)
         writer.append(byte: ASCII.space)
-        if targetForm == .absolute, path.isEmpty {
-            // RFC 9112 §3.2.4: OPTIONS for a server as a whole was sent as an empty path.
-            writer.append(method == .options && query.isEmpty ? "*" : "/")
-            unsafe writer.append(base + query.offset, count: query.count)
-        } else if targetForm == .absolute {
-            unsafe writer.append(base + path.offset, count: path.count &+ query.count)
-        } else {
+        if targetForm == .origin, !pathIsRewritten {
             unsafe writer.append(base + target.offset, count: target.count)
+        } else if targetForm == .asterisk
+            || (targetForm == .absolute && path.isEmpty && query.isEmpty && method == .options)
+        {
+            // RFC 9112 §3.2.4: OPTIONS for a server as a whole was sent as an empty path.
+            writer.append("*")
+        } else {
+            let path = unsafe canonicalPath(in: input)
+            if let start = path.baseAddress {
+                unsafe writer.append(start.assumingMemoryBound(to: UInt8.self), count: path.count)
+            }
+            unsafe writer.append(base + query.offset, count: query.count)
         }
         writer.append(" HTTP/1.1\r\n")
     }

@@ -55,6 +55,8 @@ extension Worker {
         guard case .complete(let headByteCount) = outcome else {
             preconditionFailure("a head that was complete is complete")
         }
+        let fault = request.applyPathPolicy(PathPolicy(), in: client.pointee.input.message)
+        precondition(fault == nil, "a path that was accepted is accepted")
         client.pointee.input.start = client.pointee.input.mark &+ headByteCount
         client.pointee.body = BodyDecoder(request.framing)
     }

@@ -19,6 +19,11 @@ extension Worker {
                     client.pointee.input.message, progress: &client.pointee.headProgress)
                 switch outcome {
                 case .complete(let headByteCount):
+                    let message = client.pointee.input.message
+                    if let fault = request.applyPathPolicy(PathPolicy(), in: message) {
+                        refuse(client, fault)
+                        return
+                    }
                     beginExchange(client, headByteCount: headByteCount)
                     return
                 case .malformed(let fault):

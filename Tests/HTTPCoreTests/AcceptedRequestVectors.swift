@@ -127,6 +127,7 @@ let acceptedLines: [AcceptedRequest] = [
     .init("3986 §2.1: escapes", line: "GET /%41%c3%A4%20%3b%2f HTTP/1.1"),
     .init("a query may hold anything", line: "GET /?..//../%zz%2e&a=b?c HTTP/1.1"),
     .init("dots that are no segment", line: "GET /a.b/.well-known/..a/a../...//x.. HTTP/1.1"),
+    .init("dot segments are for the path policy", line: "GET /../a/%2e%2E/..;x/.%2f HTTP/1.1"),
     .init("empty segments", line: "GET //a///b// HTTP/1.1"),
     .init("9112 §3.2.2: absolute-form", line: "GET http://b.example:81/c?d HTTP/1.1"),
     .init("9112 §3.2.2: scheme in capitals", line: "GET HTTPS://b.example HTTP/1.1"),
