@@ -33,9 +33,21 @@ struct ConfigurationFacts: Sendable {
     /// A route's readable parts.
     struct Route: Sendable {
         var listener: String
-        var host: String?
-        var pathPrefix: String?
+        /// The listener's port, when it is readable.
+        var port: UInt16?
+        var match: RouteMatch
         /// The route's first key.
+        var range: SourceRange
+        /// Where the route sends its clients.
+        var redirect: Redirect?
+    }
+
+    /// A redirect.
+    struct Redirect: Sendable {
+        var target: RedirectConfiguration
+        /// Key `rewrite.path_prefix` of the route.
+        var pathPrefix: String?
+        /// The key `redirect`.
         var range: SourceRange
     }
 

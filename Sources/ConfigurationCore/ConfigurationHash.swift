@@ -18,11 +18,14 @@ public struct ConfigurationHash: Hashable, Sendable {
     /// Takes the fingerprint of a configuration.
     public init(_ configuration: Configuration) {
         let lines = configuration.settings.map { "\($0.path) = \($0.value)\n" }.sorted()
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in lines.lazy.flatMap(\.utf8) {
-            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
+        rawValue = Self.fingerprint(lines.lazy.flatMap(\.utf8))
+    }
+
+    /// FNV-1a with 64 bits.
+    static func fingerprint(_ bytes: some Sequence<UInt8>) -> UInt64 {
+        bytes.reduce(0xCBF2_9CE4_8422_2325) { hash, byte in
+            (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
         }
-        rawValue = hash
     }
 }
 

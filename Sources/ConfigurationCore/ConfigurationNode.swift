@@ -31,6 +31,9 @@ struct ConfigurationNode: Hashable, Sendable {
         return ["", "~", "null", "Null", "NULL"].contains(text)
     }
 
+    /// True for `{}`.
+    var isEmptyMapping: Bool { content == .mapping([]) }
+
     /// What the value is, in words.
     var kindText: String {
         switch content {

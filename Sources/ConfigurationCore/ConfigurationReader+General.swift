@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys `workers`, `admin` and `timeouts`.
+// The keys `workers` and `admin`.
 
 import WireCore
 
@@ -40,21 +40,6 @@ extension ConfigurationReader {
         }
         let socket = filePath("socket", in: section)
         return AdminConfiguration(http: http?.value, socket: socket?.value)
-    }
-
-    /// Key `timeouts`.
-    mutating func timeouts(in top: Section) -> TimeoutConfiguration {
-        guard let section = section("timeouts", title: "timeouts", in: top) else {
-            return TimeoutConfiguration()
-        }
-        return TimeoutConfiguration(
-            requestHead: durationOrDefault("request_head", in: section),
-            keepAlive: durationOrDefault("keep_alive", in: section),
-            bodyIdle: durationOrDefault("body_idle", in: section),
-            connect: durationOrDefault("connect", in: section),
-            responseHead: durationOrDefault("response_head", in: section),
-            upstreamIdle: durationOrDefault("upstream_idle", in: section),
-            drain: durationOrDefault("drain", in: section))
     }
 
     /// A file's path.

@@ -116,9 +116,14 @@ extension ConfigurationReader {
 
     /// One of the words of the key, or its default.
     mutating func choiceOrDefault(_ name: String, in section: Section) -> String {
+        choice(name, in: section) ?? Self.word(name, in: section)
+    }
+
+    /// One of the words of the key; `nil` when absent or bad.
+    mutating func choice(_ name: String, in section: Section) -> String? {
         let key = KeyTable.key(Self.path(name, in: section))
-        guard case .choice(let words) = key.form, case .word(let absent) = key.presence else {
-            preconditionFailure("\(key.path) is no choice with a default")
+        guard case .choice(let words) = key.form else {
+            preconditionFailure("\(key.path) is no choice")
         }
         let located = value(name, "value", in: section) { text throws(ScalarProblem) -> String in
             if words.contains(text) { return text }
@@ -133,7 +138,101 @@ extension ConfigurationReader {
                     "did you mean \"\($0)\"?"
                 })
         }
+        return located?.value
+    }
+
+    /// The word that the key table has as default.
+    static func word(_ name: String, in section: Section) -> String {
+        let key = KeyTable.key(path(name, in: section))
+        guard case .word(let word) = key.presence else {
+            preconditionFailure("\(key.path) has no default word")
+        }
+        return word
+    }
+
+    /// A size within its limits.
+    mutating func size(_ name: String, in section: Section) -> Located<Int>? {
+        let key = KeyTable.key(Self.path(name, in: section))
+        guard case .size(let range) = key.form else {
+            preconditionFailure("\(key.path) is no size")
+        }
+        return value(name, "size", in: section) { text throws(ScalarProblem) in
+            let byteCount = try SizeText.parse(text)
+            guard range.contains(byteCount) else {
+                let limits =
+                    "\(SizeText.render(range.lowerBound)) to "
+                    + SizeText.render(range.upperBound)
+                throw ScalarProblem(
+                    "allowed are \(limits)",
+                    suggestion: Self.consequence(byteCount < range.lowerBound, key))
+            }
+            return byteCount
+        }
+    }
+
+    /// A size, or the default of the key table.
+    mutating func sizeOrDefault(_ name: String, in section: Section) -> Int {
+        if let located = size(name, in: section) { return located.value }
+        guard case .size(let byteCount) = KeyTable.key(Self.path(name, in: section)).presence
+        else { preconditionFailure("\(name) has no default") }
+        return byteCount
+    }
+
+    /// A percentage in hundredths, or the default of the key table.
+    mutating func percentOrDefault(_ name: String, in section: Section) -> Int {
+        let key = KeyTable.key(Self.path(name, in: section))
+        guard case .percent(let range) = key.form, case .percent(let absent) = key.presence else {
+            preconditionFailure("\(key.path) is no percentage with a default")
+        }
+        let located = value(name, "number", in: section) { text throws(ScalarProblem) -> Int in
+            let hundredths = try PercentText.parse(text)
+            guard range.contains(hundredths) else {
+                let limits =
+                    "\(PercentText.render(range.lowerBound)) to "
+                    + PercentText.render(range.upperBound)
+                throw ScalarProblem(
+                    "allowed are \(limits)",
+                    suggestion: Self.consequence(hundredths < range.lowerBound, key))
+            }
+            return hundredths
+        }
         return located?.value ?? absent
+    }
+
+    /// The name of a pool, to be looked up once all are known.
+    mutating func poolName(_ name: String, in section: Section) -> String? {
+        let pool = value(name, "name", in: section) { text throws(ScalarProblem) in
+            try NameText.check(name: text)
+            return text
+        }
+        if let pool {
+            facts.poolReferences.append(pool)
+        } else {
+            facts.hasUnreadableRoutes = true
+        }
+        return pool?.value
+    }
+
+    /// Free text up to the limit of the key table.
+    mutating func text(_ name: String, in section: Section) -> Located<String>? {
+        guard case .text(let byteCountMax) = KeyTable.key(Self.path(name, in: section)).form else {
+            preconditionFailure("\(name) is no text")
+        }
+        return value(name, "text", in: section) { text throws(ScalarProblem) in
+            guard text.utf8.count <= byteCountMax else {
+                throw ScalarProblem("allowed are at most \(SizeText.render(byteCountMax))")
+            }
+            return text
+        }
+    }
+
+    /// A media type, or the default of the key table.
+    mutating func mediaTypeOrDefault(_ name: String, in section: Section) -> String {
+        let located = value(name, "media type", in: section) { text throws(ScalarProblem) in
+            try HeaderText.check(mediaType: text)
+            return text
+        }
+        return located?.value ?? Self.word(name, in: section)
     }
 
     /// The number that `text` says, within `range`.
@@ -161,7 +260,8 @@ extension ConfigurationReader {
         "pools.NAME.balance": ["maglev", "ip_hash"]
     ]
 
-    private static func consequence(_ isSmall: Bool, _ key: KeyDescription) -> String? {
+    /// What goes wrong with a value out of range.
+    static func consequence(_ isSmall: Bool, _ key: KeyDescription) -> String? {
         isSmall ? key.tooSmall.map { "too small: \($0)" } : key.tooLarge.map { "too large: \($0)" }
     }
 }

@@ -36,16 +36,8 @@ extension ConfigurationReader {
 
     /// The entries of a mapping from names, names checked; `nil` when absent or no mapping.
     mutating func named(_ name: String, in section: Section) -> [Field]? {
-        guard let field = field(name, in: section) else { return nil }
-        let key = KeyTable.key(Self.path(name, in: section))
+        guard let fields = pairs(name, in: section) else { return nil }
         let noun = Self.phrase(name, in: section)
-        guard
-            let entries = mapping(
-                field.value, noun: noun, range: field.keyRange,
-                example: "for example \(key.example)")
-        else { return nil }
-        let allowed = checkCount(entries.count, key, noun: noun, field.keyRange)
-        let fields = unique(Array(entries.prefix(allowed.upperBound)), noun: noun)
         for field in fields {
             do throws(ScalarProblem) {
                 try NameText.check(name: field.name)
@@ -80,12 +72,7 @@ extension ConfigurationReader {
     mutating func field(_ name: String, in section: Section) -> Field? {
         let key = KeyTable.key(Self.path(name, in: section))
         guard let field = section.fields[name] else {
-            if key.isRequired {
-                let holder = section.title ?? "the file"
-                error(
-                    section.range, "\(holder) has no \"\(name)\"",
-                    suggestion: "add for example \(key.example)")
-            }
+            if key.isRequired { reportMissing(name, in: section) }
             return nil
         }
         if case .unusable = field.value.content { return nil }
@@ -97,6 +84,29 @@ extension ConfigurationReader {
             return nil
         }
         return field
+    }
+
+    /// Reports that the key `name` is missing.
+    mutating func reportMissing(_ name: String, in section: Section) {
+        let key = KeyTable.key(Self.path(name, in: section))
+        error(
+            section.range, "\(section.title ?? "the file") has no \"\(name)\"",
+            suggestion: "add for example \(key.example)")
+    }
+
+    /// The entries of a mapping with free keys, none of them twice; `nil` when absent or no
+    /// mapping.
+    mutating func pairs(_ name: String, in section: Section) -> [Field]? {
+        guard let field = field(name, in: section) else { return nil }
+        let key = KeyTable.key(Self.path(name, in: section))
+        let noun = Self.phrase(name, in: section)
+        guard
+            let entries = mapping(
+                field.value, noun: noun, range: field.keyRange,
+                example: "for example \(key.example)")
+        else { return nil }
+        let allowed = checkCount(entries.count, key, noun: noun, field.keyRange)
+        return unique(Array(entries.prefix(allowed.upperBound)), noun: noun)
     }
 
     /// The place of the key `name` of `section` in the key table.
@@ -190,7 +200,9 @@ extension ConfigurationReader {
     ) -> ClosedRange<Int> {
         let allowed: ClosedRange<Int>
         switch key.form {
-        case .named(let range), .list(let range): allowed = range
+        case .named(let range), .list(let range), .pairs(let range), .shares(let range),
+            .statuses(let range), .networks(let range):
+            allowed = range
         default: preconditionFailure("\(key.path) has no entries")
         }
         guard !allowed.contains(count) else { return allowed }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From parsed YAML to the typed configuration. Collects every error and keeps going. The
-// extensions: +Sections and +Scalars know shapes, +Pair, +Traffic and +General know keys, the
+// extensions: +Sections and +Scalars know shapes, the others know keys, the
 // `...Check` files know rules that span several keys.
 
 import WireCore
@@ -72,9 +72,11 @@ public struct ConfigurationReader {
         let pools = pools(in: top)
         let admin = admin(in: top)
         let timeouts = timeouts(in: top)
+        let limits = limits(in: top)
+        let accessLog = accessLog(in: top)
         return Configuration(
             workers: workers, pair: pair, listeners: listeners, pools: pools, admin: admin,
-            timeouts: timeouts)
+            timeouts: timeouts, limits: limits, accessLog: accessLog)
     }
 
     private mutating func check() {
@@ -82,6 +84,15 @@ public struct ConfigurationReader {
         PoolCheck.run(facts, into: &diagnostics)
         PairCheck.run(facts, into: &diagnostics)
         RouteCheck.run(facts, into: &diagnostics)
+    }
+
+    /// Adds a warning.
+    mutating func warning(
+        _ range: SourceRange, _ message: String, suggestion: String? = nil,
+        notes: [Diagnostic.Note] = []
+    ) {
+        diagnostics.add(
+            Diagnostic(.warning, range, message, suggestion: suggestion, notes: notes))
     }
 
     /// Adds an error.

@@ -42,7 +42,8 @@ extension Configuration {
         settings.append(
             ConfigurationSetting(
                 "admin.socket", admin.socket.map(Self.quoted) ?? "none", needsRestart: true))
-        return settings + timeouts.settings
+        settings += timeouts.settings + limits.settings
+        return settings + AccessLogConfiguration.settings(accessLog)
     }
 
     /// A name in a place; one with a dot is quoted, so that places stay distinct.
@@ -111,31 +112,6 @@ extension VirtualRouterConfiguration {
     }
 }
 
-extension ListenerConfiguration {
-    var settings: [ConfigurationSetting] {
-        let path = "listeners.\(Configuration.component(name))"
-        var settings = [
-            ConfigurationSetting(
-                "\(path).bind", bind.description, needsRestart: true, group: path)
-        ]
-        for (index, route) in routes.enumerated() {
-            settings.append(
-                ConfigurationSetting("\(path).routes[\(index + 1)]", route.text, group: path))
-        }
-        return settings
-    }
-}
-
-extension RouteConfiguration {
-    /// The route in one line.
-    var text: String {
-        let host = match.host.map(Configuration.quoted) ?? "any"
-        var pathPrefix = "any"
-        if case .prefix(let prefix) = match.path { pathPrefix = Configuration.quoted(prefix) }
-        return "host \(host), path_prefix \(pathPrefix) -> pool \(poolNames.first ?? "none")"
-    }
-}
-
 extension PoolConfiguration {
     var settings: [ConfigurationSetting] {
         let path = "pools.\(Configuration.component(name))"
@@ -145,9 +121,12 @@ extension PoolConfiguration {
                 "\(path).backends.\(Configuration.component(backend.name))",
                 "\(backend.address), weight \(backend.weight)", group: path)
         }
-        settings.append(
+        settings += [
             ConfigurationSetting(
-                "\(path).health_check", healthCheck?.text ?? "none", group: path))
+                "\(path).send_proxy_protocol", sendsProxyHeader?.rawValue ?? "none", group: path),
+            ConfigurationSetting(
+                "\(path).health_check", healthCheck?.text ?? "none", group: path),
+        ]
         return settings
     }
 }
@@ -164,19 +143,6 @@ extension HealthCheckConfiguration {
         case .http(let path, let host):
             let host = host.map(Configuration.quoted) ?? "none"
             return "http \(Configuration.quoted(path)), host \(host), \(times)"
-        }
-    }
-}
-
-extension TimeoutConfiguration {
-    var settings: [ConfigurationSetting] {
-        let values: [(String, TimeSpan)] = [
-            ("request_head", requestHead), ("keep_alive", keepAlive), ("body_idle", bodyIdle),
-            ("connect", connect), ("response_head", responseHead),
-            ("upstream_idle", upstreamIdle), ("drain", drain),
-        ]
-        return values.map { name, span in
-            ConfigurationSetting("timeouts.\(name)", DurationText.render(span))
         }
     }
 }

@@ -68,13 +68,15 @@ struct DiagnosticList: Sendable {
     static let countMax = 200
 
     private(set) var items: [Diagnostic] = []
-    private(set) var hasErrors = false
+    /// How many errors were found, kept or not.
+    private(set) var errorCount = 0
+    var hasErrors: Bool { errorCount > 0 }
     /// True when nothing more is kept; then suggestions need no search.
     var isFull: Bool { items.count >= Self.countMax }
     private var droppedCount = 0
 
     mutating func add(_ diagnostic: Diagnostic) {
-        if diagnostic.severity == .error { hasErrors = true }
+        if diagnostic.severity == .error { errorCount += 1 }
         if items.count < Self.countMax {
             items.append(diagnostic)
         } else {

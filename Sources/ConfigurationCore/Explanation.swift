@@ -22,9 +22,12 @@ public enum Explanation {
     private static func presence(_ presence: KeyDescription.Presence) -> String {
         switch presence {
         case .required: "required"
+        case .expected(let words): "required \(words)"
         case .optional(let words): "default: \(words)"
         case .duration(let span): "default \(DurationText.render(span))"
         case .integer(let number): "default \(number)"
+        case .size(let byteCount): "default \(SizeText.render(byteCount))"
+        case .percent(let hundredths): "default \(PercentText.render(hundredths))"
         case .boolean(let flag): "default \(flag)"
         case .word(let word): "default \(word)"
         }

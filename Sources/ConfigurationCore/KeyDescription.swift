@@ -10,6 +10,10 @@ struct KeyDescription: Hashable, Sendable {
     enum Form: Hashable, Sendable {
         case duration(ClosedRange<TimeSpan>, step: TimeSpan?)
         case integer(ClosedRange<Int>)
+        /// Bytes, written with a unit.
+        case size(ClosedRange<Int>)
+        /// Hundredths of `percent`, written with at most two decimals.
+        case percent(ClosedRange<Int>)
         /// The word `auto` or a number.
         case integerOrAuto(ClosedRange<Int>)
         case boolean
@@ -19,23 +23,42 @@ struct KeyDescription: Hashable, Sendable {
         case hostName
         case urlPath
         case filePath(byteCountMax: Int)
+        /// The word `stderr` or a path.
+        case logFile(byteCountMax: Int)
+        /// Free text.
+        case text(byteCountMax: Int)
+        case mediaType
+        /// The words `client`, `route` or `header:NAME`.
+        case bucketKey
         case interfaceName
         case poolName
         /// A mapping with fixed keys.
         case section
         /// A mapping from names to sections.
         case named(ClosedRange<Int>)
+        /// A mapping from names of headers, parameters or cookies to values.
+        case pairs(ClosedRange<Int>)
+        /// A mapping from pools to weights.
+        case shares(ClosedRange<Int>)
+        /// A mapping from statuses to sections.
+        case statuses(ClosedRange<Int>)
         /// A list.
         case list(ClosedRange<Int>)
+        /// A list of networks.
+        case networks(ClosedRange<Int>)
     }
 
     /// What an absent key means.
     enum Presence: Hashable, Sendable {
         case required
+        /// Required unless the words say otherwise; the reader knows when.
+        case expected(String)
         /// Absent means what the words say.
         case optional(String)
         case duration(TimeSpan)
         case integer(Int)
+        case size(Int)
+        case percent(Int)
         case boolean(Bool)
         case word(String)
     }
@@ -79,6 +102,14 @@ struct KeyDescription: Hashable, Sendable {
 
     /// True when the key must be written.
     var isRequired: Bool { presence == .required }
+
+    /// True when examples of the mapping that holds the key show it.
+    var isUsual: Bool {
+        switch presence {
+        case .required, .expected: true
+        default: false
+        }
+    }
 }
 
 extension KeyDescription.Form {
@@ -89,6 +120,12 @@ extension KeyDescription.Form {
             let steps = step.map { " in steps of \($0)" } ?? ""
             return "duration, \(Self.text(range))\(steps)"
         case .integer(let range): return "integer, \(Self.text(range))"
+        case .size(let range):
+            return "size, \(SizeText.render(range.lowerBound)) to "
+                + SizeText.render(range.upperBound)
+        case .percent(let range):
+            return "number, \(PercentText.render(range.lowerBound)) to "
+                + "\(PercentText.render(range.upperBound)), at most two decimals"
         case .integerOrAuto(let range): return "auto or integer, \(Self.text(range))"
         case .boolean: return "true or false"
         case .choice(let words): return "one of \(words.joined(separator: ", "))"
@@ -97,10 +134,23 @@ extension KeyDescription.Form {
         case .hostName: return "host name without port; may begin with \"*.\""
         case .urlPath: return "path that begins with /"
         case .filePath(let byteCountMax): return "path of at most \(byteCountMax) bytes"
+        case .logFile(let byteCountMax):
+            return "stderr or an absolute path of at most \(byteCountMax) bytes"
+        case .text(let byteCountMax): return "text of at most \(SizeText.render(byteCountMax))"
+        case .mediaType: return "media type such as text/plain; charset=utf-8"
+        case .bucketKey: return "client, route or header:NAME"
         case .interfaceName: return "interface name, 1 to 15 bytes"
         case .poolName: return "name of a pool"
         case .section: return "mapping"
         case .named(let range): return "mapping from names, \(Self.text(range, "entry"))"
+        case .pairs(let range):
+            return "mapping from names to values, \(Self.text(range, "entry"))"
+        case .shares(let range):
+            return "mapping from pools to weights, \(Self.text(range, "entry"))"
+        case .statuses(let range):
+            return "mapping from statuses (400 to 599), \(Self.text(range, "entry"))"
+        case .networks(let range):
+            return "list of networks such as 10.0.0.0/8, \(Self.text(range, "entry"))"
         case .list(let range): return "list, \(Self.text(range, "entry"))"
         }
     }

@@ -9,7 +9,9 @@ import WireCore
 enum KeyTable {
     /// Every key in the order of the reference.
     static let all: [KeyDescription] =
-        general + pair + virtualRouters + listeners + pools + healthCheck + admin + timeouts
+        general + pair + virtualRouters + listeners + routes + pools + healthCheck + admin
+        + timeouts
+        + limits + accessLog
 
     private static let byPath: [String: KeyDescription] = Dictionary(
         uniqueKeysWithValues: all.map { ($0.path, $0) })
@@ -35,7 +37,7 @@ enum KeyTable {
 
     /// What to write for the section at `path`; a lone `value` goes under the one required key.
     static func example(ofSection path: String, value: ConfigurationNode) -> String? {
-        let required = (byParent[path] ?? []).filter(\.isRequired)
+        let required = (byParent[path] ?? []).filter(\.isUsual)
         if case .scalar(let text, _) = value.content, !value.isNull, required.count == 1 {
             return "{ \(required[0].name): \(text) }"
         }
@@ -71,6 +73,14 @@ enum KeyTable {
             "timeouts", .section, .optional("every limit at its default"),
             "Time limits of the data plane.",
             example: "timeouts: { connect: 3s }"),
+        KeyDescription(
+            "limits", .section, .optional("every limit at its default"),
+            "Size and count limits of the data plane.",
+            example: "limits: { body_size: 10MiB }"),
+        KeyDescription(
+            "access_log", .section, .optional("no access log"),
+            "Where a line for each request goes.",
+            example: "access_log: { file: /var/log/tandem/access.log }"),
     ]
 
     private static let admin: [KeyDescription] = [

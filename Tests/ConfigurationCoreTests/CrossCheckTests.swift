@@ -35,11 +35,8 @@ import WireCore
     func aRouteCoversAnotherWhenItTakesAllItsRequests(
         host: String?, path: String?, laterHost: String?, laterPath: String?, covers: Bool
     ) {
-        let range = SourceRange(at: .start)
-        let earlier = ConfigurationFacts.Route(
-            listener: "l", host: host, pathPrefix: path, range: range)
-        let later = ConfigurationFacts.Route(
-            listener: "l", host: laterHost, pathPrefix: laterPath, range: range)
+        let earlier = RouteMatch(host: host, path: path.map { .prefix($0) })
+        let later = RouteMatch(host: laterHost, path: laterPath.map { .prefix($0) })
         #expect(RouteCheck.covers(earlier, later) == covers)
     }
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The settings of listeners. What is not written has no setting, so that the list stays short;
+// every value that is written has one.
+
+import WireCore
+
+extension ListenerConfiguration {
+    var settings: [ConfigurationSetting] {
+        let path = "listeners.\(Configuration.component(name))"
+        var values: [(String, String)] = []
+        if !proxyProtocolSources.isEmpty {
+            values.append(("proxy_protocol.from", Self.text(proxyProtocolSources)))
+        }
+        if let connections = limits.connections {
+            values.append(("limits.connections", String(connections)))
+        }
+        if let connections = limits.connectionsPerClient {
+            values.append(("limits.connections_per_client", String(connections)))
+        }
+        var settings = [
+            ConfigurationSetting(
+                "\(path).bind", bind.description, needsRestart: true, group: path)
+        ]
+        switch service {
+        case .tcp(let pool):
+            // What a connection is cannot change under it.
+            settings.append(
+                ConfigurationSetting("\(path).protocol", "tcp", needsRestart: true, group: path))
+            values.append(("pool", Configuration.quoted(pool)))
+        case .http(let http):
+            settings.append(
+                ConfigurationSetting("\(path).protocol", "http", needsRestart: true, group: path))
+            values += http.values
+        }
+        return settings
+            + values.map { ConfigurationSetting("\(path).\($0)", $1, group: path) }
+    }
+
+    /// Networks in one line; their order means nothing.
+    fileprivate static func text(_ networks: [IPNetwork]) -> String {
+        networks.map(\.description).sorted().joined(separator: ", ")
+    }
+}
+
+extension HTTPListenerConfiguration {
+    /// Keys below the listener with their values.
+    fileprivate var values: [(String, String)] {
+        var values: [(String, String)] = []
+        if !trustedProxies.isEmpty {
+            values.append(("trusted_proxies", ListenerConfiguration.text(trustedProxies)))
+        }
+        values += [
+            ("forwarded", String(sendsForwarded)), ("allow_trace", String(allowsTrace)),
+            ("path.dot_segments", path.dotSegments.rawValue),
+            ("path.encoded_slashes", path.encodedSlashes.rawValue),
+            ("path.merge_slashes", String(path.mergesSlashes)),
+        ]
+        if !requestHeaders.isEmpty { values.append(("request_headers", requestHeaders.text)) }
+        if !responseHeaders.isEmpty { values.append(("response_headers", responseHeaders.text)) }
+        for (index, limit) in rateLimits.enumerated() {
+            values.append(("rate_limits[\(index + 1)]", limit.text))
+        }
+        for page in errorPages {
+            let type = Configuration.quoted(page.contentType)
+            let body = Configuration.bodyText(page.body)
+            values.append(("error_pages.\(page.status)", "\(type), \(body)"))
+        }
+        for (index, route) in routes.enumerated() {
+            values.append(("routes[\(index + 1)]", route.text))
+        }
+        return values
+    }
+}
+
+extension HeaderEdits {
+    /// The edits in one line.
+    var text: String {
+        var parts: [String] = []
+        if !remove.isEmpty {
+            parts.append("remove \(remove.map(Configuration.quoted).joined(separator: ", "))")
+        }
+        for (verb, headers) in [("set", set), ("add", add)] where !headers.isEmpty {
+            let pairs = headers.map {
+                "\(Configuration.quoted($0.name)): \(Configuration.quoted($0.value))"
+            }
+            parts.append("\(verb) \(pairs.joined(separator: ", "))")
+        }
+        return parts.joined(separator: "; ")
+    }
+}
+
+extension RateLimitConfiguration {
+    /// The limit in one line.
+    var text: String {
+        let name =
+            switch key {
+            case .client: "client"
+            case .route: "route"
+            case .header(let name): "header:\(Configuration.quoted(name))"
+            }
+        return "\(requests) per \(DurationText.render(per)), burst \(burst), key \(name)"
+    }
+}
+
+extension Configuration {
+    /// A body by its length and fingerprint: a change is seen without printing a page.
+    static func bodyText(_ body: String) -> String {
+        let hash = ConfigurationHash(rawValue: ConfigurationHash.fingerprint(body.utf8))
+        return "body of \(body.utf8.count) bytes (\(hash))"
+    }
+}
