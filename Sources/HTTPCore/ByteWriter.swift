@@ -30,13 +30,17 @@ struct ByteWriter {
         count &+= byteCount
     }
 
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        unsafe append(start.assumingMemoryBound(to: UInt8.self), count: bytes.count)
+    }
+
     /// Appends a field line: `name` ends in `": "`.
     @inline(__always)
     mutating func appendField(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
         append(name)
-        if let bytes = value.baseAddress {
-            unsafe append(bytes.assumingMemoryBound(to: UInt8.self), count: value.count)
-        }
+        unsafe append(value)
         append("\r\n")
     }
 

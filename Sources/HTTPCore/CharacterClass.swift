@@ -20,6 +20,7 @@ enum ASCII {
     static let semicolon: UInt8 = 0x3B
     static let equals: UInt8 = 0x3D
     static let questionMark: UInt8 = 0x3F
+    static let leftBracket: UInt8 = 0x5B
     static let backslash: UInt8 = 0x5C
     static let underscore: UInt8 = 0x5F
 

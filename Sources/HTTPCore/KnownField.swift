@@ -67,6 +67,8 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
     case xRequestID
     /// `traceparent`.
     case traceparent
+    /// `tracestate`.
+    case tracestate
     /// `Accept`.
     case accept
     /// `Accept-Encoding`.
@@ -114,6 +116,11 @@ struct KnownFieldSet: ExpressibleByArrayLiteral {
     @inline(__always)
     func union(_ other: KnownFieldSet) -> KnownFieldSet {
         KnownFieldSet(bits: bits | other.bits)
+    }
+
+    @inline(__always)
+    func subtracting(_ other: KnownFieldSet) -> KnownFieldSet {
+        KnownFieldSet(bits: bits & ~other.bits)
     }
 }
 
@@ -202,6 +209,7 @@ extension KnownField {
         if unsafe ByteScanner.matches(name, "user-agent") { return .userAgent }
         if unsafe ByteScanner.matches(name, "keep-alive") { return .keepAlive }
         if unsafe ByteScanner.matches(name, "set-cookie") { return .setCookie }
+        if unsafe ByteScanner.matches(name, "tracestate") { return .tracestate }
         return .other
     }
 

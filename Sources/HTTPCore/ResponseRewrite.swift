@@ -3,12 +3,30 @@
 // The head that the client gets: the backend's message written anew, with framing and persistence
 // of our own hop.
 
-/// The facts about the client that shape a response head.
-public struct ResponseRewrite: Equatable, Sendable {
+/// How a response is written anew.
+///
+/// All buffers must stay valid while a head is written. What is below the first two facts is off
+/// until it is set, and never touches interim responses.
+@safe
+public struct ResponseRewrite {
     /// The client's HTTP minor version.
     public var clientMinorVersion: UInt8
     /// True when the connection to the client shall live after this response.
     public var keepsAlive: Bool
+    /// The time as `Date` has it, for responses without one (RFC 9110 §6.6.1); may be empty.
+    public var date = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+
+    /// True until anything below is set.
+    private(set) var isPlain = true
+
+    /// Field edits, the listener's and the route's in one.
+    public var edits = HeadEditList() { didSet { isPlain = false } }
+    /// The request's `X-Request-Id`, in place of any the backend sent; empty passes what came.
+    public var requestID = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
+        didSet { isPlain = false }
+    }
+    /// Keeps `Trailer`: trailers will reach the client, if the body is chunked for it.
+    public var forwardsTrailers = false { didSet { isPlain = false } }
 
     /// A head for a client that sent `HTTP/1.clientMinorVersion`.
     public init(clientMinorVersion: UInt8, keepsAlive: Bool) {
@@ -26,7 +44,7 @@ extension ResponseHead {
         ]
     }
 
-    /// Room for the status line's version and every field we may add.
+    /// Room for the status line's version and every field we may add, `Date` included.
     private static let addedByteCountMax = 256
 
     /// The framing to use towards a client of that minor version.
@@ -40,8 +58,16 @@ extension ResponseHead {
         }
     }
 
-    /// The size of a buffer that holds the rewritten head, whatever the fields are.
+    /// The size of a buffer that holds the head of a plain rewrite, whatever the fields are.
     public var clientHeadByteCountMax: Int { headByteCount &+ Self.addedByteCountMax }
+
+    /// The size of a buffer that holds the rewritten head, whatever the fields are.
+    @inline(__always)
+    public func clientHeadByteCountMax(_ rewrite: ResponseRewrite) -> Int {
+        let byteCount = unsafe clientHeadByteCountMax &+ rewrite.date.count
+        guard !rewrite.isPlain else { return byteCount }
+        return unsafe byteCount &+ rewrite.edits.lineByteCount &+ rewrite.requestID.count
+    }
 
     /// Writes the client's head; returns its length, or `nil` when `output` is smaller than
     /// `clientHeadByteCountMax`.
@@ -53,7 +79,7 @@ extension ResponseHead {
         into output: UnsafeMutableRawBufferPointer
     ) -> Int? {
         guard let start = input.baseAddress, input.count >= headByteCount,
-            var writer = unsafe ByteWriter(output, needing: clientHeadByteCountMax)
+            var writer = unsafe ByteWriter(output, needing: clientHeadByteCountMax(rewrite))
         else { return nil }
         let base = unsafe start.assumingMemoryBound(to: UInt8.self)
         // RFC 9112 §2.3: our version, not the backend's. Code and reason follow the version.
@@ -62,15 +88,43 @@ extension ResponseHead {
         writer.append(byte: ASCII.space)
         unsafe writer.append(base + reason.offset, count: reason.count)
         writer.append("\r\n")
-        unsafe fields.copyLines(base, without: Self.dropped, &writer)
+        if rewrite.isPlain || isInterim {
+            unsafe fields.copyLines(base, without: Self.dropped, &writer)
+        } else {
+            unsafe copyEdited(base, rewrite, &writer)
+        }
         if switchesProtocols {
             writer.append("Connection: upgrade\r\n")
             unsafe fields.copyLines(input, of: .upgrade, &writer)
         } else if !isInterim {
+            if !fields.seen.contains(.date), unsafe rewrite.date.count > 0,
+                !rewrite.edits.known.contains(.date)
+            {
+                unsafe writer.appendField("Date: ", rewrite.date)
+            }
             appendFraming(rewrite, &writer)
         }
         writer.append("\r\n")
         return writer.count
+    }
+
+    private func copyEdited(
+        _ base: UnsafePointer<UInt8>, _ rewrite: ResponseRewrite, _ writer: inout ByteWriter
+    ) {
+        var dropped = Self.dropped
+        if unsafe rewrite.requestID.count > 0 { dropped = dropped.union([.xRequestID]) }
+        if rewrite.forwardsTrailers,
+            clientFraming(clientMinorVersion: rewrite.clientMinorVersion) == .chunked,
+            framing == .chunked
+        {
+            // RFC 9110 §6.6.2.
+            dropped = dropped.subtracting([.trailer])
+        }
+        unsafe fields.copyLines(base, without: dropped, edits: rewrite.edits, &writer)
+        if unsafe rewrite.requestID.count > 0, !rewrite.edits.known.contains(.xRequestID) {
+            unsafe writer.appendField("X-Request-Id: ", rewrite.requestID)
+        }
+        rewrite.edits.appendLines(&writer)
     }
 
     @inline(__always)
@@ -81,10 +135,20 @@ extension ResponseHead {
         } else {
             writer.append(framing: framing)
         }
-        if !rewrite.keepsAlive || framing == .untilClose {
-            writer.append("Connection: close\r\n")
-        } else if rewrite.clientMinorVersion == 0 {
-            writer.append("Connection: keep-alive\r\n")
+        writer.append(
+            keepsAlive: rewrite.keepsAlive && framing != .untilClose,
+            clientMinorVersion: rewrite.clientMinorVersion)
+    }
+}
+
+extension ByteWriter {
+    /// RFC 9112 §9.3: says what the client's version does not imply.
+    @inline(__always)
+    mutating func append(keepsAlive: Bool, clientMinorVersion: UInt8) {
+        if !keepsAlive {
+            append("Connection: close\r\n")
+        } else if clientMinorVersion == 0 {
+            append("Connection: keep-alive\r\n")
         }
     }
 }

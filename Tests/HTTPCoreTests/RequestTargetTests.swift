@@ -86,6 +86,7 @@ func hostIsSplitFromItsPort(_ value: String, _ host: String, _ port: UInt16?) th
         ("Content-Type", .contentType), ("Content-Encoding", .contentEncoding),
         ("Location", .location), ("Referer", .referer), ("User-Agent", .userAgent),
         ("X-Request-Id", .xRequestID), ("traceparent", .traceparent),
+        ("tracestate", .tracestate),
         ("Accept", .accept), ("Accept-Encoding", .acceptEncoding),
         ("Accept-Language", .acceptLanguage), ("Cache-Control", .cacheControl),
         ("Date", .date), ("ETag", .etag), ("Last-Modified", .lastModified),
