@@ -52,6 +52,14 @@ struct ClientConnection: ~Copyable {
 
     let socket: FileDescriptor
     let listener: WorkerListener.Pointer
+    /// The other end of the connection, or the client that a PROXY header names.
+    var source: Endpoint
+    /// Its line in the access log, while a request is in progress and there is a log.
+    var record: AccessRecord.Pointer?
+    /// When the first byte of the request came; before that, since when it is awaited.
+    var requestBegan: Instant
+    /// How long the first byte was awaited.
+    var idleMicroseconds: UInt32 = 0
     /// Bytes from the client; the head of the request in progress is kept until its response
     /// begins, so that it can be sent again.
     var input = ByteBuffer()
@@ -98,11 +106,14 @@ struct ClientConnection: ~Copyable {
     var address: ClientAddressText
 
     init(
-        socket: consuming FileDescriptor, listener: WorkerListener.Pointer, peer: IPAddress
+        socket: consuming FileDescriptor, listener: WorkerListener.Pointer, peer: Endpoint,
+        now: Instant
     ) {
         self.socket = socket
         self.listener = listener
-        address = ClientAddressText(peer)
+        source = peer
+        requestBegan = now
+        address = ClientAddressText(peer.address)
     }
 }
 

@@ -38,6 +38,7 @@ public final class DataPlane: Sendable {
         var endpoints: [(name: String, endpoint: Endpoint)] = []
         var threads: [KernelThread.Handle] = []
         var isStarted = false
+        var accessLogSettings: AccessLogConfiguration?
     }
 
     private let mailboxes: [Mailbox<WorkerCommand>]
@@ -45,6 +46,8 @@ public final class DataPlane: Sendable {
     private let listenerNumbers: Range<CInt>
     private let logger: Logger
     private let journal: ConnectionJournal?
+    private let nodeName: String
+    let accessLog: AccessLog
     private let state: Mutex<State>
     let workerTallies: [WorkerTallies]
 
@@ -91,7 +94,13 @@ public final class DataPlane: Sendable {
         self.mailboxes = mailboxes
         let snapshot = try DataPlaneSnapshot.make(
             configuration, previous: nil, workerCount: workerCount)
-        state = Mutex(State(snapshot: snapshot))
+        self.nodeName = nodeName
+        do throws(Errno) {
+            accessLog = try AccessLog(workerCount: workerCount, logger: logger)
+        } catch {
+            throw DataPlaneError(problems: ["cannot prepare the access log: \(error)"])
+        }
+        state = Mutex(State(snapshot: snapshot, accessLogSettings: configuration.accessLog))
         logger.info(
             "data plane prepared",
             [
@@ -105,6 +114,7 @@ public final class DataPlane: Sendable {
     /// - Throws: every listener that cannot be bound, before any thread runs.
     public func start() throws(DataPlaneError) {
         let snapshot = currentSnapshot
+        try adoptAccessLog(accessLogSettings)
         let binding = try ListenerBinding(
             snapshot.listeners.map(\.shared.identity), workerCount: workerCount,
             numbers: listenerNumbers)
@@ -131,7 +141,7 @@ public final class DataPlane: Sendable {
         let setup = WorkerSetup(
             index: index, connectionMax: connectionMax, mailbox: mailboxes[index],
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
-            journal: journal)
+            journal: journal, accessLog: accessLog, nodeName: nodeName)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))
@@ -168,7 +178,9 @@ public final class DataPlane: Sendable {
         let added = wanted.filter { !known.contains($0) }
         let removed = known.subtracting(wanted)
         let binding = try ListenerBinding(added, workerCount: workerCount)
+        try adoptAccessLog(configuration.accessLog)
         let isStarted = state.withLock { state in
+            state.accessLogSettings = configuration.accessLog
             state.snapshot = snapshot
             state.endpoints.removeAll { entry in removed.contains { $0.name == entry.name } }
             state.endpoints += binding.endpoints
@@ -247,6 +259,7 @@ public final class DataPlane: Sendable {
         }
         for mailbox in mailboxes { mailbox.post(.stop) }
         for thread in threads { thread.join() }
+        accessLog.stop()
     }
 
     /// How many threads serve.
@@ -266,6 +279,10 @@ public final class DataPlane: Sendable {
     /// Where a listener is bound, once started; tells which port 0 became.
     public func boundEndpoint(listener: String) -> Endpoint? {
         state.withLock { state in state.endpoints.first { $0.name == listener }?.endpoint }
+    }
+
+    var accessLogSettings: AccessLogConfiguration? {
+        state.withLock { $0.accessLogSettings }
     }
 
     var currentSnapshot: DataPlaneSnapshot {

@@ -70,7 +70,8 @@ extension Worker {
     ) throws(Errno) {
         let client = clients.insert(
             ClientConnection(
-                socket: socket, listener: listener, peer: peer?.address ?? .v4(.any)))
+                socket: socket, listener: listener,
+                peer: peer ?? Endpoint(address: .v4(.any), port: 0), now: now))
         let slot = clients.slot(of: client)
         timers.prepare(slot)
         let token = EventToken(.client, slot: slot, generation: clients.generation(of: client))
@@ -97,6 +98,8 @@ extension Worker {
     /// Forgets a client connection; its socket is closed with its record.
     mutating func close(_ client: ClientConnection.Pointer) {
         let listener = client.pointee.listener
+        noteCause(client, .clientAborted)
+        endRecord(client)
         noteClosed(client)
         timers.disarm(clients.slot(of: client))
         buffers.giveBack(&client.pointee.input)
@@ -131,6 +134,7 @@ extension Worker {
             arm(client, after: timeouts.bodyIdle)
             return
         }
+        endRecord(client)
         guard mayReceiveMore || hasUnread else {
             close(client)
             return
@@ -143,7 +147,10 @@ extension Worker {
 
     /// Writes the rest of the last response.
     mutating func finishWriting(_ client: ClientConnection.Pointer) {
-        switch flush(client) {
+        sentByteCount = 0
+        let flushed = flush(client)
+        noteSent(client, sentByteCount)
+        switch flushed {
         case .done: closeGracefully(client, mayReceiveMore: client.pointee.mustLinger)
         case .blocked: break
         case .failed: close(client)

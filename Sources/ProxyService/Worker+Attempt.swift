@@ -7,6 +7,7 @@ internal import BalancerCore
 internal import ConfigurationCore
 internal import HTTPCore
 internal import LinuxIO
+internal import Telemetry
 internal import WireCore
 
 extension Worker {
@@ -26,6 +27,7 @@ extension Worker {
             client.pointee.attempted.insert(index)
             client.pointee.backendIndex = index
             client.pointee.attemptBegan = now
+            noteChosen(client)
             let backend = pool.pointee.backends[index]
             backend.pointee.requestBegins()
             backend.pointee.count {
@@ -72,6 +74,7 @@ extension Worker {
     ) -> Bool {
         guard makeRoomForUpstream() else {
             count { $0.limits.upstreams.add() }
+            noteCause(client, .exhausted)
             client.pointee.failure = .serviceUnavailable
             return false
         }
@@ -82,7 +85,10 @@ extension Worker {
             return true
         } catch {
             let isOurs = error == .tooManyFiles || error == .tooManyFilesInSystem
-            if isOurs { count { $0.limits.descriptors.add() } }
+            if isOurs {
+                count { $0.limits.descriptors.add() }
+                noteCause(client, .exhausted)
+            }
             client.pointee.failure = isOurs ? .serviceUnavailable : .badGateway
             backend.pointee.count { $0.connectFailures.add() }
             return false
@@ -182,6 +188,7 @@ extension Worker {
         part(client, upstream)
         close(upstream)
         client.pointee.wasReplayed = true
+        noteReplayed(client)
         backend.pointee.count { $0.replays.add() }
         if connect(client, to: backend) { return }
         attemptFailed(client)

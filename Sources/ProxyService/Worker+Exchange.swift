@@ -5,6 +5,7 @@
 internal import ConfigurationCore
 internal import HTTPCore
 internal import LinuxIO
+internal import Telemetry
 
 extension Worker {
     /// Sends the head, and the body as far as it has come, to a connection that is up.
@@ -14,6 +15,7 @@ extension Worker {
     ) {
         if !isHeadParsed { parseAgain(client) }
         upstream.pointee.phase = .awaitingHead
+        noteConnected(client, upstream)
         upstream.pointee.requestBegan = false
         upstream.pointee.responseBegan = false
         upstream.pointee.sendFailed = false
@@ -184,6 +186,7 @@ extension Worker {
             &client.pointee.readiness)
         if case .bytes(let count) = progress {
             client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
+            noteReceived(client, count)
             arm(client, after: timeouts.bodyIdle)
         } else if client.pointee.input.isEmpty, !client.pointee.isRequestKept {
             buffers.giveBack(&client.pointee.input)
@@ -211,6 +214,7 @@ extension Worker {
         part(client, upstream)
         close(upstream)
         endAttempt(client)
+        noteCause(client, .refused)
         if isAnswered {
             count { $0.requestFaults.add(fault) }
             releasePool(client)
@@ -223,6 +227,7 @@ extension Worker {
     /// The client went away before its response was complete.
     mutating func clientIsGone(_ client: ClientConnection.Pointer) {
         client.pointee.listener.pointee.count { $0.clientAborts.add() }
+        noteCause(client, .clientAborted)
         abandon(client, byReset: false)
     }
 

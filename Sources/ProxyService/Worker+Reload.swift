@@ -14,6 +14,7 @@ extension Worker {
     /// Serves `snapshot` from the next request on.
     mutating func adopt(_ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]) {
         timeouts = snapshot.timeouts
+        accessDesk.adopt(setup.accessLog.format)
         let oldBackends = backends
         let oldPools = pools
         backends = []
@@ -220,6 +221,7 @@ extension Worker {
         for slot in 0..<clients.slotEnd {
             guard let client = clients.record(slot: slot) else { continue }
             count { $0.limits.drainCuts.add() }
+            noteCause(client, .drained)
             abandon(client, byReset: client.pointee.phase != .lingering)
         }
     }
@@ -227,7 +229,9 @@ extension Worker {
     /// Ends everything that belongs to this thread.
     mutating func closeEverything() {
         for slot in 0..<clients.slotEnd {
-            if let client = clients.record(slot: slot) { abandon(client, byReset: false) }
+            guard let client = clients.record(slot: slot) else { continue }
+            noteCause(client, .drained)
+            abandon(client, byReset: false)
         }
         for slot in 0..<upstreams.slotEnd {
             if let upstream = upstreams.record(slot: slot) { close(upstream) }

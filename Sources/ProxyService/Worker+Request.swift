@@ -53,17 +53,20 @@ extension Worker {
             client.pointee.input.compact()
             if client.pointee.input.room == 0 { buffers.enlarge(&client.pointee.input) }
         }
+        let isFirst = client.pointee.input.isEmpty
         let progress = receive(
             into: &client.pointee.input, from: client.pointee.socket,
             &client.pointee.readiness)
         switch progress {
         case .bytes(let count):
+            if isFirst { noteFirstByte(client) }
             client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
             return true
         case .nothing:
             if client.pointee.input.isEmpty { buffers.giveBack(&client.pointee.input) }
             return false
         case .ended, .failed:
+            noteHeadAbandoned(client, .clientAborted)
             close(client)
             return false
         }
@@ -89,6 +92,7 @@ extension Worker {
         client.pointee.failure = .serviceUnavailable
         let listener = client.pointee.listener
         listener.pointee.count { $0.requests.add() }
+        noteRequestBegan(client)
         // RFC 9110 §9.3.6, §9.3.8: tunnels and echoes of fields are not for a reverse proxy.
         guard request.method != .connect, request.method != .trace else {
             client.pointee.keepsAlive = false
@@ -110,6 +114,7 @@ extension Worker {
 
     /// The connection is ready for its next request, or closes.
     mutating func nextRequest(_ client: ClientConnection.Pointer) {
+        endRecord(client)
         let mayGoOn = client.pointee.keepsAlive && client.pointee.requestEnded
         guard mayGoOn, !isDraining, !client.pointee.readiness.contains(.broken) else {
             closeGracefully(client, mayReceiveMore: !client.pointee.requestEnded || isDraining)
@@ -123,6 +128,7 @@ extension Worker {
             return
         }
         client.pointee.phase = .readingHead
+        noteIdle(client)
         client.pointee.headBegan = false
         client.pointee.input.mark = client.pointee.input.start
         let hasBytes = !client.pointee.input.isEmpty
@@ -170,6 +176,9 @@ extension Worker {
         client.pointee.listener.pointee.count { $0.statuses.add(status: response.rawValue) }
         let bytes = response.bytes(keepsAlive: keepsAlive)
         var count = bytes.utf8CodeUnitCount
+        noteAnswer(
+            client, status: response.rawValue,
+            headByteCount: count &- response.body.utf8CodeUnitCount)
         if client.pointee.method == .head { count &-= response.body.utf8CodeUnitCount }
         let sent = client.pointee.output.isAttached ? 0 : send(bytes, count: count, client)
         if sent < count {
@@ -193,6 +202,7 @@ extension Worker {
             client.pointee.socket, UnsafeRawPointer(bytes.utf8Start), count: count)
         let sent = max(0, outcome.byteCount)
         client.pointee.listener.pointee.count { $0.bytesSent.add(UInt64(sent)) }
+        noteSent(client, sent)
         return sent
     }
 }

@@ -142,6 +142,7 @@ extension Worker {
             answer(client, .internalServerError)
             return
         }
+        noteResponseHead(client, status: response.status, headByteCount: headCount)
         upstream.pointee.phase = .relayingBody
         if !upstream.pointee.body.isComplete { arm(upstream, after: timeouts.bodyIdle) }
         guard !client.pointee.output.isAttached else {
@@ -183,6 +184,7 @@ extension Worker {
             output: &client.pointee.output, readiness: &client.pointee.readiness)
         let sent = UInt64(sentByteCount)
         client.pointee.listener.pointee.count { $0.bytesSent.add(sent) }
+        noteSent(client, sentByteCount)
         switch progress {
         case .moved:
             return true
@@ -207,6 +209,7 @@ extension Worker {
         if sentByteCount > 0 {
             let sent = UInt64(sentByteCount)
             client.pointee.listener.pointee.count { $0.bytesSent.add(sent) }
+            noteSent(client, sentByteCount)
         }
         switch flushed {
         case .done: break
@@ -301,6 +304,7 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
         client.pointee.listener.pointee.count { $0.truncatedResponses.add() }
+        noteCause(client, .serverAborted)
         upstream.pointee.backend.pointee.count { $0.failures.add() }
         let endsWithConnection =
             !upstream.pointee.framesChunks && upstream.pointee.body.remainingByteCount == nil
@@ -322,6 +326,7 @@ extension Worker {
                     "suppressed": "\(suppressed)",
                 ])
         }
+        noteCause(client, .refused)
         giveUp(client, upstream, .badGateway)
     }
 }

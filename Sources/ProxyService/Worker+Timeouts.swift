@@ -5,6 +5,7 @@
 
 internal import ConfigurationCore
 internal import HTTPCore
+internal import Telemetry
 internal import WireCore
 
 extension Worker {
@@ -16,6 +17,7 @@ extension Worker {
             exchangeTimedOut(client)
         case .finishing:
             client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
+            noteCause(client, .clientTimedOut)
             reset(client)
         case .lingering:
             close(client)
@@ -45,6 +47,7 @@ extension Worker {
             client.pointee.output.isAttached
             || (upstream.pointee.phase == .relayingBody && !upstream.pointee.input.isEmpty)
         if isReadingSlowly {
+            noteCause(client, .clientTimedOut)
             client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
             abandon(client, byReset: true)
             return
@@ -92,9 +95,11 @@ extension Worker {
             if isWaitingForClient {
                 arm(upstream, after: timeouts.bodyIdle)
             } else if owesBody(client, upstream), !upstream.pointee.sendFailed {
+                noteCause(client, .clientTimedOut)
                 client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
                 abandon(client, byReset: true)
             } else {
+                noteCause(client, .serverTimedOut)
                 truncate(client, upstream)
             }
         case .idle:

@@ -25,6 +25,8 @@ struct WorkerSetup: Sendable {
     let seed: UInt64
     /// Where connections of watched addresses are reported; `nil` reports nothing.
     let journal: ConnectionJournal?
+    let accessLog: AccessLog
+    let nodeName: String
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -103,6 +105,9 @@ struct Worker: ~Copyable {
     var drainDeadline = Instant.distantFuture
     var isStopping = false
 
+    /// Lines for the access log.
+    var accessDesk: AccessDesk
+
     // What the log is told about peers.
     var faultLog = LogRateLimiter()
     var acceptLog = LogRateLimiter()
@@ -115,6 +120,8 @@ struct Worker: ~Copyable {
         self.epoll = epoll
         tallies = Unmanaged.passUnretained(setup.tallies)
         now = Clock.now()
+        accessDesk = AccessDesk(
+            setup.accessLog, worker: setup.index, nodeName: setup.nodeName)
         timeouts = TimeoutConfiguration()
         clients = ConnectionTable(capacity: setup.connectionMax)
         upstreams = ConnectionTable(capacity: setup.connectionMax)
@@ -142,6 +149,7 @@ struct Worker: ~Copyable {
     mutating func run() {
         while !isStopping { turn() }
         closeEverything()
+        accessDesk.buffer.handOver()
     }
 
     private mutating func turn() {
@@ -157,6 +165,7 @@ struct Worker: ~Copyable {
         if isAcceptBlocked { resumeAccepting() }
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
+        if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
     }
 
     private mutating func waitForEvents() -> Int {

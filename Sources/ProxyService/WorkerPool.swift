@@ -11,6 +11,8 @@ internal import WireCore
 /// One pool on one worker.
 struct WorkerPool: ~Copyable {
     let name: String
+    /// The name for the access log.
+    let nameText: UnsafeRawBufferPointer
     var balancer: PoolBalancer
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
     let backendCount: Int
@@ -21,6 +23,7 @@ struct WorkerPool: ~Copyable {
 
     init(_ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer]) {
         name = plan.name
+        nameText = AccessDesk.copy(plan.name)
         self.balancer = balancer
         backendCount = list.count
         backends = .allocate(capacity: max(1, list.count))
@@ -31,6 +34,7 @@ struct WorkerPool: ~Copyable {
     }
 
     deinit {
+        nameText.deallocate()
         backends.deallocate()
     }
 
@@ -64,6 +68,8 @@ struct WorkerBackend: ~Copyable {
     let endpoint: Endpoint
     /// The backend's address as text, for requests without a host.
     let hostText: UnsafeRawBufferPointer
+    /// The name for the access log.
+    let nameText: UnsafeRawBufferPointer
     /// Keeps `shared` and `tallies` alive; the hot path goes through those, which count no
     /// references.
     private let owner: SharedBackend
@@ -87,10 +93,12 @@ struct WorkerBackend: ~Copyable {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
         memory.copyBytes(from: text)
         hostText = UnsafeRawBufferPointer(memory)
+        nameText = AccessDesk.copy(backend.identity.name)
     }
 
     deinit {
         hostText.deallocate()
+        nameText.deallocate()
     }
 
     /// True when nothing refers to it any more.
@@ -124,6 +132,8 @@ struct WorkerListener: ~Copyable {
     typealias Pointer = UnsafeMutablePointer<WorkerListener>
 
     let identity: ListenerIdentity
+    /// The name for the access log.
+    let nameText: UnsafeRawBufferPointer
     let slot: Int
     /// `nil` once it no longer accepts.
     var socket: ListenerSocket?
@@ -140,11 +150,16 @@ struct WorkerListener: ~Copyable {
         routes: consuming RoutingTable, workerIndex: Int
     ) {
         identity = listener.identity
+        nameText = AccessDesk.copy(listener.identity.name)
         self.slot = slot
         self.socket = socket
         self.routes = routes
         owner = listener
         tallies = Unmanaged.passUnretained(listener.tallies[workerIndex])
+    }
+
+    deinit {
+        nameText.deallocate()
     }
 
     @inline(__always)
