@@ -38,6 +38,7 @@ extension ConfigurationReader {
         _ direction: HeaderEditRule.Direction, in section: Section
     ) -> [Located<String>] {
         let place = "\"remove\" in \(section.title ?? "")"
+        let noun = Self.phrase("remove", in: section)
         var names: [Located<String>] = []
         for node in list("remove", in: section) ?? [] {
             let name = value(node, "header name", for: place) { text throws(ScalarProblem) in
@@ -45,7 +46,7 @@ extension ConfigurationReader {
                 try HeaderEditRule.check(text, direction)
                 return text
             }
-            guard let name, isFirst(name, among: names, noun: place) else { continue }
+            guard let name, isFirst(name, among: names, noun: noun) else { continue }
             names.append(name)
         }
         return names

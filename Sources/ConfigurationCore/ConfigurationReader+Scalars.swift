@@ -134,9 +134,10 @@ extension ConfigurationReader {
             }
             throw ScalarProblem(
                 "allowed are \(Suggestion.list(words))",
-                suggestion: Suggestion.nearest(to: text, in: words).map {
-                    "did you mean \"\($0)\"?"
-                })
+                suggestion: (Self.synonyms[key.path]?[text.lowercased()]
+                    ?? Suggestion.nearest(to: text, in: words)).map {
+                        "did you mean \"\($0)\"?"
+                    })
         }
         return located?.value
     }
@@ -257,7 +258,20 @@ extension ConfigurationReader {
 
     /// Words that the contract names and that this version cannot do yet.
     private static let planned: [String: [String]] = [
-        "pools.NAME.balance": ["maglev", "ip_hash"]
+        "pools.NAME.balance": ["maglev", "ip_hash"],
+        "listeners.NAME.protocol": ["https", "tls", "h2", "http2", "udp"],
+    ]
+
+    /// Words that other programs use.
+    private static let synonyms: [String: [String: String]] = [
+        "access_log.format": ["clf": "common", "ncsa": "common", "apache": "combined"],
+        "listeners.NAME.path.dot_segments": [
+            "normalize": "resolve", "normalise": "resolve", "remove": "resolve", "deny": "reject",
+        ],
+        "listeners.NAME.path.encoded_slashes": [
+            "unescape": "decode", "deny": "reject", "forward": "keep",
+        ],
+        "pools.NAME.send_proxy_protocol": ["1": "v1", "2": "v2", "true": "v2", "yes": "v2"],
     ]
 
     /// What goes wrong with a value out of range.

@@ -173,11 +173,13 @@ extension ConfigurationReader {
             return
         }
         let place = section.title.map { "in \($0)" } ?? "at the top level"
-        let nearest = Suggestion.nearest(to: field.name, in: known)
+        let nearest =
+            Suggestion.nearest(to: field.name, in: known)
+            ?? Suggestion.containing(field.name, in: known)
         let suggestion: String
         if let nearest {
             suggestion = "did you mean \"\(nearest)\"?"
-        } else if let home = KeyTable.parents(ofKeysNamed: field.name).first {
+        } else if let home = KeyTable.home(ofKeysNamed: field.name) {
             suggestion =
                 home.isEmpty
                 ? "this key belongs at the top level" : "this key belongs under \(home)"

@@ -49,6 +49,10 @@ enum DurationText {
     ) throws(ScalarProblem) -> (name: String, nanoseconds: UInt64) {
         if let unit = units.first(where: { $0.name == text }) { return unit }
         let lowered = text.lowercased()
+        if ["d", "day", "days"].contains(lowered), let days = Int(number), days <= 1_000 {
+            throw .didYouMean(
+                "there is no unit \(Quoted.text(text)); units: \(unitNames)", "\(days * 24)h")
+        }
         let meant = synonyms[lowered] ?? units.first { $0.name == lowered }?.name
         let reason = "there is no unit \(Quoted.text(text)); units: \(unitNames)"
         guard let meant else {

@@ -30,15 +30,18 @@ enum KeyTable {
         (byParent[parent] ?? []).map(\.name).filter { $0 != "NAME" }
     }
 
-    /// Other mappings that have a key called `name`.
-    static func parents(ofKeysNamed name: String) -> [String] {
-        all.filter { $0.name == name }.map(\.parent)
+    /// The one mapping that has a key called `name`; `nil` when there are several.
+    static func home(ofKeysNamed name: String) -> String? {
+        let homes = all.filter { $0.name == name }.map(\.parent)
+        return homes.count == 1 ? homes[0] : nil
     }
 
     /// What to write for the section at `path`; a lone `value` goes under the one required key.
     static func example(ofSection path: String, value: ConfigurationNode) -> String? {
         let required = (byParent[path] ?? []).filter(\.isUsual)
-        if case .scalar(let text, _) = value.content, !value.isNull, required.count == 1 {
+        if case .scalar(let text, _) = value.content, !value.isNull, required.count == 1,
+            text.utf8.count <= Quoted.scalarCountMax, text.utf8.allSatisfy({ $0 >= 0x20 })
+        {
             return "{ \(required[0].name): \(text) }"
         }
         if let key = byPath[path] { return "for example \(key.example)" }

@@ -71,6 +71,11 @@ enum NetworkText {
                 return .didYouMean("an IPv4 address has four numbers", text)
             }
         }
+        if HeaderText.lowercased(host).hasPrefix("::ffff:"), let count = Int(length),
+            let network = IPNetwork("\(host.dropFirst(7))/\(max(0, count - 96))")
+        {
+            return .didYouMean("IPv4 clients are known by their IPv4 address", "\(network)")
+        }
         if host.hasPrefix("["), host.hasSuffix("]") {
             return .didYouMean(
                 "no brackets belong here", "\(host.dropFirst().dropLast())/\(length)")

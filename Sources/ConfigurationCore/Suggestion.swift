@@ -20,6 +20,12 @@ public enum Suggestion {
         return best?.candidate
     }
 
+    /// The one candidate that has `word` between its underscores: `type` in `content_type`.
+    static func containing(_ word: String, in candidates: [String]) -> String? {
+        let matches = candidates.filter { $0.split(separator: "_").contains { $0 == word } }
+        return matches.count == 1 ? matches[0] : nil
+    }
+
     /// `did you mean "x"?`, or the whole list when nothing is near.
     static func text(for word: String, in candidates: [String], listing noun: String) -> String? {
         if let nearest = nearest(to: word, in: candidates) { return "did you mean \"\(nearest)\"?" }
