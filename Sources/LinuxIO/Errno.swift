@@ -60,6 +60,10 @@ public struct Errno: Error, Hashable, Sendable {
     public static let tooLarge = Errno(code: EFBIG)
     /// Out of memory or buffer space (ENOBUFS).
     public static let noBufferSpace = Errno(code: ENOBUFS)
+    /// ENOMEM.
+    public static let outOfMemory = Errno(code: ENOMEM)
+    /// ENOSPC.
+    public static let noSpace = Errno(code: ENOSPC)
 }
 
 extension Errno: CustomStringConvertible {

@@ -4,6 +4,8 @@
 // atomics and one row of counters for each worker. Lives as long as someone refers to it, so an
 // unchanged backend keeps its health and its numbers over a reload.
 
+internal import ConfigurationCore
+internal import LinuxIO
 internal import Synchronization
 internal import WireCore
 
@@ -41,9 +43,18 @@ final class SharedListener: Sendable {
     let identity: ListenerIdentity
     /// One row for each worker.
     let tallies: [ListenerTallies]
+    /// What its limits count.
+    let admission = ListenerAdmission()
 
     init(identity: ListenerIdentity, workerCount: Int) {
         self.identity = identity
         tallies = (0..<workerCount).map { _ in ListenerTallies() }
+    }
+
+    /// Makes what limits need before workers see them; what is there stays.
+    func prepare(for limits: ListenerLimits) {
+        guard limits.connectionsPerClient != nil, admission.addresses.load() == nil else { return }
+        let counts = ClientAddressCounts(seed: (RandomBytes.seed(), RandomBytes.seed()))
+        _ = admission.addresses.storeIfNil(counts)
     }
 }

@@ -99,6 +99,12 @@ struct ClientConnection: ~Copyable {
     var attemptBegan = Instant(nanoseconds: 0)
     var upstream: UpstreamConnection.Pointer?
 
+    /// Requests begun on this connection.
+    var requestCount: UInt32 = 0
+    /// The client itself would go on after the response.
+    var wantsMore = false
+    var admission = ClientAdmission()
+
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?
 

@@ -65,21 +65,18 @@ extension DataPlane {
     }
 
     private static func limits(_ rows: [WorkerTallies]) -> [LimitCount] {
-        var connections: UInt64 = 0
-        var descriptors: UInt64 = 0
-        var upstreams: UInt64 = 0
-        var drainCuts: UInt64 = 0
-        for row in rows {
-            connections &+= row.limits.connections.value
-            descriptors &+= row.limits.descriptors.value
-            upstreams &+= row.limits.upstreams.value
-            drainCuts &+= row.limits.drainCuts.value
+        func sum(_ limit: String, _ tally: (LimitTallies) -> UInt64) -> LimitCount {
+            LimitCount(limit: limit, count: rows.reduce(0) { $0 &+ tally($1.limits) })
         }
         return [
-            LimitCount(limit: "connections", count: connections),
-            LimitCount(limit: "descriptors", count: descriptors),
-            LimitCount(limit: "upstream_connections", count: upstreams),
-            LimitCount(limit: "drain_deadline", count: drainCuts),
+            sum("connections") { $0.connections.value },
+            sum("listener_connections") { $0.listenerConnections.value },
+            sum("client_connections") { $0.clientAddresses.value },
+            sum("connection_requests") { $0.connectionRequests.value },
+            sum("descriptors") { $0.descriptors.value },
+            sum("upstream_connections") { $0.upstreams.value },
+            sum("idle_upstream_connections") { $0.idleUpstreams.value },
+            sum("drain_deadline") { $0.drainCuts.value },
         ]
     }
 }

@@ -19,6 +19,7 @@ struct RoutePlan: Sendable {
 struct ListenerPlan: Sendable {
     let shared: SharedListener
     let routes: [RoutePlan]
+    let limits: ListenerLimits
 }
 
 /// One pool and its backends in order.
@@ -34,13 +35,16 @@ final class DataPlaneSnapshot: Sendable {
     let listeners: [ListenerPlan]
     let pools: [PoolPlan]
     let timeouts: TimeoutConfiguration
+    let limits: LimitConfiguration
 
     private init(
-        listeners: [ListenerPlan], pools: [PoolPlan], timeouts: TimeoutConfiguration
+        listeners: [ListenerPlan], pools: [PoolPlan], timeouts: TimeoutConfiguration,
+        limits: LimitConfiguration
     ) {
         self.listeners = listeners
         self.pools = pools
         self.timeouts = timeouts
+        self.limits = limits
     }
 
     /// Lays out a configuration; what `previous` has in common with it is shared.
@@ -72,11 +76,14 @@ final class DataPlaneSnapshot: Sendable {
             let shared =
                 knownListeners[identity]
                 ?? SharedListener(identity: identity, workerCount: workerCount)
-            listeners.append(ListenerPlan(shared: shared, routes: routes))
+            shared.prepare(for: listener.limits)
+            listeners.append(
+                ListenerPlan(shared: shared, routes: routes, limits: listener.limits))
         }
         guard problems.isEmpty else { throw DataPlaneError(problems: problems) }
         return DataPlaneSnapshot(
-            listeners: listeners, pools: pools, timeouts: configuration.timeouts)
+            listeners: listeners, pools: pools, timeouts: configuration.timeouts,
+            limits: configuration.limits)
     }
 
     private static func makePools(

@@ -111,6 +111,14 @@ final class LimitTallies: Sendable {
     let descriptors = Tally()
     /// A request found no room for an upstream connection.
     let upstreams = Tally()
+    /// A listener had as many clients as it may and kept others waiting in the kernel's queue.
+    let listenerConnections = Tally()
+    /// A client address had as many connections as it may; one more was closed.
+    let clientAddresses = Tally()
+    /// An idle upstream connection gave way to another one.
+    let idleUpstreams = Tally()
+    /// A client connection carried as many requests as it may.
+    let connectionRequests = Tally()
     /// A drain deadline cut connections off.
     let drainCuts = Tally()
 }

@@ -4,6 +4,7 @@
 
 internal import HTTPCore
 internal import LinuxIO
+internal import WireCore
 
 /// Where an upstream connection is in its life.
 enum UpstreamPhase: UInt8 {
@@ -48,6 +49,12 @@ struct UpstreamConnection: ~Copyable {
     var framesChunks = false
     var headProgress = HeadProgress()
     var body = BodyDecoder(.none)
+    /// It must be looked at before it is used again: its last answer had no body, and a backend
+    /// that sent one nevertheless would have it taken for the next answer.
+    var mustLook = false
+    /// The turn in which it was put into the pool.
+    var idleTurn: UInt32 = 0
+    var idleSince = Instant(nanoseconds: 0)
     var idleNewer: Pointer?
     var idleOlder: Pointer?
 

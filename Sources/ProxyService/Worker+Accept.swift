@@ -17,7 +17,7 @@ extension Worker {
 
     /// Tries the listeners again that had to wait.
     mutating func resumeAccepting() {
-        guard now >= acceptResumes, hasRoomForClient else { return }
+        guard canResumeAccepting else { return }
         isAcceptBlocked = false
         for slot in listeners.indices {
             guard let listener = listeners[slot], listener.pointee.isReadable else { continue }
@@ -25,28 +25,43 @@ extension Worker {
         }
     }
 
-    /// An eighth of the descriptors stays free of clients, or nobody could be served.
-    var hasRoomForClient: Bool {
-        let max = setup.connectionMax
-        return clients.count < max &- max / 8 &- 1 && clients.count &+ upstreams.count < max
+    /// True when a listener that had to wait need not wait any longer.
+    var canResumeAccepting: Bool {
+        guard now >= acceptResumes, hasRoomForClient else { return false }
+        for slot in listeners.indices {
+            guard let listener = listeners[slot], listener.pointee.isReadable else { continue }
+            if hasListenerRoom(listener) { return true }
+        }
+        return false
     }
 
     mutating func acceptClients(_ listener: WorkerListener.Pointer) {
         guard let socket = listener.pointee.socket else { return }
         for _ in 0..<Self.acceptsPerTurnMax {
-            guard hasRoomForClient else {
+            guard takeRoomForClient() else {
                 if !isAcceptBlocked { count { $0.limits.connections.add() } }
                 isAcceptBlocked = true
                 return
             }
+            guard reserveClient(listener) else {
+                if !listener.pointee.isFull { count { $0.limits.listenerConnections.add() } }
+                listener.pointee.isFull = true
+                isAcceptBlocked = true
+                return
+            }
+            listener.pointee.isFull = false
             do {
                 guard let accepted = try StreamSocket.accept(from: socket.descriptor) else {
+                    releaseReservation(listener)
                     listener.pointee.isReadable = false
                     return
                 }
                 let peer = accepted.peer
                 try welcome(accepted.takeSocket(), peer: peer, listener)
             } catch {
+                releaseReservation(listener)
+                // What waits is worth more than what idles.
+                if error.isDescriptorShortage, evictIdleUpstream() { continue }
                 restAccepting(error)
                 return
             }
@@ -74,6 +89,7 @@ extension Worker {
                 peer: peer ?? Endpoint(address: .v4(.any), port: 0), now: now))
         let slot = clients.slot(of: client)
         timers.prepare(slot)
+        client.pointee.admission.isCountedForListener = listener.pointee.connectionsMax < Int.max
         let token = EventToken(.client, slot: slot, generation: clients.generation(of: client))
         do throws(Errno) {
             try epoll.add(
@@ -91,6 +107,7 @@ extension Worker {
         setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
         noteOpened(client, peer: peer)
         arm(client, after: timeouts.requestHead)
+        if let address = peer?.address, !admitClientAddress(client, address) { close(client) }
     }
 
     // MARK: Closing
@@ -101,6 +118,7 @@ extension Worker {
         noteCause(client, .clientAborted)
         endRecord(client)
         noteClosed(client)
+        endAdmission(client)
         timers.disarm(clients.slot(of: client))
         buffers.giveBack(&client.pointee.input)
         buffers.giveBack(&client.pointee.output)

@@ -10,6 +10,29 @@ internal import LinuxIO
 internal import Telemetry
 internal import WireCore
 
+/// How the beginning of a connection went.
+enum ConnectOutcome {
+    /// It is under way.
+    case begun
+    /// The backend, or the way to it, is at fault.
+    case refused
+    /// We have no descriptor, port or memory for it.
+    case shortage
+}
+
+extension Errno {
+    /// The process or the system has no descriptor left.
+    var isDescriptorShortage: Bool { self == .tooManyFiles || self == .tooManyFilesInSystem }
+
+    /// Something of our own ran out: descriptors, memory, local ports (connect(2)).
+    var isShortage: Bool {
+        let codes = [
+            Errno.outOfMemory, .noBufferSpace, .noSpace, .addressNotAvailable, .wouldBlock,
+        ]
+        return isDescriptorShortage || codes.contains(self)
+    }
+}
+
 extension Worker {
     /// Sends the request of a client to a backend that was not tried before.
     ///
@@ -39,8 +62,13 @@ extension Worker {
                 sendRequest(client, upstream, isHeadParsed: isHeadParsed)
                 return
             }
-            if connect(client, to: backend) { return }
-            attemptFailed(client)
+            switch connect(client, to: backend) {
+            case .begun: return
+            case .refused: attemptFailed(client)
+            case .shortage:
+                answerShortage(client)
+                return
+            }
         }
         answer(client, client.pointee.failure)
     }
@@ -58,41 +86,60 @@ extension Worker {
         _ backend: WorkerBackend.Pointer, for method: RequestMethod
     ) -> UpstreamConnection.Pointer? {
         while let upstream = backend.pointee.idle.popNewest() {
-            backend.pointee.count { $0.idleConnections.subtract() }
-            if method.isIdempotent || SocketTransfer.isQuiet(upstream.pointee.socket) {
+            leaveIdle(upstream)
+            // Connections that have been through a wait since they were put here are known to
+            // have been quiet then.
+            let isKnown =
+                !upstream.pointee.mustLook && !isBatchFull
+                && upstream.pointee.idleTurn != turnNumber
+            if isKnown && method.isIdempotent || SocketTransfer.isQuiet(upstream.pointee.socket) {
                 return upstream
             }
-            upstream.pointee.phase = .awaitingHead
             close(upstream)
         }
         return nil
     }
 
-    /// Begins a connection for the request of a client; false when it failed at once.
+    /// Books that a connection is no longer in the pool of its backend.
+    @inline(__always)
+    mutating func leaveIdle(_ upstream: UpstreamConnection.Pointer) {
+        upstream.pointee.phase = .awaitingHead
+        idleUpstreamCount &-= 1
+        upstream.pointee.backend.pointee.count { $0.idleConnections.subtract() }
+    }
+
+    /// Begins a connection for the request of a client.
     private mutating func connect(
         _ client: ClientConnection.Pointer, to backend: WorkerBackend.Pointer
-    ) -> Bool {
+    ) -> ConnectOutcome {
         guard makeRoomForUpstream() else {
             count { $0.limits.upstreams.add() }
-            noteCause(client, .exhausted)
-            client.pointee.failure = .serviceUnavailable
-            return false
+            return .shortage
         }
-        do throws(Errno) {
-            let upstream = try openConnection(to: backend)
-            join(client, upstream)
-            arm(upstream, after: timeouts.connect)
-            return true
-        } catch {
-            let isOurs = error == .tooManyFiles || error == .tooManyFilesInSystem
-            if isOurs {
-                count { $0.limits.descriptors.add() }
-                noteCause(client, .exhausted)
+        while true {
+            do throws(Errno) {
+                let upstream = try openConnection(to: backend)
+                join(client, upstream)
+                arm(upstream, after: timeouts.connect)
+                return .begun
+            } catch {
+                if error.isShortage {
+                    if error.isDescriptorShortage, evictIdleUpstream() { continue }
+                    count { $0.limits.descriptors.add() }
+                    return .shortage
+                }
+                client.pointee.failure = .badGateway
+                backend.pointee.count { $0.connectFailures.add() }
+                return .refused
             }
-            client.pointee.failure = isOurs ? .serviceUnavailable : .badGateway
-            backend.pointee.count { $0.connectFailures.add() }
-            return false
         }
+    }
+
+    /// We ran out of something: no other backend would help, and none is to blame.
+    private mutating func answerShortage(_ client: ClientConnection.Pointer) {
+        endAttempt(client)
+        noteCause(client, .exhausted)
+        answer(client, .serviceUnavailable)
     }
 
     private mutating func openConnection(
@@ -119,12 +166,7 @@ extension Worker {
     /// Idle connections give way when descriptors are short.
     private mutating func makeRoomForUpstream() -> Bool {
         if clients.count &+ upstreams.count < setup.connectionMax { return true }
-        for backend in backends {
-            guard let oldest = backend.pointee.idle.oldest else { continue }
-            close(oldest)
-            return true
-        }
-        return false
+        return evictIdleUpstream()
     }
 
     /// The backend accepted, refused, or is still thinking.
@@ -190,9 +232,13 @@ extension Worker {
         client.pointee.wasReplayed = true
         noteReplayed(client)
         backend.pointee.count { $0.replays.add() }
-        if connect(client, to: backend) { return }
-        attemptFailed(client)
-        attempt(client, isHeadParsed: false)
+        switch connect(client, to: backend) {
+        case .begun: break
+        case .refused:
+            attemptFailed(client)
+            attempt(client, isHeadParsed: false)
+        case .shortage: answerShortage(client)
+        }
     }
 
     /// Ends an attempt that no other one follows, and answers the client ourselves.

@@ -266,7 +266,10 @@ extension Worker {
         }
         upstream.pointee.phase = .idle
         upstream.pointee.isReused = true
+        upstream.pointee.idleTurn = turnNumber
+        upstream.pointee.idleSince = now
         backend.pointee.idle.push(upstream)
+        idleUpstreamCount &+= 1
         backend.pointee.count { $0.idleConnections.add() }
         arm(upstream, after: timeouts.upstreamIdle)
     }
@@ -284,7 +287,7 @@ extension Worker {
         let backend = upstream.pointee.backend
         if upstream.pointee.phase == .idle {
             backend.pointee.idle.remove(upstream)
-            backend.pointee.count { $0.idleConnections.subtract() }
+            leaveIdle(upstream)
         }
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
         buffers.giveBack(&upstream.pointee.input)

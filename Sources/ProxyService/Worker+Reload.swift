@@ -14,6 +14,7 @@ extension Worker {
     /// Serves `snapshot` from the next request on.
     mutating func adopt(_ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]) {
         timeouts = snapshot.timeouts
+        limits = snapshot.limits
         accessDesk.adopt(setup.accessLog.format)
         let oldBackends = backends
         let oldPools = pools
@@ -86,23 +87,26 @@ extension Worker {
             if let known, let listener = known {
                 endUses(of: listener)
                 listener.pointee.routes = routes
+                listener.pointee.setLimits(plan.limits)
             } else if let socket = newSockets.first(where: {
                 $0.identity == plan.shared.identity
             }) {
-                listen(plan.shared, socket, routes)
+                listen(plan, socket, routes)
             }
         }
     }
 
     private mutating func listen(
-        _ shared: SharedListener, _ socket: ListenerSocket, _ routes: consuming RoutingTable
+        _ plan: ListenerPlan, _ socket: ListenerSocket, _ routes: consuming RoutingTable
     ) {
+        let shared = plan.shared
         let slot = listeners.firstIndex { $0 == nil } ?? listeners.count
         if slot == listeners.count { listeners.append(nil) }
         let listener = WorkerListener.Pointer.allocate(capacity: 1)
         listener.initialize(
             to: WorkerListener(
                 shared, slot: slot, socket: socket, routes: routes, workerIndex: setup.index))
+        listener.pointee.setLimits(plan.limits)
         listeners[slot] = listener
         do {
             try epoll.add(
@@ -123,7 +127,9 @@ extension Worker {
         listener.pointee.isReadable = true
         for _ in 0..<Self.acceptRoundsMax {
             acceptClients(listener)
-            guard listener.pointee.isReadable, hasRoomForClient, now >= acceptResumes else { break }
+            guard listener.pointee.isReadable, hasRoomForClient, hasListenerRoom(listener),
+                now >= acceptResumes
+            else { break }
         }
         listeners[slot] = nil
         if let socket = listener.pointee.socket { try? epoll.remove(socket.descriptor) }

@@ -82,7 +82,8 @@ extension Worker {
         // is about to hand over.
         let isLeaving =
             isParting || client.pointee.listener.pointee.socket == nil
-        client.pointee.keepsAlive = request.keepsAlive && !isLeaving
+        client.pointee.wantsMore = request.keepsAlive
+        client.pointee.keepsAlive = request.keepsAlive && !isLeaving && !isLastRequest(client)
         client.pointee.body = BodyDecoder(request.framing)
         client.pointee.isBodyChunked = request.framing == .chunked
         client.pointee.requestEnded = false
@@ -117,7 +118,9 @@ extension Worker {
         endRecord(client)
         let mayGoOn = client.pointee.keepsAlive && client.pointee.requestEnded
         guard mayGoOn, !isDraining, !client.pointee.readiness.contains(.broken) else {
-            closeGracefully(client, mayReceiveMore: !client.pointee.requestEnded || isDraining)
+            let mayReceiveMore =
+                !client.pointee.requestEnded || isDraining || client.pointee.wantsMore
+            closeGracefully(client, mayReceiveMore: mayReceiveMore)
             return
         }
         // Its response promised to go on before the farewell began; a request on its way is served.

@@ -111,14 +111,18 @@ extension Worker {
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer,
         headByteCount: Int
     ) {
-        bookResponse(upstream, client)
         let message = upstream.pointee.input.message
         upstream.pointee.input.start = upstream.pointee.input.mark &+ headByteCount
+        let framing = response.framing
+        if framing == .chunked, let fault = faultAtOnce(in: upstream.pointee.input) {
+            responseIsMalformed(client, upstream, fault)
+            return
+        }
+        bookResponse(upstream, client)
         client.pointee.isRequestKept = false
         if client.pointee.requestEnded, client.pointee.input.isEmpty {
             buffers.giveBack(&client.pointee.input)
         }
-        let framing = response.framing
         let clientFraming = response.clientFraming(
             clientMinorVersion: client.pointee.minorVersion)
         // An answer before the end of the request: whether the rest comes is anyone's guess.
@@ -129,6 +133,7 @@ extension Worker {
         upstream.pointee.isBodyChunked = framing == .chunked
         upstream.pointee.framesChunks = clientFraming == .chunked
         upstream.pointee.keepsAlive = response.keepsAlive && framing != .untilClose
+        upstream.pointee.mustLook = framing == .none
         let rewrite = ResponseRewrite(
             clientMinorVersion: client.pointee.minorVersion,
             keepsAlive: client.pointee.keepsAlive)
@@ -154,6 +159,20 @@ extension Worker {
         if relayResponse(headCount: headCount, upstream, client) {
             pumpResponse(upstream, client)
         }
+    }
+
+    /// What is wrong with the bytes that came with the head of a chunked body; they are looked at
+    /// before the head is sent, as long as there can be another answer.
+    private func faultAtOnce(in input: borrowing ByteBuffer) -> MessageFault? {
+        var body = BodyDecoder(.chunked)
+        var rest = input.unread
+        while !rest.isEmpty, !body.isComplete {
+            let step = body.next(rest)
+            if case .malformed(let fault) = step.status { return fault }
+            guard step.consumedByteCount > 0 else { return nil }
+            rest = UnsafeRawBufferPointer(rebasing: rest[step.consumedByteCount...])
+        }
+        return nil
     }
 
     private mutating func bookResponse(

@@ -63,6 +63,7 @@ struct Worker: ~Copyable {
     // Time: read once a turn.
     var now: Instant
     var timeouts: TimeoutConfiguration
+    var limits = LimitConfiguration()
 
     // Connections.
     var clients: ConnectionTable<ClientConnection>
@@ -86,9 +87,18 @@ struct Worker: ~Copyable {
     var pools: [UnsafeMutablePointer<WorkerPool>] = []
     var backends: [WorkerBackend.Pointer] = []
 
+    /// Upstream connections in the pools of all backends.
+    var idleUpstreamCount = 0
+    /// Where the next look for one to give up begins.
+    var evictionCursor = 0
+    /// Events that the last wait did not report may be waiting.
+    var isBatchFull = false
+
     // Accepting.
     var acceptResumes = Instant(nanoseconds: 0)
     var isAcceptBlocked = false
+    /// Counts turns, so that what happened in the present one is known.
+    var turnNumber: UInt32 = 0
 
     // What the journal is told at the end of the turn.
     var journalChanges: [ClientChange] = []
@@ -156,10 +166,7 @@ struct Worker: ~Copyable {
         let eventCount = waitForEvents()
         now = Clock.now()
         setup.tallies.lastTurnNanoseconds.store(now.nanoseconds, ordering: .relaxed)
-        for index in 0..<eventCount {
-            let (token, events) = epoll.event(at: index)
-            dispatch(EventToken(rawValue: token), events)
-        }
+        dispatchAll(eventCount)
         if !queue.isEmpty { runQueue() }
         expireTimers()
         if isAcceptBlocked { resumeAccepting() }
@@ -170,14 +177,44 @@ struct Worker: ~Copyable {
 
     private mutating func waitForEvents() -> Int {
         var timeout = TimeSpan.zero
-        let canAccept = isAcceptBlocked && now >= acceptResumes && hasRoomForClient
-        if queue.isEmpty, !canAccept {
+        if queue.isEmpty, !isAcceptBlocked || !canResumeAccepting {
             timeout = timers.quietSpan(now: now, limit: Self.turnIntervalMax)
         }
         do {
             return try epoll.wait(timeout: timeout)
         } catch {
             preconditionFailure("epoll_pwait2 failed on a live instance: \(error)")
+        }
+    }
+
+    /// Deals with the events of one wait, in an order that matters.
+    ///
+    /// Idle upstream connections come first: one that speaks unasked, or ends, must be gone before
+    /// a request of the same batch could be sent on it and its bytes be taken for the answer. Those
+    /// with a request come last, so that what they put into the pool has been through a wait
+    /// before it is used again.
+    private mutating func dispatchAll(_ eventCount: Int) {
+        isBatchFull = eventCount == Epoll.eventsPerWaitMax
+        turnNumber &+= 1
+        for index in 0..<eventCount {
+            let (rawValue, events) = epoll.event(at: index)
+            let token = EventToken(rawValue: rawValue)
+            guard token.kind == .upstream,
+                let upstream = upstreams.record(slot: token.slot, generation: token.generation),
+                upstream.pointee.phase == .idle
+            else { continue }
+            upstream.pointee.readiness.note(events)
+            checkIdle(upstream)
+        }
+        for index in 0..<eventCount {
+            let (rawValue, events) = epoll.event(at: index)
+            let token = EventToken(rawValue: rawValue)
+            if token.kind != .upstream { dispatch(token, events) }
+        }
+        for index in 0..<eventCount {
+            let (rawValue, events) = epoll.event(at: index)
+            let token = EventToken(rawValue: rawValue)
+            if token.kind == .upstream { dispatch(token, events) }
         }
     }
 

@@ -4,6 +4,7 @@
 // as a request or a connection refers to them.
 
 internal import BalancerCore
+internal import ConfigurationCore
 internal import LinuxIO
 internal import Synchronization
 internal import WireCore
@@ -140,10 +141,19 @@ struct WorkerListener: ~Copyable {
     var routes: RoutingTable
     /// Connections may wait in the kernel's queue.
     var isReadable = false
+    /// Its limit keeps connections waiting there.
+    var isFull = false
     /// Connections accepted here that are still open.
     var clientCount = 0
+    /// Clients it may have on the node; `Int.max` for any number.
+    private(set) var connectionsMax = Int.max
+    /// Clients it may have from one address; `Int.max` for any number.
+    private(set) var connectionsPerClientMax = Int.max
     private let owner: SharedListener
     private let tallies: Unmanaged<ListenerTallies>
+
+    /// What its limits count on all workers.
+    var admission: ListenerAdmission { owner.admission }
 
     init(
         _ listener: SharedListener, slot: Int, socket: ListenerSocket,
@@ -160,6 +170,12 @@ struct WorkerListener: ~Copyable {
 
     deinit {
         nameText.deallocate()
+    }
+
+    /// Puts limits in force; clients that are in stay.
+    mutating func setLimits(_ limits: ListenerLimits) {
+        connectionsMax = limits.connections ?? Int.max
+        connectionsPerClientMax = limits.connectionsPerClient ?? Int.max
     }
 
     @inline(__always)

@@ -83,6 +83,8 @@ struct FailureTests {
         "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: \u{0}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokXX",
     ])
     func responsesThatBreakARuleAre502(message: String) throws {
         let backend = try TestBackend { _ in [.text(message)] }

@@ -18,22 +18,30 @@ final class TestPlane {
     /// Serves `backends` as one pool named `web`.
     convenience init(
         _ backends: [Endpoint], workers: Int = 1, balance: BalancePolicy = .roundRobin,
-        timeouts: TimeoutConfiguration = TimeoutConfiguration()
+        timeouts: TimeoutConfiguration = TimeoutConfiguration(),
+        limits: LimitConfiguration = LimitConfiguration(),
+        listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
     ) throws {
         let pool = Self.pool("web", backends, balance: balance)
         let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
-        try self.init(routes: routes, pools: [pool], workers: workers, timeouts: timeouts)
+        try self.init(
+            routes: routes, pools: [pool], workers: workers, timeouts: timeouts, limits: limits,
+            listenerLimits: listenerLimits, descriptorLimit: descriptorLimit)
     }
 
     init(
         routes: [RouteConfiguration], pools: [PoolConfiguration], workers: Int = 1,
-        timeouts: TimeoutConfiguration = TimeoutConfiguration(), descriptorLimit: Int = 1_024
+        timeouts: TimeoutConfiguration = TimeoutConfiguration(),
+        limits: LimitConfiguration = LimitConfiguration(),
+        listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
     ) throws {
-        let listener = ListenerConfiguration(
+        var listener = ListenerConfiguration(
             name: "web", bind: Endpoint(address: .v4(.loopback), port: 0), routes: routes)
+        listener.limits = listenerLimits
         configuration = Configuration(
             workers: .exactly(workers), pair: nil, listeners: [listener], pools: pools,
             admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts)
+        configuration.limits = limits
         plane = try DataPlane(
             configuration: configuration, nodeName: "test",
             logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit)
@@ -66,6 +74,17 @@ final class TestPlane {
         configuration.pools = pools
         if let routes { configuration.listeners[0].routes = routes }
         return try plane.apply(configuration)
+    }
+
+    /// Puts other limits of the listener in force.
+    func reload(listenerLimits: ListenerLimits) throws {
+        configuration.listeners[0].limits = listenerLimits
+        _ = try plane.apply(configuration)
+    }
+
+    /// How often a limit was hit.
+    func hits(of limit: String) -> UInt64 {
+        plane.statistics().limits.first { $0.limit == limit }?.count ?? 0
     }
 
     var listener: ListenerStatistics { plane.statistics().listeners[0] }
