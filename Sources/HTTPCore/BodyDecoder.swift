@@ -84,8 +84,21 @@ public struct BodyDecoder: Equatable, Sendable {
 
     /// Looks at the bytes that follow those consumed so far.
     ///
-    /// Call again with the rest while the status is `.more` and bytes are left.
+    /// Call again with the rest while the status is `.more` and bytes are left. Trailers are
+    /// dropped.
     public mutating func next(_ bytes: UnsafeRawBufferPointer) -> BodyStep {
+        var trailers = TrailerSection.unwanted
+        return unsafe next(bytes, trailers: &trailers)
+    }
+
+    /// The same, with the trailers of a chunked body stored in `trailers`.
+    ///
+    /// When `trailers.needsMemory` is true after a step, decide with `keep` or `drop` before the
+    /// next one. After `.complete` they are whole.
+    @inline(__always)
+    public mutating func next(
+        _ bytes: UnsafeRawBufferPointer, trailers: inout TrailerSection
+    ) -> BodyStep {
         switch state {
         case .complete:
             return BodyStep(
@@ -102,7 +115,7 @@ public struct BodyDecoder: Equatable, Sendable {
                 consumedByteCount: bytes.count, payloadOffset: 0, payloadByteCount: bytes.count,
                 status: .more)
         case .chunked(var decoder):
-            let step = unsafe decoder.next(bytes)
+            let step = unsafe decoder.next(bytes, trailers: &trailers)
             state = .chunked(decoder)
             return step
         }

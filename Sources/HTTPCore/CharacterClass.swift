@@ -22,6 +22,7 @@ enum ASCII {
     static let questionMark: UInt8 = 0x3F
     static let leftBracket: UInt8 = 0x5B
     static let backslash: UInt8 = 0x5C
+    static let rightBracket: UInt8 = 0x5D
     static let underscore: UInt8 = 0x5F
 
     @inline(__always)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The chunked transfer coding (RFC 9112 §7.1) as a state machine over bytes that may be split
-// anywhere. It tells where payload lies; extensions and trailers are checked, bounded and dropped.
+// anywhere. It tells where payload lies; extensions are checked, bounded and dropped, trailers are
+// checked, bounded and kept if the caller wants them.
 
 /// Decodes one chunked body in place: 56 bytes of state, no buffer.
 ///
 ///     size -> extension -> size line LF -> data -> data CR -> data LF -> size ...
 ///     size 0 -> ... -> trailer line -> name -> value -> value LF -> trailer line -> last LF
 public struct ChunkedDecoder: Equatable, Sendable {
-    private enum State: UInt8 {
+    private enum State: UInt8, Comparable {
         case size
         case blankAfterSize
         case chunkExtension
@@ -23,6 +24,8 @@ public struct ChunkedDecoder: Equatable, Sendable {
         case lastLineFeed
         case complete
         case failed
+
+        static func < (left: State, right: State) -> Bool { left.rawValue < right.rawValue }
     }
 
     private var state = State.size
@@ -43,8 +46,19 @@ public struct ChunkedDecoder: Equatable, Sendable {
 
     /// Looks at bytes that follow those consumed so far; see `BodyStep`.
     ///
-    /// Returns at the first run of payload, at the end, or when the bytes are used up.
+    /// Trailers are dropped. Returns at the first run of payload, at the end, or when the bytes
+    /// are used up.
     public mutating func next(_ bytes: UnsafeRawBufferPointer) -> BodyStep {
+        var trailers = TrailerSection.unwanted
+        return unsafe next(bytes, trailers: &trailers)
+    }
+
+    /// The same, with trailers stored in `trailers`.
+    ///
+    /// Returns also when `trailers.needsMemory` becomes true; nothing goes on until it is decided.
+    public mutating func next(
+        _ bytes: UnsafeRawBufferPointer, trailers: inout TrailerSection
+    ) -> BodyStep {
         var at = 0
         while at < bytes.count {
             if state == .complete { break }
@@ -58,17 +72,40 @@ public struct ChunkedDecoder: Equatable, Sendable {
                     consumedByteCount: at &+ count, payloadOffset: at, payloadByteCount: count,
                     status: .more)
             }
-            if let found = unsafe advance(bytes[at]) {
-                fault = found
-                state = .failed
-                return .malformed(found)
+            if isInTrailerFields {
+                if unsafe bytes[at] != ASCII.carriageReturn, trailers.awaitsDecision() { break }
+                if let found = unsafe takeTrailers(bytes, &at, &trailers) { return fail(found) }
+                continue
             }
+            if let found = unsafe advance(bytes[at]) { return fail(found) }
             at &+= 1
         }
         if state == .failed { return .malformed(fault) }
         return BodyStep(
             consumedByteCount: at, payloadOffset: at, payloadByteCount: 0,
             status: state == .complete ? .complete : .more)
+    }
+
+    private mutating func fail(_ found: MessageFault) -> BodyStep {
+        fault = found
+        state = .failed
+        return .malformed(found)
+    }
+
+    private var isInTrailerFields: Bool { state >= .trailerLine && state <= .trailerLineFeed }
+
+    /// Takes bytes of field lines up to the CR of the empty line.
+    private mutating func takeTrailers(
+        _ bytes: UnsafeRawBufferPointer, _ at: inout Int, _ trailers: inout TrailerSection
+    ) -> MessageFault? {
+        let start = at
+        while at < bytes.count, isInTrailerFields {
+            if let found = unsafe takeTrailer(bytes[at]) { return found }
+            at &+= 1
+        }
+        let end = state == .lastLineFeed ? at &- 1 : at
+        let lines = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        return unsafe trailers.append(lines) ? nil : .invalidTrailer
     }
 
     /// Takes one framing byte; returns a fault when it may not stand here.
@@ -84,12 +121,11 @@ public struct ChunkedDecoder: Equatable, Sendable {
         case .dataLineFeed:
             beginSize()
             return byte == ASCII.lineFeed ? nil : .invalidChunkEnd
-        case .trailerLine, .trailerName, .trailerValue, .trailerLineFeed:
-            return takeTrailer(byte)
         case .lastLineFeed:
             state = .complete
             return byte == ASCII.lineFeed ? nil : .invalidTrailer
-        case .data, .complete, .failed:
+        case .data, .complete, .failed, .trailerLine, .trailerName, .trailerValue,
+            .trailerLineFeed:
             return nil
         }
     }
@@ -167,7 +203,7 @@ public struct ChunkedDecoder: Equatable, Sendable {
         return nil
     }
 
-    /// RFC 9112 §7.1.2: field lines, checked like a head's and then dropped.
+    /// RFC 9112 §7.1.2: field lines, checked like a head's.
     private mutating func takeTrailer(_ byte: UInt8) -> MessageFault? {
         trailerByteCount &+= 1
         guard Int(trailerByteCount) <= ChunkLimits.trailerByteCountMax else {

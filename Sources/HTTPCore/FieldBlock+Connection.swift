@@ -7,6 +7,8 @@ struct ConnectionOptions {
     var hasClose = false
     var hasKeepAlive = false
     var hasUpgrade = false
+    /// An option is none of ours, so that it may name a field of the trailer section.
+    var namesOtherFields = false
 
     /// RFC 9112 §9.3: `close` wins; HTTP/1.1 persists; HTTP/1.0 only with `keep-alive`.
     func keepsAlive(minorVersion: UInt8) -> Bool {
@@ -68,6 +70,7 @@ extension FieldBlock {
         } else if unsafe ByteScanner.matches(name, count: option.count, "upgrade") {
             options.hasUpgrade = true
         } else if unsafe KnownField.recognise(name, count: option.count) == .other {
+            options.namesOtherFields = true
             unsafe markFields(base, named: option)
         }
     }

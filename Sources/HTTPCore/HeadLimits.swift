@@ -14,10 +14,22 @@ public struct HeadLimits: Equatable, Sendable {
     /// The limits that products of this field ship: 64 KiB, 100 fields, 8 KiB of target.
     public init() {}
 
+    /// Limits from the configuration; each is brought between 1 and its ceiling where it is used.
+    ///
+    /// The target is bounded by the head as well. Memory grows with `fieldCountMax` (16 bytes
+    /// each) and `targetByteCountMax` per head object, not per connection.
+    public init(headByteCountMax: Int, fieldCountMax: Int, targetByteCountMax: Int) {
+        self.headByteCountMax = headByteCountMax
+        self.fieldCountMax = fieldCountMax
+        self.targetByteCountMax = targetByteCountMax
+    }
+
     /// The longest head that may ever be configured; offsets stay far below 32 bits.
     public static let headByteCountCeiling = 1024 * 1024
     /// The most field lines a head may ever be configured to hold.
     public static let fieldCountCeiling = 1000
+    /// The longest target that may ever be configured; the head owns so much memory for its path.
+    public static let targetByteCountCeiling = 32 * 1024
     /// The longest method; RFC 9112 §3 wants 501 for one longer than any we know.
     public static let methodByteCountMax = 32
     /// The longest field name.
@@ -32,7 +44,8 @@ public struct HeadLimits: Equatable, Sendable {
         var limits = self
         limits.headByteCountMax = min(max(headByteCountMax, 64), Self.headByteCountCeiling)
         limits.fieldCountMax = min(max(fieldCountMax, 1), Self.fieldCountCeiling)
-        limits.targetByteCountMax = min(max(targetByteCountMax, 1), limits.headByteCountMax)
+        limits.targetByteCountMax = min(
+            max(targetByteCountMax, 1), limits.headByteCountMax, Self.targetByteCountCeiling)
         return limits
     }
 }

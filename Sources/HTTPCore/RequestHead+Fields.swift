@@ -19,6 +19,7 @@ extension RequestHead {
         requestsUpgrade = false
         requestsWebSocket = false
         acceptsTrailers = false
+        connectionNamesFields = false
         guard !fields.seen.isDisjoint(with: Self.decisive) else { return }
         if fields.seen.contains(.connection) { unsafe try judgeConnection(base) }
         framing = unsafe try fields.framing(base, minorVersion: minorVersion)
@@ -55,6 +56,7 @@ extension RequestHead {
     private mutating func judgeConnection(_ base: UnsafePointer<UInt8>) throws(HeadStop) {
         let options = unsafe try fields.readConnection(base)
         keepsAlive = options.keepsAlive(minorVersion: minorVersion)
+        connectionNamesFields = options.namesOtherFields
         // RFC 9110 §7.8: `Upgrade` counts only when `Connection` names it, and not in HTTP/1.0.
         requestsUpgrade =
             options.hasUpgrade && fields.seen.contains(.upgrade) && minorVersion == 1

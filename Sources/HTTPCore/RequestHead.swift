@@ -107,6 +107,10 @@ public struct RequestHead: ~Copyable {
     public internal(set) var requestsWebSocket = false
     /// True when the client accepts trailers (`TE: trailers`, RFC 9110 §10.1.4).
     public internal(set) var acceptsTrailers = false
+    /// True when `Connection` names fields, which may be trailers: then forward none of those.
+    ///
+    /// RFC 9110 §7.6.1 removes the named fields from both sections.
+    public internal(set) var connectionNamesFields = false
     /// Bytes of the head, skipped empty lines included.
     public internal(set) var headByteCount = 0
 

@@ -24,6 +24,10 @@ public struct ResponseHead: ~Copyable {
     public private(set) var describedLength: UInt64?
     /// True when the backend lets the connection live after this response.
     public private(set) var keepsAlive = true
+    /// True when `Connection` names fields, which may be trailers: then forward none of those.
+    ///
+    /// RFC 9110 §7.6.1 removes the named fields from both sections.
+    public private(set) var connectionNamesFields = false
     /// Bytes of the head.
     public private(set) var headByteCount = 0
 
@@ -116,6 +120,7 @@ public struct ResponseHead: ~Copyable {
         var options = ConnectionOptions()
         if fields.seen.contains(.connection) { options = unsafe try fields.readConnection(base) }
         keepsAlive = options.keepsAlive(minorVersion: minorVersion)
+        connectionNamesFields = options.namesOtherFields
         describedLength = nil
         if status < 200 || status == 204 {
             // RFC 9112 §6.1, §6.2: these must not declare a body; what they declare is dropped.
