@@ -40,6 +40,43 @@ import WireCore
         #expect(RouteCheck.covers(earlier, later) == covers)
     }
 
+    private static let api = RouteMatch.Path.prefix("/api/")
+
+    private static func canary(_ value: String?) -> [RouteMatch.Condition] {
+        [RouteMatch.Condition(name: "x-canary", value: value)]
+    }
+
+    @Test(
+        arguments: [
+            (RouteMatch(), RouteMatch(path: api, methods: ["GET"], headers: canary("1")), true),
+            (RouteMatch(methods: ["GET"]), RouteMatch(), false),
+            (RouteMatch(methods: ["GET", "HEAD"]), RouteMatch(methods: ["GET"]), true),
+            (RouteMatch(methods: ["GET"]), RouteMatch(methods: ["GET", "HEAD"]), false),
+            (RouteMatch(methods: ["GET"]), RouteMatch(methods: ["get"]), false),
+            (RouteMatch(path: .exact("/a")), RouteMatch(path: .exact("/a")), true),
+            (RouteMatch(path: .exact("/a")), RouteMatch(path: .prefix("/a")), false),
+            (RouteMatch(path: .exact("/")), RouteMatch(), false),
+            (RouteMatch(path: api), RouteMatch(path: .exact("/api/users")), true),
+            (RouteMatch(path: api), RouteMatch(path: .exact("/api")), false),
+            (RouteMatch(path: .prefix("/")), RouteMatch(path: .exact("/x")), true),
+            (RouteMatch(headers: canary(nil)), RouteMatch(headers: canary("1")), true),
+            (RouteMatch(headers: canary("1")), RouteMatch(headers: canary(nil)), false),
+            (RouteMatch(headers: canary("1")), RouteMatch(headers: canary("2")), false),
+            (RouteMatch(headers: canary("1")), RouteMatch(query: canary("1")), false),
+            (RouteMatch(query: canary("1")), RouteMatch(query: canary("1")), true),
+            (RouteMatch(cookies: canary(nil)), RouteMatch(cookies: canary("1")), true),
+            (RouteMatch(cookies: canary(nil)), RouteMatch(), false),
+            (
+                RouteMatch(path: api, headers: canary("1")),
+                RouteMatch(path: api, cookies: canary("1")), false
+            ),
+        ] as [(RouteMatch, RouteMatch, Bool)])
+    func aRouteCoversAnotherOnlyWithEachOfItsConditions(
+        earlier: RouteMatch, later: RouteMatch, covers: Bool
+    ) {
+        #expect(RouteCheck.covers(earlier, later) == covers)
+    }
+
     @Test func eventsThatDoNotNestGiveAnErrorAndNoTrap() {
         let range = SourceRange(at: .start)
         let broken: [[ConfigurationEvent.Kind]] = [

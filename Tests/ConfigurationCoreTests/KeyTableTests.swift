@@ -15,6 +15,10 @@ import WireCore
             if let step { #expect(span.nanoseconds.isMultiple(of: step.nanoseconds)) }
         case (.integer(let range), .integer(let number)):
             #expect(range.contains(number))
+        case (.size(let range), .size(let byteCount)):
+            #expect(range.contains(byteCount))
+        case (.percent(let range), .percent(let hundredths)):
+            #expect(range.contains(hundredths))
         case (.choice(let words), .word(let word)):
             #expect(words.contains(word))
         case (.duration, .integer), (.duration, .boolean), (.duration, .word),
@@ -29,7 +33,7 @@ import WireCore
     @Test(arguments: KeyTable.all) func numbersSayWhatGoesWrongAtBothEnds(key: KeyDescription) {
         #expect(key.meaning.hasSuffix("."))
         switch key.form {
-        case .duration, .integer, .integerOrAuto:
+        case .duration, .integer, .integerOrAuto, .size, .percent:
             #expect(key.tooSmall != nil, "\(key.path)")
             #expect(key.tooLarge != nil, "\(key.path)")
         default:
@@ -50,6 +54,40 @@ import WireCore
             return "\(key.path) \(DurationText.render(span))"
         }
         #expect(type == table)
+    }
+
+    @Test func sizeLimitsHaveTheDefaultsOfTheType() {
+        let type = LimitConfiguration().settings.map { "\($0.path) \($0.value)" }
+        let table = KeyTable.all.compactMap { key -> String? in
+            guard key.parent == "limits" else { return nil }
+            switch key.presence {
+            case .size(let byteCount): return "\(key.path) \(SizeText.render(byteCount))"
+            case .integer(let number): return "\(key.path) \(number)"
+            default: return "\(key.path) any"
+            }
+        }
+        #expect(type == table)
+    }
+
+    @Test func listenersAndRoutesShareTheirKeysForEditsAndRates() {
+        for name in ["request_headers", "response_headers"] {
+            let keys = ["listeners.NAME", "listeners.NAME.routes[]"].map {
+                KeyTable.names(under: "\($0).\(name)")
+            }
+            #expect(keys == [["remove", "set", "add"], ["remove", "set", "add"]])
+        }
+        let rates = ["listeners.NAME", "listeners.NAME.routes[]"].map {
+            KeyTable.names(under: "\($0).rate_limits[]")
+        }
+        #expect(rates[0] == rates[1])
+        #expect(rates[0] == ["requests", "per", "burst", "key"])
+    }
+
+    @Test func keysOfHTTPListenersAreKeysOfListeners() {
+        let names = KeyTable.names(under: "listeners.NAME")
+        #expect(KeyTable.httpListenerKeys.allSatisfy(names.contains))
+        let routeNames = KeyTable.names(under: KeyTable.routePath)
+        #expect(KeyTable.routeActions.allSatisfy(routeNames.contains))
     }
 
     @Test(arguments: KeyTable.all) func explanationHasEveryKey(key: KeyDescription) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goal: no file stops the process. Method: seeded mutations of the example and of a file full of
-// mistakes run through the whole loader; each must give a configuration or an error with a place
-// that lies in the file.
+// Goal: no file stops the process. Method: seeded mutations of the example, of files with every key
+// and of files full of mistakes run through the whole loader; each must give a configuration or an
+// error with a place that lies in the file.
 
 import ConfigurationCore
 import ConfigurationService
@@ -24,6 +24,9 @@ import WireCore
             "[::]:80",
             "10parsecs", "18446744073709551615s", "0.0000000001s", "auto", "least_time",
             "10.77.0.100",
+            "64KiB", "64kB", "1.5MiB", "99999999999GiB", "0.01", "5%", "10.0.0.0/8", "::/129",
+            "10.0.0.1/", "header:", "client", "{ present: true }", "X-Forwarded-For", "Host",
+            "pool: web", "protocol: tcp", "redirect: {}", "respond: {}", "503", "%2F", "$",
             "  ", "\n", "\n\n", "\\", "*.", "/", "\u{0}", "\u{7F}",
         ].map { Array($0.utf8) } + [[0xFF], [0xC3], [0xED, 0xA0, 0x80]]
 
@@ -32,9 +35,10 @@ import WireCore
         var generator = SeededGenerator(seed: UInt64(seed))
         let root = GoldenFile.folder.split(separator: "/").dropLast(2).map { "/\($0)" }.joined()
         let example = try FileSystem.read(path: "\(root)/netns/pair.yaml", byteCountMax: 1 << 20)
-        let mistakes = Array(try GoldenFile(name: "ten-mistakes").input.utf8)
+        let files =
+            [example] + (try Self.goldens.map { Array(try GoldenFile(name: $0).input.utf8) })
         for round in 0..<Self.roundsPerSeed {
-            var bytes = round.isMultiple(of: 4) ? mistakes : example
+            var bytes = files[round % files.count]
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 Self.mutate(&bytes, using: &generator)
             }
@@ -42,8 +46,14 @@ import WireCore
         }
     }
 
-    @Test func everyPrefixOfTheExampleIsLoadedOrRefusedWithAPlace() throws {
-        let mistakes = Array(try GoldenFile(name: "ten-mistakes").input.utf8)
+    /// Files with every key, and with mistakes in many.
+    private static let goldens = [
+        "ok-every-http-key", "ok-every-key", "ten-mistakes", "ten-mistakes-http",
+    ]
+
+    @Test(arguments: goldens)
+    func everyPrefixIsLoadedOrRefusedWithAPlace(name: String) throws {
+        let mistakes = Array(try GoldenFile(name: name).input.utf8)
         for count in 0...mistakes.count {
             Self.check(Array(mistakes.prefix(count)), "prefix \(count)")
         }
