@@ -14,6 +14,9 @@ struct BackendIdentity: Hashable, Sendable {
     let pool: String
     let name: String
     let address: Endpoint
+    /// Key `send_proxy_protocol` of its pool: a connection that began without the header is none
+    /// for a pool that wants it.
+    let proxyHeader: ProxyHeaderVersion?
 }
 
 /// A backend as all threads see it.

@@ -35,6 +35,12 @@ struct Readiness: OptionSet {
 
 /// Where a client connection is in its life.
 enum ClientPhase: UInt8 {
+    /// The peer has to say first whom it speaks for.
+    case readingProxyHeader
+    /// The client of a TCP listener waits for a backend.
+    case opening
+    /// Bytes pass unread to a backend and back.
+    case tunnelling
     /// Between requests, or a request head is arriving.
     case readingHead
     /// A request is with a backend, or on its way there.
@@ -104,6 +110,14 @@ struct ClientConnection: ~Copyable {
     /// The client itself would go on after the response.
     var wantsMore = false
     var admission = ClientAdmission()
+
+    /// The request asks for a WebSocket and was sent on as such.
+    var asksWebSocket = false
+    /// The directions of a tunnel.
+    var tunnel: TunnelProgress = []
+
+    /// The connection that a PROXY header spoke for; freed with this record's connection.
+    var proxied: UnsafeMutablePointer<ProxyHeader.Connection>?
 
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?

@@ -33,6 +33,11 @@ extension DataPlane {
             sum.truncatedResponses &+= row.truncatedResponses.value
             sum.clientAborts &+= row.clientAborts.value
             sum.clientTimeouts &+= row.clientTimeouts.value
+            sum.proxyHeaderFailures &+= row.proxyHeaderFailures.value
+            sum.refusedStreams &+= row.refusedStreams.value
+            sum.tunnels &+= row.tunnels.value
+            sum.tunnelsOpen &+= row.tunnelsOpen.value
+            sum.tunnelTimeouts &+= row.tunnelTimeouts.value
         }
         return sum
     }
@@ -136,6 +141,7 @@ extension DataPlane: MetricSource {
         add(
             "tandem_listener_client_timeouts_total", .counter, "Clients cut off for slowness.",
             listener.clientTimeouts)
+        collectTunnels(listener, into: &text)
         for (label, count) in listener.responses.labelled {
             text.add(
                 "tandem_listener_responses_total", .counter, help: "Responses begun, by class.",

@@ -20,6 +20,10 @@ struct ListenerPlan: Sendable {
     let shared: SharedListener
     let routes: [RoutePlan]
     let limits: ListenerLimits
+    /// Peers that begin with a PROXY header.
+    let proxySources: [IPNetwork]
+    /// The pool of a TCP listener.
+    let streamPoolIndex: Int?
 }
 
 /// One pool and its backends in order.
@@ -77,8 +81,17 @@ final class DataPlaneSnapshot: Sendable {
                 knownListeners[identity]
                 ?? SharedListener(identity: identity, workerCount: workerCount)
             shared.prepare(for: listener.limits)
+            var streamPoolIndex: Int?
+            if case .tcp(let pool) = listener.service {
+                streamPoolIndex = pools.firstIndex { $0.name == pool }
+                if streamPoolIndex == nil {
+                    problems.append("listener \(listener.name): no pool is named \"\(pool)\"")
+                }
+            }
             listeners.append(
-                ListenerPlan(shared: shared, routes: routes, limits: listener.limits))
+                ListenerPlan(
+                    shared: shared, routes: routes, limits: listener.limits,
+                    proxySources: listener.proxyProtocolSources, streamPoolIndex: streamPoolIndex))
         }
         guard problems.isEmpty else { throw DataPlaneError(problems: problems) }
         return DataPlaneSnapshot(
@@ -96,7 +109,8 @@ final class DataPlaneSnapshot: Sendable {
         return configuration.pools.map { pool in
             let backends = pool.backends.map { backend in
                 let identity = BackendIdentity(
-                    pool: pool.name, name: backend.name, address: backend.address)
+                    pool: pool.name, name: backend.name, address: backend.address,
+                    proxyHeader: pool.sendsProxyHeader)
                 let shared =
                     known[identity] ?? SharedBackend(identity: identity, workerCount: workerCount)
                 if pool.healthCheck == nil {

@@ -58,6 +58,16 @@ public struct ListenerStatistics: Hashable, Sendable {
     public var clientAborts: UInt64 = 0
     /// Clients cut off because they were too slow.
     public var clientTimeouts: UInt64 = 0
+    /// Connections closed because their peer owed a PROXY header.
+    public var proxyHeaderFailures: UInt64 = 0
+    /// Connections of a TCP listener that no backend took.
+    public var refusedStreams: UInt64 = 0
+    /// Tunnels begun: connections of a TCP listener, and WebSockets.
+    public var tunnels: UInt64 = 0
+    /// Tunnels open now.
+    public var tunnelsOpen: UInt64 = 0
+    /// Tunnels closed because nothing moved.
+    public var tunnelTimeouts: UInt64 = 0
 }
 
 /// The numbers of one backend.

@@ -65,6 +65,15 @@ final class ListenerTallies: Sendable {
     let clientAborts = Tally()
     /// Clients cut off because they took too long to send or to read.
     let clientTimeouts = Tally()
+    /// Connections closed because their peer owed a PROXY header.
+    let proxyHeaderFailures = Tally()
+    /// Connections of a TCP listener that no backend took.
+    let refusedStreams = Tally()
+    /// Tunnels begun: connections of a TCP listener, and WebSockets.
+    let tunnels = Tally()
+    let tunnelsOpen = Tally()
+    /// Tunnels closed because nothing moved.
+    let tunnelTimeouts = Tally()
 }
 
 /// What one worker counts about one backend.

@@ -16,6 +16,8 @@ enum UpstreamPhase: UInt8 {
     case relayingBody
     /// In the pool.
     case idle
+    /// Bytes pass unread.
+    case tunnelling
 }
 
 /// One connection to a backend.

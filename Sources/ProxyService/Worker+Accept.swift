@@ -106,8 +106,7 @@ extension Worker {
         }
         setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
         noteOpened(client, peer: peer)
-        arm(client, after: timeouts.requestHead)
-        if let address = peer?.address, !admitClientAddress(client, address) { close(client) }
+        greet(client, peer: peer)
     }
 
     // MARK: Closing
@@ -119,6 +118,7 @@ extension Worker {
         endRecord(client)
         noteClosed(client)
         endAdmission(client)
+        forgetStream(client)
         timers.disarm(clients.slot(of: client))
         buffers.giveBack(&client.pointee.input)
         buffers.giveBack(&client.pointee.output)

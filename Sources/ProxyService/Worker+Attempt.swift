@@ -109,7 +109,7 @@ extension Worker {
     }
 
     /// Begins a connection for the request of a client.
-    private mutating func connect(
+    mutating func connect(
         _ client: ClientConnection.Pointer, to backend: WorkerBackend.Pointer
     ) -> ConnectOutcome {
         guard makeRoomForUpstream() else {
@@ -179,7 +179,15 @@ extension Worker {
             connectFailed(client, upstream, .badGateway)
             return
         }
+        guard introduce(client, to: upstream) else {
+            connectFailed(client, upstream, .badGateway)
+            return
+        }
         upstream.pointee.backend.pointee.count { $0.connections.add() }
+        guard client.pointee.phase != .opening else {
+            streamConnected(client, upstream)
+            return
+        }
         sendRequest(client, upstream, isHeadParsed: false)
     }
 
@@ -193,11 +201,15 @@ extension Worker {
         part(client, upstream)
         close(upstream)
         attemptFailed(client)
-        attempt(client, isHeadParsed: false)
+        if client.pointee.phase == .opening {
+            attemptStream(client)
+        } else {
+            attempt(client, isHeadParsed: false)
+        }
     }
 
     /// Books an attempt that got no answer.
-    private mutating func attemptFailed(_ client: ClientConnection.Pointer) {
+    mutating func attemptFailed(_ client: ClientConnection.Pointer) {
         guard let pool = client.pointee.pool else { return }
         let index = client.pointee.backendIndex
         pool.pointee.backends[index].pointee.requestEnds()
@@ -255,6 +267,7 @@ extension Worker {
     /// The client is gone or is cut off: nothing is said about the backend.
     mutating func abandon(_ client: ClientConnection.Pointer, byReset: Bool) {
         if let upstream = client.pointee.upstream {
+            if byReset { cutTunnel(client, upstream) }
             part(client, upstream)
             close(upstream)
             endAttempt(client)

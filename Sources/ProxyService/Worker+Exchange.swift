@@ -75,6 +75,7 @@ extension Worker {
                 fallbackHost: hostText)
             // RFC 9110 §10.1.1: the backend decides whether it wants the body; its 100 is relayed.
             rewrite.forwardsExpect = true
+            rewrite.forwardsUpgrade = forwardsUpgrade(client)
             return request.writeUpstreamHead(from: message, rewrite: rewrite, into: scratch)
         }
     }
@@ -95,7 +96,7 @@ extension Worker {
         switch upstream.pointee.phase {
         case .relayingBody: pumpResponse(upstream, client)
         case .awaitingHead: if case .failed = flush(client) { clientIsGone(client) }
-        case .connecting, .idle: break
+        case .connecting, .idle, .tunnelling: break
         }
     }
 
@@ -243,6 +244,7 @@ extension Worker {
         let mayReuse =
             upstream.pointee.keepsAlive && client.pointee.requestEnded
             && !upstream.pointee.sendFailed && upstream.pointee.input.isEmpty
+            && upstream.pointee.backend.pointee.mayShareConnections
         if mayReuse { park(upstream) } else { close(upstream) }
         nextRequest(client)
     }

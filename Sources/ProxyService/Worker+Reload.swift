@@ -88,6 +88,7 @@ extension Worker {
                 endUses(of: listener)
                 listener.pointee.routes = routes
                 listener.pointee.setLimits(plan.limits)
+                equip(listener, plan)
             } else if let socket = newSockets.first(where: {
                 $0.identity == plan.shared.identity
             }) {
@@ -108,6 +109,7 @@ extension Worker {
                 shared, slot: slot, socket: socket, routes: routes, workerIndex: setup.index))
         listener.pointee.setLimits(plan.limits)
         listeners[slot] = listener
+        equip(listener, plan)
         do {
             try epoll.add(
                 socket.descriptor, [.readable, .edgeTriggered],
@@ -175,6 +177,7 @@ extension Worker {
         var used: [UnsafeMutablePointer<WorkerPool>] = []
         listener.pointee.routes.forEachUse { used.append($0) }
         for pool in used { endUse(of: pool) }
+        endStreamUse(of: listener)
     }
 
     mutating func discard(_ listener: WorkerListener.Pointer) {
@@ -237,7 +240,7 @@ extension Worker {
         for slot in 0..<clients.slotEnd {
             guard let client = clients.record(slot: slot) else { continue }
             noteCause(client, .drained)
-            abandon(client, byReset: false)
+            abandon(client, byReset: client.pointee.phase == .tunnelling)
         }
         for slot in 0..<upstreams.slotEnd {
             if let upstream = upstreams.record(slot: slot) { close(upstream) }

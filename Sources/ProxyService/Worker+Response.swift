@@ -60,9 +60,8 @@ extension Worker {
                 return false
             case .complete(let headByteCount):
                 upstream.pointee.headProgress = HeadProgress()
-                // RFC 9110 §15.2.2: we never forward Upgrade, so nobody asked for 101.
                 guard !response.switchesProtocols else {
-                    responseIsMalformed(client, upstream, .invalidStatusLine)
+                    switchProtocols(upstream, client, headByteCount: headByteCount)
                     return false
                 }
                 guard response.isInterim else {
@@ -175,7 +174,7 @@ extension Worker {
         return nil
     }
 
-    private mutating func bookResponse(
+    mutating func bookResponse(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
         let status = response.status
@@ -331,7 +330,7 @@ extension Worker {
     }
 
     /// RFC 9112 §6.3, §11.1: what follows is not worth believing either.
-    private mutating func responseIsMalformed(
+    mutating func responseIsMalformed(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
         _ fault: MessageFault
     ) {

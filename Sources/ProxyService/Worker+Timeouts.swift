@@ -11,6 +11,12 @@ internal import WireCore
 extension Worker {
     mutating func clientTimedOut(_ client: ClientConnection.Pointer) {
         switch client.pointee.phase {
+        case .readingProxyHeader:
+            refuseProxyHeader(client, reason: "timeout")
+        case .opening:
+            break
+        case .tunnelling:
+            tunnelTimedOut(client)
         case .readingHead:
             headTimedOut(client)
         case .exchanging:
@@ -104,6 +110,8 @@ extension Worker {
             }
         case .idle:
             close(upstream)
+        case .tunnelling:
+            break
         }
     }
 }

@@ -305,6 +305,9 @@ struct Worker: ~Copyable {
 
     mutating func clientIsReady(_ client: ClientConnection.Pointer) {
         switch client.pointee.phase {
+        case .readingProxyHeader: readProxyHeader(client)
+        case .opening: watchOpening(client)
+        case .tunnelling: driveTunnel(client)
         case .readingHead: serveHead(client)
         case .exchanging: driveExchange(client)
         case .finishing: finishWriting(client)
@@ -317,6 +320,7 @@ struct Worker: ~Copyable {
         case .connecting: checkConnecting(upstream)
         case .awaitingHead, .relayingBody: driveUpstream(upstream)
         case .idle: checkIdle(upstream)
+        case .tunnelling: driveTunnel(upstream)
         }
     }
 

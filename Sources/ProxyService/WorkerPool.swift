@@ -67,6 +67,10 @@ struct WorkerBackend: ~Copyable {
     typealias Pointer = UnsafeMutablePointer<WorkerBackend>
 
     let endpoint: Endpoint
+    /// What each connection to it begins with.
+    let proxyHeader: ProxyHeaderVersion?
+    /// A connection that began with a client's header is that client's alone.
+    var mayShareConnections: Bool { proxyHeader == nil }
     /// The backend's address as text, for requests without a host.
     let hostText: UnsafeRawBufferPointer
     /// The name for the access log.
@@ -90,6 +94,7 @@ struct WorkerBackend: ~Copyable {
         shared = Unmanaged.passUnretained(backend)
         tallies = Unmanaged.passUnretained(backend.tallies[workerIndex])
         endpoint = backend.identity.address
+        proxyHeader = backend.identity.proxyHeader
         let text = Array(backend.identity.address.description.utf8)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
         memory.copyBytes(from: text)
@@ -139,6 +144,10 @@ struct WorkerListener: ~Copyable {
     /// `nil` once it no longer accepts.
     var socket: ListenerSocket?
     var routes: RoutingTable
+    /// Peers that begin with a PROXY header.
+    var proxySources: [IPNetwork] = []
+    /// Where its clients' bytes go when it is a TCP listener; counts as a use of the pool.
+    var streamPool: UnsafeMutablePointer<WorkerPool>?
     /// Connections may wait in the kernel's queue.
     var isReadable = false
     /// Its limit keeps connections waiting there.

@@ -29,15 +29,28 @@ final class TestPlane {
             listenerLimits: listenerLimits, descriptorLimit: descriptorLimit)
     }
 
-    init(
+    convenience init(
         routes: [RouteConfiguration], pools: [PoolConfiguration], workers: Int = 1,
         timeouts: TimeoutConfiguration = TimeoutConfiguration(),
         limits: LimitConfiguration = LimitConfiguration(),
         listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
     ) throws {
-        var listener = ListenerConfiguration(
-            name: "web", bind: Endpoint(address: .v4(.loopback), port: 0), routes: routes)
-        listener.limits = listenerLimits
+        try self.init(
+            service: .http(HTTPListenerConfiguration(routes: routes)), pools: pools,
+            workers: workers, timeouts: timeouts, limits: limits, listenerLimits: listenerLimits,
+            descriptorLimit: descriptorLimit)
+    }
+
+    init(
+        service: ListenerService, proxyProtocolSources: [IPNetwork] = [],
+        pools: [PoolConfiguration], workers: Int = 1,
+        timeouts: TimeoutConfiguration = TimeoutConfiguration(),
+        limits: LimitConfiguration = LimitConfiguration(),
+        listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
+    ) throws {
+        let listener = ListenerConfiguration(
+            name: "web", bind: Endpoint(address: .v4(.loopback), port: 0), service: service,
+            proxyProtocolSources: proxyProtocolSources, limits: listenerLimits)
         configuration = Configuration(
             workers: .exactly(workers), pair: nil, listeners: [listener], pools: pools,
             admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts)

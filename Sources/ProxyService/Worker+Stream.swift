@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Clients of listeners with `protocol: tcp`: from an accepted connection to a backend that takes
+// it. What follows is a tunnel. Nothing of the client is read meanwhile, so a backend that does
+// not accept costs another attempt and loses no byte.
+
+internal import BalancerCore
+internal import ConfigurationCore
+internal import LinuxIO
+internal import Telemetry
+internal import WireCore
+
+extension Worker {
+    /// Gives a listener what its configuration says beside its routes.
+    func equip(_ listener: WorkerListener.Pointer, _ plan: ListenerPlan) {
+        listener.pointee.proxySources = plan.proxySources
+        guard let index = plan.streamPoolIndex else { return }
+        listener.pointee.streamPool = pools[index]
+        pools[index].pointee.useCount &+= 1
+    }
+
+    /// A listener no longer refers to the pool of its streams; those that are open do themselves.
+    mutating func endStreamUse(of listener: WorkerListener.Pointer) {
+        guard let pool = listener.pointee.streamPool else { return }
+        listener.pointee.streamPool = nil
+        endUse(of: pool)
+    }
+
+    /// Looks for a backend for a client of a TCP listener.
+    mutating func openStream(_ client: ClientConnection.Pointer) {
+        guard let pool = client.pointee.listener.pointee.streamPool else {
+            preconditionFailure("a stream needs a pool")
+        }
+        client.pointee.phase = .opening
+        noteSessionBegan(client)
+        client.pointee.pool = pool
+        pool.pointee.useCount &+= 1
+        client.pointee.attempted = AttemptedBackends()
+        // The upstream connection has a deadline of its own.
+        timers.disarm(clients.slot(of: client))
+        attemptStream(client)
+    }
+
+    /// Connects to a backend that was not tried before; without one the client is reset.
+    mutating func attemptStream(_ client: ClientConnection.Pointer) {
+        guard let pool = client.pointee.pool else { preconditionFailure("stream without pool") }
+        while client.pointee.attempted.count < Self.attemptsMax {
+            let loads = pool.pointee.loads
+            let choice = pool.pointee.balancer.choose(
+                now: now, loads: loads, excluding: client.pointee.attempted)
+            guard let index = choice else { break }
+            let isRetry = !client.pointee.attempted.isEmpty
+            client.pointee.attempted.insert(index)
+            client.pointee.backendIndex = index
+            client.pointee.attemptBegan = now
+            let backend = pool.pointee.backends[index]
+            noteChosen(client)
+            backend.pointee.requestBegins()
+            if isRetry { backend.pointee.count { $0.retries.add() } }
+            switch connect(client, to: backend) {
+            case .begun: return
+            case .refused: attemptFailed(client)
+            case .shortage:
+                // No other backend changes that.
+                endAttempt(client)
+                refuseStream(client, .exhausted)
+                return
+            }
+        }
+        refuseStream(client, .serverAborted)
+    }
+
+    private mutating func refuseStream(
+        _ client: ClientConnection.Pointer, _ cause: AccessLogCause
+    ) {
+        client.pointee.listener.pointee.count { $0.refusedStreams.add() }
+        noteCause(client, cause)
+        releasePool(client)
+        // No byte of a service was seen: a normal close would say that there is one.
+        reset(client)
+    }
+
+    /// The backend accepted: from here on bytes pass unread.
+    mutating func streamConnected(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
+        noteConnected(client, upstream)
+        client.pointee.pool?.pointee.balancer.finished(
+            index: client.pointee.backendIndex, latency: now - client.pointee.attemptBegan,
+            failed: false, now: now)
+        beginTunnel(client, upstream)
+    }
+
+    /// Something changed for a client that waits for a backend.
+    mutating func watchOpening(_ client: ClientConnection.Pointer) {
+        // The end of its stream alone means nothing: it may have said all it has to say.
+        guard client.pointee.readiness.contains(.broken) else { return }
+        clientIsGone(client)
+    }
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bytes between a client and a backend that nobody reads: streams of TCP listeners, and HTTP
+// connections that became WebSockets. Each direction has one buffer, held only while it has bytes
+// to keep, and nothing is read for a side that does not take what was read before.
+
+internal import ConfigurationCore
+internal import HTTPCore
+internal import LinuxIO
+internal import Telemetry
+internal import WireCore
+
+/// What happened to the directions of a tunnel so far.
+struct TunnelProgress: OptionSet {
+    let rawValue: UInt8
+
+    /// Everything of the client was passed on; so was its end.
+    static let clientEnded = TunnelProgress(rawValue: 1)
+    /// Everything of the backend was passed on; so was its end.
+    static let backendEnded = TunnelProgress(rawValue: 2)
+    /// A side is gone: bytes were lost, and the other side is told by a reset.
+    static let isBroken = TunnelProgress(rawValue: 4)
+    /// Its deadline is that of a side that is gone.
+    static let isHurried = TunnelProgress(rawValue: 8)
+}
+
+/// How one direction stands.
+enum TunnelFlow {
+    /// The sender has nothing to say now.
+    case waiting
+    /// The receiver has to read first.
+    case blocked
+    /// There is more, but others have their turn.
+    case pausing
+    /// The sender has ended, and its last byte is with the receiver's kernel.
+    case ended
+    /// The sender's connection broke.
+    case senderFailed
+    /// The receiver's connection broke.
+    case receiverFailed
+}
+
+extension Worker {
+    // MARK: From HTTP
+
+    /// Answers whether the request that is about to be sent may leave HTTP, and remembers it.
+    ///
+    /// RFC 6455 §4.1: the request is a GET. One with a body would leave it unclear which bytes
+    /// belong to which protocol.
+    func forwardsUpgrade(_ client: ClientConnection.Pointer) -> Bool {
+        let asks =
+            request.requestsWebSocket && request.method == .get && request.framing == .none
+        client.pointee.asksWebSocket = asks
+        return asks
+    }
+
+    /// A backend answered 101: a tunnel begins if it answers what was asked.
+    ///
+    /// RFC 9110 §15.2.2: the protocol that begins is one that the client named. What the client
+    /// sent behind its head has waited until now: forwarded any earlier it would be a request of
+    /// its own to a backend that does not switch.
+    mutating func switchProtocols(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer,
+        headByteCount: Int
+    ) {
+        guard client.pointee.asksWebSocket, isWebSocketAnswer(upstream) else {
+            responseIsMalformed(client, upstream, .invalidStatusLine)
+            return
+        }
+        bookResponse(upstream, client)
+        let rewrite = ResponseRewrite(
+            clientMinorVersion: client.pointee.minorVersion, keepsAlive: true)
+        guard
+            let count = response.writeClientHead(
+                from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
+        else {
+            giveUp(client, upstream, .internalServerError)
+            return
+        }
+        noteResponseHead(client, status: response.status, headByteCount: count)
+        keep(headScratch[..<count], in: &client.pointee.output)
+        upstream.pointee.input.start = upstream.pointee.input.mark &+ headByteCount
+        beginTunnel(client, upstream)
+    }
+
+    private func isWebSocketAnswer(_ upstream: UpstreamConnection.Pointer) -> Bool {
+        guard let value = response.value(of: .upgrade) else { return false }
+        let wanted: StaticString = "websocket"
+        let message = upstream.pointee.input.message
+        guard value.count == wanted.utf8CodeUnitCount else { return false }
+        for index in 0..<value.count
+        where message[value.offset &+ index] | 0x20 != wanted.utf8Start[index] {
+            return false
+        }
+        return true
+    }
+
+    // MARK: Its life
+
+    /// From here on bytes pass both ways as they are.
+    mutating func beginTunnel(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
+        client.pointee.phase = .tunnelling
+        client.pointee.tunnel = []
+        client.pointee.record?.pointee.phase = .data
+        upstream.pointee.phase = .tunnelling
+        client.pointee.input.mark = client.pointee.input.start
+        upstream.pointee.input.mark = upstream.pointee.input.start
+        client.pointee.listener.pointee.count {
+            $0.tunnels.add()
+            $0.tunnelsOpen.add()
+        }
+        timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
+        arm(client, after: timeouts.tunnelIdle)
+        driveTunnel(client, upstream)
+    }
+
+    /// Something changed on the client's side of a tunnel.
+    mutating func driveTunnel(_ client: ClientConnection.Pointer) {
+        guard let upstream = client.pointee.upstream else {
+            preconditionFailure("a tunnel without a backend")
+        }
+        driveTunnel(client, upstream)
+    }
+
+    /// Something changed on the backend's side of a tunnel.
+    mutating func driveTunnel(_ upstream: UpstreamConnection.Pointer) {
+        guard let client = upstream.pointee.client else {
+            preconditionFailure("a tunnel without a client")
+        }
+        driveTunnel(client, upstream)
+    }
+
+    private mutating func driveTunnel(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
+        if !client.pointee.tunnel.contains(.clientEnded) {
+            guard passClientBytes(client, upstream) else { return }
+        }
+        if !client.pointee.tunnel.contains(.backendEnded) {
+            guard passBackendBytes(client, upstream) else { return }
+        }
+        if client.pointee.tunnel.isSuperset(of: [.clientEnded, .backendEnded]) {
+            endTunnel(client, byReset: client.pointee.tunnel.contains(.isBroken))
+        }
+    }
+
+    /// Moves bytes to the backend; false when the tunnel is over.
+    private mutating func passClientBytes(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Bool {
+        var receivedCount = 0
+        sentByteCount = 0
+        let flow = pass(
+            from: client.pointee.socket, &client.pointee.readiness,
+            through: &client.pointee.input, behind: &upstream.pointee.output,
+            to: upstream.pointee.socket, &upstream.pointee.readiness,
+            receivedCount: &receivedCount)
+        if receivedCount > 0 {
+            let count = UInt64(receivedCount)
+            client.pointee.listener.pointee.count { $0.bytesReceived.add(count) }
+            noteReceived(client, receivedCount)
+        }
+        noteMoved(client, receivedCount)
+        switch flow {
+        case .waiting: break
+        case .blocked: if client.pointee.readiness.contains(.broken) { hurry(client) }
+        case .pausing: enqueue(client)
+        case .ended:
+            client.pointee.tunnel.insert(.clientEnded)
+            StreamSocket.shutdownWrite(upstream.pointee.socket)
+        case .senderFailed:
+            noteCause(client, .clientAborted)
+            endTunnel(client, byReset: true)
+            return false
+        case .receiverFailed:
+            noteCause(client, .serverAborted)
+            buffers.giveBack(&client.pointee.input)
+            buffers.giveBack(&upstream.pointee.output)
+            client.pointee.tunnel.formUnion([.clientEnded, .isBroken])
+            hurry(client)
+            // What the backend sent before it went away is still worth passing on.
+            upstream.pointee.readiness.insert(.readable)
+        }
+        return true
+    }
+
+    /// Moves bytes to the client; false when the tunnel is over.
+    private mutating func passBackendBytes(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> Bool {
+        var receivedCount = 0
+        sentByteCount = 0
+        let flow = pass(
+            from: upstream.pointee.socket, &upstream.pointee.readiness,
+            through: &upstream.pointee.input, behind: &client.pointee.output,
+            to: client.pointee.socket, &client.pointee.readiness,
+            receivedCount: &receivedCount)
+        if sentByteCount > 0 {
+            let count = UInt64(sentByteCount)
+            client.pointee.listener.pointee.count { $0.bytesSent.add(count) }
+            noteSent(client, sentByteCount)
+        }
+        noteMoved(client, receivedCount)
+        switch flow {
+        case .waiting: break
+        case .blocked: if upstream.pointee.readiness.contains(.broken) { hurry(client) }
+        case .pausing: enqueue(upstream)
+        case .ended:
+            client.pointee.tunnel.insert(.backendEnded)
+            StreamSocket.shutdownWrite(client.pointee.socket)
+        case .senderFailed:
+            noteCause(client, .serverAborted)
+            endTunnel(client, byReset: true)
+            return false
+        case .receiverFailed:
+            noteCause(client, .clientAborted)
+            buffers.giveBack(&upstream.pointee.input)
+            buffers.giveBack(&client.pointee.output)
+            client.pointee.tunnel.formUnion([.backendEnded, .isBroken])
+            hurry(client)
+            client.pointee.readiness.insert(.readable)
+            if !client.pointee.tunnel.contains(.clientEnded) { enqueue(client) }
+        }
+        return true
+    }
+
+    /// Bytes in either direction keep a tunnel.
+    @inline(__always)
+    private mutating func noteMoved(_ client: ClientConnection.Pointer, _ receivedCount: Int) {
+        guard receivedCount > 0 || sentByteCount > 0 else { return }
+        let isHurried = client.pointee.tunnel.contains(.isHurried)
+        arm(client, after: isHurried ? hurriedSpan : timeouts.tunnelIdle)
+    }
+
+    /// Nobody waits for what a side that is gone has left behind: it is not kept for long.
+    private mutating func hurry(_ client: ClientConnection.Pointer) {
+        guard !client.pointee.tunnel.contains(.isHurried) else { return }
+        client.pointee.tunnel.insert(.isHurried)
+        arm(client, after: hurriedSpan)
+    }
+
+    private var hurriedSpan: TimeSpan { min(timeouts.bodyIdle, timeouts.tunnelIdle) }
+
+    /// Nothing moved for too long.
+    mutating func tunnelTimedOut(_ client: ClientConnection.Pointer) {
+        client.pointee.listener.pointee.count { $0.tunnelTimeouts.add() }
+        noteCause(client, .clientTimedOut)
+        let hasBytes =
+            client.pointee.input.isAttached || client.pointee.output.isAttached
+            || client.pointee.upstream.map {
+                $0.pointee.input.isAttached || $0.pointee.output.isAttached
+            } ?? false
+        endTunnel(client, byReset: hasBytes || client.pointee.tunnel.contains(.isBroken))
+    }
+
+    /// Closes both sides; a reset tells them that bytes were lost.
+    private mutating func endTunnel(_ client: ClientConnection.Pointer, byReset: Bool) {
+        abandon(client, byReset: byReset)
+    }
+
+    /// A tunnel that is cut ends for the backend as it does for the client.
+    func cutTunnel(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
+        guard client.pointee.phase == .tunnelling else { return }
+        StreamSocket.resetOnClose(upstream.pointee.socket)
+    }
+
+    /// A client connection goes: what it had of a tunnel and of a PROXY header goes with it.
+    @inline(__always)
+    func forgetStream(_ client: ClientConnection.Pointer) {
+        if let proxied = client.pointee.proxied {
+            proxied.deallocate()
+            client.pointee.proxied = nil
+        }
+        guard client.pointee.phase == .tunnelling else { return }
+        client.pointee.listener.pointee.count { $0.tunnelsOpen.subtract() }
+    }
+
+    // MARK: One direction
+
+    /// Moves bytes from one socket to another until one of them has to wait.
+    ///
+    /// - Parameters:
+    ///   - sender: where bytes come from.
+    ///   - senderReadiness: of the sender.
+    ///   - input: holds bytes that were received and not sent.
+    ///   - output: bytes that go before them.
+    ///   - receiver: where bytes go.
+    ///   - receiverReadiness: of the receiver.
+    ///   - receivedCount: grows by the bytes received; those sent are in `sentByteCount`.
+    /// - Returns: how the direction stands.
+    private mutating func pass(
+        from sender: borrowing FileDescriptor, _ senderReadiness: inout Readiness,
+        through input: inout ByteBuffer, behind output: inout ByteBuffer,
+        to receiver: borrowing FileDescriptor, _ receiverReadiness: inout Readiness,
+        receivedCount: inout Int
+    ) -> TunnelFlow {
+        if output.isAttached {
+            switch send(&output, to: receiver, &receiverReadiness) {
+            case .done: buffers.giveBack(&output)
+            case .blocked: return .blocked
+            case .failed: return .receiverFailed
+            }
+        }
+        var isBulk = false
+        while true {
+            if !input.isEmpty {
+                switch send(&input, to: receiver, &receiverReadiness) {
+                case .done: break
+                case .blocked: return .blocked
+                case .failed: return .receiverFailed
+                }
+            }
+            guard senderReadiness.contains(.readable) else {
+                buffers.giveBack(&input)
+                return .waiting
+            }
+            guard receivedCount < Self.bytesPerTurnMax else {
+                buffers.giveBack(&input)
+                return .pausing
+            }
+            prepare(&input, isBulk: isBulk)
+            switch receive(into: &input, from: sender, &senderReadiness) {
+            case .bytes(let count):
+                receivedCount &+= count
+                // A sender that fills a small buffer has more than a message to say.
+                isBulk = isBulk || count == BufferPool.smallByteCount
+            case .nothing:
+                buffers.giveBack(&input)
+                return .waiting
+            case .ended:
+                buffers.giveBack(&input)
+                return .ended
+            case .failed:
+                buffers.giveBack(&input)
+                return .senderFailed
+            }
+        }
+    }
+
+    /// An empty buffer of the size that suits the stream.
+    private mutating func prepare(_ input: inout ByteBuffer, isBulk: Bool) {
+        input.mark = input.start
+        input.rewindIfEmpty()
+        if isBulk, !input.isLarge { buffers.giveBack(&input) }
+        if !input.isAttached { input = isBulk ? buffers.takeLarge() : buffers.takeSmall() }
+    }
+
+    private mutating func send(
+        _ buffer: inout ByteBuffer, to receiver: borrowing FileDescriptor,
+        _ readiness: inout Readiness
+    ) -> WriteProgress {
+        guard readiness.contains(.writable) else { return .blocked }
+        let bytes = buffer.unread
+        guard let base = bytes.baseAddress else { return .done }
+        let outcome = SocketTransfer.send(receiver, base, count: bytes.count)
+        guard outcome.byteCount > 0 || outcome.wouldBlock else { return .failed }
+        buffer.start &+= max(0, outcome.byteCount)
+        sentByteCount &+= max(0, outcome.byteCount)
+        guard buffer.isEmpty else {
+            readiness.remove(.writable)
+            return .blocked
+        }
+        return .done
+    }
+}
