@@ -69,6 +69,11 @@ extension ConfigurationReader {
             }
             guard let name, isFirst(name, among: names, noun: noun) else { continue }
             names.append(name)
+            if key == "add", HeaderEditRule.isSingle(name.value) {
+                warning(
+                    name.range, "\(Quoted.text(name.value)) in \(noun) may become a second line",
+                    suggestion: "write it under set; this header has one value")
+            }
             guard let value else { continue }
             headers.append(HeaderEdits.Header(name: name.value, value: value))
         }

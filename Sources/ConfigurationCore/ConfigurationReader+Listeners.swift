@@ -85,12 +85,14 @@ extension ConfigurationReader {
             facts.hasUnreadableRoutes = true
         }
         let allowsTrace = booleanOrDefault("allow_trace", in: section)
-        let place = RoutePlace(listener: name, port: port, allowsTrace: allowsTrace)
+        let path = pathConfiguration(in: section, title: title)
+        let place = RoutePlace(
+            listener: name, port: port, path: path, allowsTrace: allowsTrace)
         return HTTPListenerConfiguration(
             routes: routes(in: section, place),
             trustedProxies: trustedProxies(in: section),
             sendsForwarded: booleanOrDefault("forwarded", in: section),
-            path: pathConfiguration(in: section, title: title), allowsTrace: allowsTrace,
+            path: path, allowsTrace: allowsTrace,
             requestHeaders: headerEdits(.request, in: section),
             responseHeaders: headerEdits(.response, in: section),
             rateLimits: rateLimits(in: section), errorPages: errorPages(in: section))

@@ -10,6 +10,8 @@ struct RoutePlace: Sendable {
     var listener: String
     /// The listener's port.
     var port: UInt16?
+    /// Key `path` of the listener.
+    var path: PathConfiguration
     /// Key `allow_trace` of the listener.
     var allowsTrace: Bool
 }
@@ -73,6 +75,9 @@ extension ConfigurationReader {
                 suggestion: "path is the whole path, path_prefix its beginning; remove one",
                 notes: [Diagnostic.Note(range: one.keyRange, message: "path_prefix is here")])
         }
+        for located in [prefix, exact] {
+            if let located { checkForm(of: located, place.path) }
+        }
         let result = RouteMatch(
             host: host("host", allowsWildcard: true, in: match)?.value,
             path: exact.map { .exact($0.value) } ?? prefix.map { .prefix($0.value) },
@@ -85,6 +90,21 @@ extension ConfigurationReader {
                 suggestion: "remove \"match\" to take every request")
         }
         return result
+    }
+
+    /// Routes see paths in the listener's one form; a path in another form matches nothing.
+    private mutating func checkForm(of path: Located<String>, _ form: PathConfiguration) {
+        let segments = path.value.split(separator: "/")
+        if form.dotSegments != .keep, segments.contains(where: { $0 == "." || $0 == ".." }) {
+            warning(
+                path.range, "no request has a path with dot segments when routes are looked at",
+                suggestion: "write the path without . and .., or path: { dot_segments: keep }")
+        }
+        if form.mergesSlashes, path.value.contains("//") {
+            warning(
+                path.range, "no request has // in its path when routes are looked at",
+                suggestion: "write / once, or path: { merge_slashes: false }")
+        }
     }
 
     private mutating func methods(in match: Section, _ place: RoutePlace) -> [String] {

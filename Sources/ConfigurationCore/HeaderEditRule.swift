@@ -21,6 +21,18 @@ enum HeaderEditRule {
     /// RFC 9112 §6: they say where a message ends.
     private static let framing: Set<String> = ["content-length", "transfer-encoding"]
 
+    /// Headers with one value; with two lines, clients take either or none.
+    private static let single: Set<String> = [
+        "access-control-allow-credentials", "access-control-allow-origin",
+        "access-control-max-age", "age", "authorization", "content-disposition",
+        "content-location", "content-type", "etag", "if-modified-since", "if-unmodified-since",
+        "last-modified", "location", "max-forwards", "origin", "referer", "retry-after",
+        "strict-transport-security", "user-agent", "x-content-type-options", "x-frame-options",
+    ]
+
+    /// True when a second line of the header `name` does harm.
+    static func isSingle(_ name: String) -> Bool { single.contains(HeaderText.lowercased(name)) }
+
     /// Throws when the header `name` may not be edited.
     static func check(_ name: String, _ direction: Direction) throws(ScalarProblem) {
         let name = HeaderText.lowercased(name)

@@ -28,6 +28,38 @@ import Testing
             "listeners:\n  web:\n    bind: 0.0.0.0:80\n    routes:\n"
                 + repeated(8_000) { "      - { match: { path_prefix: /\($0) }, pool: web }\n" }
         ),
+        (
+            "routes of many listeners",
+            "listeners:\n"
+                + repeated(8) { listener in
+                    "  l\(listener):\n    bind: 0.0.0.0:80\n    routes:\n"
+                        + repeated(1_000) { "      - { match: { path: /\($0) }, pool: w }\n" }
+                }
+        ),
+        (
+            "conditions that overlap",
+            "listeners:\n  web:\n    bind: 0.0.0.0:80\n    routes:\n"
+                + repeated(1_000) { route in
+                    "      - { pool: w, match: { headers: {"
+                        + repeated(16) { "h\($0): '\(route)', " } + "} } }\n"
+                }
+        ),
+        (
+            "networks",
+            "listeners:\n  web:\n    bind: 0.0.0.0:80\n    trusted_proxies:\n"
+                + repeated(40_000) { "      - 10.\($0 >> 8 & 255).\($0 & 255).0/24\n" }
+        ),
+        (
+            "edits",
+            "listeners:\n  web:\n    bind: 0.0.0.0:80\n    request_headers: { set: {"
+                + repeated(40_000) { "X-\($0): a, " } + "} }\n"
+        ),
+        ("a long size", "limits: { body_size: \(String(repeating: "1", count: 1_000_000))KiB }"),
+        (
+            "a long body",
+            "listeners: { web: { routes: [{ respond: { body: \"" + repeated(900_000) { _ in "a" }
+                + "\" } }] } }"
+        ),
         ("a long word", "pools: " + String(repeating: "x", count: 1_000_000)),
         ("brackets", "pools: " + String(repeating: "[", count: 1_000_000)),
         ("question marks", String(repeating: "? ", count: 500_000)),
