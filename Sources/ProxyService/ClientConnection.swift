@@ -45,8 +45,11 @@ enum ClientPhase: UInt8 {
     case readingHead
     /// A request is with a backend, or on its way there.
     case exchanging
-    /// The last response is being written; the connection closes after it.
+    /// A response is being written whose request is over; the connection closes after it, or goes
+    /// on when `keepsAlive`.
     case finishing
+    /// An answer of our own was given; the rest of the request's body is read and forgotten.
+    case discarding
     /// Our side is closed; what the client still sends is thrown away, so that it can read the
     /// response instead of losing it to a reset.
     case lingering
@@ -99,6 +102,8 @@ struct ClientConnection: ~Copyable {
     /// What a client is told when no further attempt can be made.
     var failure = LocalResponse.serviceUnavailable
     var body = BodyDecoder(.none)
+    /// The route it follows; counts as a use of its table.
+    var route: CompiledRoute.Pointer?
     var pool: UnsafeMutablePointer<WorkerPool>?
     var backendIndex = 0
     var attempted = AttemptedBackends()

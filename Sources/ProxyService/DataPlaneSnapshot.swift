@@ -8,24 +8,6 @@ internal import ConfigurationCore
 internal import Synchronization
 internal import WireCore
 
-/// Where a route leads.
-struct RoutePlan: Sendable {
-    let host: String?
-    let pathPrefix: String?
-    let poolIndex: Int
-}
-
-/// One listener and its routes in order.
-struct ListenerPlan: Sendable {
-    let shared: SharedListener
-    let routes: [RoutePlan]
-    let limits: ListenerLimits
-    /// Peers that begin with a PROXY header.
-    let proxySources: [IPNetwork]
-    /// The pool of a TCP listener.
-    let streamPoolIndex: Int?
-}
-
 /// One pool and its backends in order.
 struct PoolPlan: Sendable {
     let name: String
@@ -41,14 +23,11 @@ final class DataPlaneSnapshot: Sendable {
     let timeouts: TimeoutConfiguration
     let limits: LimitConfiguration
 
-    private init(
-        listeners: [ListenerPlan], pools: [PoolPlan], timeouts: TimeoutConfiguration,
-        limits: LimitConfiguration
-    ) {
+    private init(_ configuration: Configuration, listeners: [ListenerPlan], pools: [PoolPlan]) {
         self.listeners = listeners
         self.pools = pools
-        self.timeouts = timeouts
-        self.limits = limits
+        timeouts = configuration.timeouts
+        limits = configuration.limits
     }
 
     /// Lays out a configuration; what `previous` has in common with it is shared.
@@ -56,47 +35,11 @@ final class DataPlaneSnapshot: Sendable {
         _ configuration: Configuration, previous: DataPlaneSnapshot?, workerCount: Int
     ) throws(DataPlaneError) -> DataPlaneSnapshot {
         let pools = makePools(configuration, previous: previous, workerCount: workerCount)
-        var knownListeners: [ListenerIdentity: SharedListener] = [:]
-        for plan in previous?.listeners ?? [] {
-            knownListeners[plan.shared.identity] = plan.shared
-        }
-        var problems: [String] = []
-        var listeners: [ListenerPlan] = []
-        for listener in configuration.listeners {
-            let identity = ListenerIdentity(name: listener.name, bind: listener.bind)
-            var routes: [RoutePlan] = []
-            for route in listener.routes {
-                let pool = route.poolNames.first ?? ""
-                guard let poolIndex = pools.firstIndex(where: { $0.name == pool }) else {
-                    problems.append("listener \(listener.name): no pool is named \"\(pool)\"")
-                    continue
-                }
-                var pathPrefix: String?
-                if case .prefix(let prefix) = route.match.path { pathPrefix = prefix }
-                routes.append(
-                    RoutePlan(
-                        host: route.match.host, pathPrefix: pathPrefix, poolIndex: poolIndex))
-            }
-            let shared =
-                knownListeners[identity]
-                ?? SharedListener(identity: identity, workerCount: workerCount)
-            shared.prepare(for: listener.limits)
-            var streamPoolIndex: Int?
-            if case .tcp(let pool) = listener.service {
-                streamPoolIndex = pools.firstIndex { $0.name == pool }
-                if streamPoolIndex == nil {
-                    problems.append("listener \(listener.name): no pool is named \"\(pool)\"")
-                }
-            }
-            listeners.append(
-                ListenerPlan(
-                    shared: shared, routes: routes, limits: listener.limits,
-                    proxySources: listener.proxyProtocolSources, streamPoolIndex: streamPoolIndex))
-        }
-        guard problems.isEmpty else { throw DataPlaneError(problems: problems) }
-        return DataPlaneSnapshot(
-            listeners: listeners, pools: pools, timeouts: configuration.timeouts,
-            limits: configuration.limits)
+        var planner = ListenerPlanner(
+            pools: pools, previous: previous, workerCount: workerCount)
+        let listeners = configuration.listeners.map { planner.plan($0) }
+        guard planner.problems.isEmpty else { throw DataPlaneError(problems: planner.problems) }
+        return DataPlaneSnapshot(configuration, listeners: listeners, pools: pools)
     }
 
     private static func makePools(

@@ -1,94 +1,160 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The routes of one listener, flat: patterns as bytes, answers as pointers. The first match wins.
+// What belongs to the listener as a whole lies beside them, so that a request sees one version of
+// everything from its head to its end, whatever is loaded meanwhile.
 
+internal import ConfigurationCore
 internal import HTTPCore
 
-/// One listener's routes on one worker.
+/// One listener's routes and settings on one worker.
 ///
-/// Every entry counts as a use of its pool; whoever drops the table ends these uses.
+/// Every pool that a route names counts a use for each. Whoever drops the last use of the table
+/// ends these.
 struct RoutingTable: ~Copyable {
-    private enum HostKind: UInt8 {
-        case any
-        case exact
-        case suffix
+    typealias Pointer = UnsafeMutablePointer<RoutingTable>
+
+    /// Tables with fewer routes are looked through from the first to the last.
+    static let indexedCountMin = 12
+
+    /// The listener in force, and requests that follow one of the routes.
+    var useCount = 1
+    let policy: PathPolicy
+    let allowsTrace: Bool
+    /// Edits of answers to requests without a route.
+    let responseEdits: HeadEditList
+    private let ownedResponseEdits: HeadEdits
+    /// The limits of the listener, in file order.
+    let rateLimits: UnsafeBufferPointer<CompiledRateLimit>
+    private let errorPages: UnsafeBufferPointer<ComposedBody>
+
+    private let routes: CompiledRoute.Pointer
+    let count: Int
+    private let isIndexed: Bool
+    private let index: HostIndex
+    private let texts: TextArena
+    /// Keeps what the routes count in.
+    private let plan: ListenerPlan
+
+    /// Compiles the routes of a listener; `pools` has the pools at the indexes that plans name.
+    static func make(
+        _ plan: ListenerPlan, pools: [UnsafeMutablePointer<WorkerPool>], workerIndex: Int
+    ) -> Pointer {
+        let place = Pointer.allocate(capacity: 1)
+        place.initialize(
+            to: RoutingTable(plan, at: place, pools: pools, workerIndex: workerIndex))
+        place.pointee.forEachUse { $0.pointee.useCount += 1 }
+        return place
     }
 
-    private struct Entry {
-        var hostKind: HostKind
-        var host: UnsafeRawBufferPointer
-        var pathPrefix: UnsafeRawBufferPointer
-        var pool: UnsafeMutablePointer<WorkerPool>
-    }
-
-    private let entries: UnsafeMutablePointer<Entry>
-    private let count: Int
-
-    /// Lays out routes; `pools` has the pools at the indexes that the plans name.
-    init(_ routes: [RoutePlan], pools: [UnsafeMutablePointer<WorkerPool>]) {
-        count = routes.count
-        entries = .allocate(capacity: max(1, routes.count))
-        for (index, route) in routes.enumerated() {
-            pools[route.poolIndex].pointee.useCount += 1
-            var kind = HostKind.any
-            var host = ""
-            if let pattern = route.host {
-                let isWildcard = pattern.hasPrefix("*.")
-                kind = isWildcard ? .suffix : .exact
-                // `*.example.org` is everything that ends in `.example.org`.
-                host = isWildcard ? String(pattern.dropFirst()) : pattern
-            }
-            (entries + index).initialize(
-                to: Entry(
-                    hostKind: kind, host: Self.copy(host),
-                    pathPrefix: Self.copy(route.pathPrefix ?? ""), pool: pools[route.poolIndex]))
+    private init(
+        _ plan: ListenerPlan, at place: Pointer, pools: [UnsafeMutablePointer<WorkerPool>],
+        workerIndex: Int
+    ) {
+        var settings = HTTPListenerConfiguration(routes: [])
+        var routePlans: [RoutePlan] = []
+        var limits: [SharedRateLimit] = []
+        if case .http(let http, let routes, let rateLimits) = plan.service {
+            settings = http
+            routePlans = routes
+            limits = rateLimits
         }
+        self.plan = plan
+        let policy = PathPolicy(settings.path)
+        self.policy = policy
+        allowsTrace = settings.allowsTrace
+        ownedResponseEdits = CompiledRoute.edits(.response, [settings.responseHeaders])
+        responseEdits = ownedResponseEdits.list
+        var texts = TextArena()
+        rateLimits = texts.keep(
+            limits.map { CompiledRateLimit($0, workerIndex: workerIndex, texts: &texts) })
+        errorPages = texts.keep(
+            settings.errorPages.map {
+                ComposedBody(
+                    status: $0.status, contentType: $0.contentType, body: $0.body, texts: &texts)
+            })
+        count = routePlans.count
+        routes = .allocate(capacity: max(1, count))
+        var hosts: [UnsafeRawBufferPointer] = []
+        for (number, route) in routePlans.enumerated() {
+            (routes + number).initialize(
+                to: CompiledRoute(
+                    route, number: number, table: place, settings: settings, policy: policy,
+                    pools: pools, workerIndex: workerIndex, texts: &texts))
+            hosts.append(routes[number].matcher.host)
+        }
+        isIndexed = count >= Self.indexedCountMin && hosts.contains { !$0.isEmpty }
+        index = HostIndex(isIndexed ? hosts : [])
+        self.texts = texts
     }
 
     deinit {
-        for index in 0..<count {
-            entries[index].host.deallocate()
-            entries[index].pathPrefix.deallocate()
-        }
-        entries.deallocate()
+        routes.deinitialize(count: count)
+        routes.deallocate()
     }
 
     /// The pools that lose a use each when this table is given up.
     func forEachUse(_ body: (UnsafeMutablePointer<WorkerPool>) -> Void) {
-        for index in 0..<count { body(entries[index].pool) }
+        for number in 0..<count {
+            switch routes[number].action {
+            case .pool(let pool): body(pool)
+            case .split(_, let pools): for pool in pools { body(pool) }
+            case .redirect, .respond: break
+            }
+            if let mirror = routes[number].mirror { body(mirror.pool) }
+        }
     }
 
-    /// The pool for a parsed head, or `nil` when no route matches.
+    /// The route of a parsed head whose path is in its one form, or `nil` when none matches.
     @inline(__always)
-    func pool(
+    func route(
         for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
-    ) -> UnsafeMutablePointer<WorkerPool>? {
-        var index = 0
-        while index < count {
-            let entry = entries + index
-            index &+= 1
-            switch entry.pointee.hostKind {
-            case .any: break
-            case .exact:
-                guard request.hostEquals(entry.pointee.host, in: input) else { continue }
-            case .suffix:
-                guard request.hostHasSuffix(entry.pointee.host, in: input) else { continue }
-            }
-            if !entry.pointee.pathPrefix.isEmpty,
-                !request.pathHasSegmentPrefix(entry.pointee.pathPrefix, in: input)
-            {
-                continue
-            }
-            return entry.pointee.pool
+    ) -> CompiledRoute.Pointer? {
+        if isIndexed { return indexedRoute(for: request, in: input) }
+        return firstRoute(for: request, in: input)
+    }
+
+    private func firstRoute(
+        for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
+    ) -> CompiledRoute.Pointer? {
+        var number = 0
+        while number < count {
+            if routes[number].matcher.matches(request, in: input) { return routes + number }
+            number &+= 1
         }
         return nil
     }
 
-    private static func copy(_ text: String) -> UnsafeRawBufferPointer {
-        let bytes = Array(text.utf8)
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(1, bytes.count), alignment: 1)
-        memory.copyBytes(from: bytes)
-        return UnsafeRawBufferPointer(rebasing: memory[..<bytes.count])
+    private func indexedRoute(
+        for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
+    ) -> CompiledRoute.Pointer? {
+        var candidates = index.candidates(for: request.host.bytes(in: input))
+        if candidates.isOverflowing { return firstRoute(for: request, in: input) }
+        while let number = index.next(&candidates) {
+            if routes[number].matcher.matches(request, in: input) { return routes + number }
+        }
+        return nil
+    }
+
+    /// The body that the listener has for answers with a status.
+    func errorPage(for status: UInt16) -> ComposedBody? {
+        errorPages.first { $0.status == status }
+    }
+}
+
+extension PathPolicy {
+    /// The policy that a listener's key `path` asks for.
+    init(_ configuration: PathConfiguration) {
+        self.init(mergesSlashes: configuration.mergesSlashes)
+        switch configuration.dotSegments {
+        case .resolve: dotSegments = .resolve
+        case .reject: dotSegments = .reject
+        case .keep: dotSegments = .keep
+        }
+        switch configuration.encodedSlashes {
+        case .keep: encodedSlashes = .keep
+        case .reject: encodedSlashes = .reject
+        case .decode: encodedSlashes = .decode
+        }
     }
 }

@@ -130,4 +130,6 @@ final class LimitTallies: Sendable {
     let connectionRequests = Tally()
     /// A drain deadline cut connections off.
     let drainCuts = Tally()
+    /// A request body was longer than allowed.
+    let bodies = Tally()
 }

@@ -143,6 +143,7 @@ extension Worker {
     /// in the client's kernel (RFC 9112 §9.6): then only our side is closed, and what still comes
     /// is thrown away for a while.
     mutating func closeGracefully(_ client: ClientConnection.Pointer, mayReceiveMore: Bool) {
+        client.pointee.keepsAlive = false
         let hasUnread =
             !client.pointee.input.isEmpty || client.pointee.readiness.contains(.readable)
         buffers.giveBack(&client.pointee.input)
@@ -163,12 +164,13 @@ extension Worker {
         lingerOn(client)
     }
 
-    /// Writes the rest of the last response.
+    /// Writes the rest of the last response, or of an answer of our own that others may follow.
     mutating func finishWriting(_ client: ClientConnection.Pointer) {
         sentByteCount = 0
         let flushed = flush(client)
         noteSent(client, sentByteCount)
         switch flushed {
+        case .done where client.pointee.keepsAlive: nextRequest(client)
         case .done: closeGracefully(client, mayReceiveMore: client.pointee.mustLinger)
         case .blocked: break
         case .failed: close(client)

@@ -284,6 +284,7 @@ extension Worker {
 
     /// The request of this client no longer refers to its pool.
     mutating func releasePool(_ client: ClientConnection.Pointer) {
+        releaseRoute(client)
         guard let pool = client.pointee.pool else { return }
         client.pointee.pool = nil
         endUse(of: pool)

@@ -13,7 +13,10 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
         isHeadParsed: Bool
     ) {
-        if !isHeadParsed { parseAgain(client) }
+        guard isHeadParsed || parseAgain(client) else {
+            giveUp(client, upstream, .serviceUnavailable)
+            return
+        }
         upstream.pointee.phase = .awaitingHead
         noteConnected(client, upstream)
         upstream.pointee.requestBegan = false
@@ -50,19 +53,6 @@ extension Worker {
         }
     }
 
-    /// Finds the facts about a request again that was parsed in an earlier step.
-    private mutating func parseAgain(_ client: ClientConnection.Pointer) {
-        var progress = HeadProgress()
-        let outcome = request.parse(client.pointee.input.message, progress: &progress)
-        guard case .complete(let headByteCount) = outcome else {
-            preconditionFailure("a head that was complete is complete")
-        }
-        let fault = request.applyPathPolicy(PathPolicy(), in: client.pointee.input.message)
-        precondition(fault == nil, "a path that was accepted is accepted")
-        client.pointee.input.start = client.pointee.input.mark &+ headByteCount
-        client.pointee.body = BodyDecoder(request.framing)
-    }
-
     private mutating func writeUpstreamHead(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) -> Int? {
@@ -76,6 +66,7 @@ extension Worker {
             // RFC 9110 §10.1.1: the backend decides whether it wants the body; its 100 is relayed.
             rewrite.forwardsExpect = true
             rewrite.forwardsUpgrade = forwardsUpgrade(client)
+            followRoute(of: client, &rewrite)
             return request.writeUpstreamHead(from: message, rewrite: rewrite, into: scratch)
         }
     }

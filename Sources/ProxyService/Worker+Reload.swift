@@ -16,6 +16,7 @@ extension Worker {
         timeouts = snapshot.timeouts
         limits = snapshot.limits
         accessDesk.adopt(setup.accessLog.format)
+        adoptLimits(snapshot.limits)
         let oldBackends = backends
         let oldPools = pools
         backends = []
@@ -82,23 +83,27 @@ extension Worker {
             if !isKept { silence(slot) }
         }
         for plan in snapshot.listeners {
-            let routes = RoutingTable(plan.routes, pools: pools)
+            let routes = RoutingTable.make(plan, pools: pools, workerIndex: setup.index)
             let known = listeners.first { $0?.pointee.identity == plan.shared.identity }
             if let known, let listener = known {
-                endUses(of: listener)
+                let previous = listener.pointee.routes
                 listener.pointee.routes = routes
                 listener.pointee.setLimits(plan.limits)
+                endStreamUse(of: listener)
                 equip(listener, plan)
+                endUse(of: previous)
             } else if let socket = newSockets.first(where: {
                 $0.identity == plan.shared.identity
             }) {
                 listen(plan, socket, routes)
+            } else {
+                endUse(of: routes)
             }
         }
     }
 
     private mutating func listen(
-        _ plan: ListenerPlan, _ socket: ListenerSocket, _ routes: consuming RoutingTable
+        _ plan: ListenerPlan, _ socket: ListenerSocket, _ routes: RoutingTable.Pointer
     ) {
         let shared = plan.shared
         let slot = listeners.firstIndex { $0 == nil } ?? listeners.count
@@ -173,15 +178,24 @@ extension Worker {
         if pool.pointee.isRetired, pool.pointee.useCount == 0 { discard(pool) }
     }
 
-    private mutating func endUses(of listener: WorkerListener.Pointer) {
+    /// A listener or a request no longer refers to a table.
+    @inline(__always)
+    mutating func endUse(of table: RoutingTable.Pointer) {
+        table.pointee.useCount &-= 1
+        if table.pointee.useCount == 0 { discard(table) }
+    }
+
+    private mutating func discard(_ table: RoutingTable.Pointer) {
         var used: [UnsafeMutablePointer<WorkerPool>] = []
-        listener.pointee.routes.forEachUse { used.append($0) }
+        table.pointee.forEachUse { used.append($0) }
+        table.deinitialize(count: 1)
+        table.deallocate()
         for pool in used { endUse(of: pool) }
-        endStreamUse(of: listener)
     }
 
     mutating func discard(_ listener: WorkerListener.Pointer) {
-        endUses(of: listener)
+        endUse(of: listener.pointee.routes)
+        endStreamUse(of: listener)
         listener.deinitialize(count: 1)
         listener.deallocate()
     }

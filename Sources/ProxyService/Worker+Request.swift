@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From bytes of a client to a request that has a backend to go to: reading heads, refusing,
-// routing, and the answers we give ourselves.
+// From bytes of a client to a request that is understood: reading heads, refusing what breaks a
+// rule, and going on to the next request of the connection.
 
 internal import BalancerCore
 internal import ConfigurationCore
@@ -20,7 +20,8 @@ extension Worker {
                 switch outcome {
                 case .complete(let headByteCount):
                     let message = client.pointee.input.message
-                    if let fault = request.applyPathPolicy(PathPolicy(), in: message) {
+                    let policy = client.pointee.listener.pointee.routes.pointee.policy
+                    if let fault = request.applyPathPolicy(policy, in: message) {
                         refuse(client, fault)
                         return
                     }
@@ -91,26 +92,9 @@ extension Worker {
         client.pointee.wasReplayed = false
         client.pointee.attempted = AttemptedBackends()
         client.pointee.failure = .serviceUnavailable
-        let listener = client.pointee.listener
-        listener.pointee.count { $0.requests.add() }
+        client.pointee.listener.pointee.count { $0.requests.add() }
         noteRequestBegan(client)
-        // RFC 9110 §9.3.6, §9.3.8: tunnels and echoes of fields are not for a reverse proxy.
-        guard request.method != .connect, request.method != .trace else {
-            client.pointee.keepsAlive = false
-            answer(client, .methodNotAllowed)
-            return
-        }
-        let route = listener.pointee.routes.pool(
-            for: request, in: client.pointee.input.message)
-        guard let pool = route else {
-            answer(client, .notFound)
-            return
-        }
-        client.pointee.pool = pool
-        pool.pointee.useCount &+= 1
-        client.pointee.phase = .exchanging
-        if !client.pointee.body.isComplete { arm(client, after: timeouts.bodyIdle) }
-        attempt(client, isHeadParsed: true)
+        follow(client)
     }
 
     /// The connection is ready for its next request, or closes.
@@ -141,7 +125,7 @@ extension Worker {
         if hasBytes || client.pointee.readiness.contains(.readable) { enqueue(client) }
     }
 
-    // MARK: Answers of our own
+    // MARK: Refusing
 
     /// Refuses a request that breaks a rule; its next bytes are no request (RFC 9112 §11.2).
     mutating func refuse(_ client: ClientConnection.Pointer, _ fault: MessageFault) {
@@ -164,48 +148,5 @@ extension Worker {
         }
         client.pointee.keepsAlive = false
         answer(client, LocalResponse(fault))
-    }
-
-    /// Answers without a backend; the client must have no upstream connection any more.
-    mutating func answer(_ client: ClientConnection.Pointer, _ response: LocalResponse) {
-        assert(client.pointee.upstream == nil)
-        releasePool(client)
-        // Bytes of a body that nobody took would be read as the next request.
-        let keepsAlive =
-            client.pointee.keepsAlive && client.pointee.minorVersion > 0
-            && client.pointee.body.isComplete && !isParting
-        client.pointee.keepsAlive = keepsAlive
-        client.pointee.requestEnded = keepsAlive
-        client.pointee.listener.pointee.count { $0.statuses.add(status: response.rawValue) }
-        let bytes = response.bytes(keepsAlive: keepsAlive)
-        var count = bytes.utf8CodeUnitCount
-        noteAnswer(
-            client, status: response.rawValue,
-            headByteCount: count &- response.body.utf8CodeUnitCount)
-        if client.pointee.method == .head { count &-= response.body.utf8CodeUnitCount }
-        let sent = client.pointee.output.isAttached ? 0 : send(bytes, count: count, client)
-        if sent < count {
-            let whole = UnsafeMutableRawBufferPointer(
-                mutating: UnsafeRawBufferPointer(start: bytes.utf8Start, count: count))
-            keep(whole[sent...], in: &client.pointee.output)
-            client.pointee.keepsAlive = false
-        }
-        guard client.pointee.keepsAlive else {
-            closeGracefully(client, mayReceiveMore: true)
-            return
-        }
-        nextRequest(client)
-    }
-
-    /// Sends a literal, as much of it as goes; returns how much went.
-    private func send(
-        _ bytes: StaticString, count: Int, _ client: ClientConnection.Pointer
-    ) -> Int {
-        let outcome = SocketTransfer.send(
-            client.pointee.socket, UnsafeRawPointer(bytes.utf8Start), count: count)
-        let sent = max(0, outcome.byteCount)
-        client.pointee.listener.pointee.count { $0.bytesSent.add(UInt64(sent)) }
-        noteSent(client, sent)
-        return sent
     }
 }

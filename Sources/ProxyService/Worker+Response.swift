@@ -133,9 +133,11 @@ extension Worker {
         upstream.pointee.framesChunks = clientFraming == .chunked
         upstream.pointee.keepsAlive = response.keepsAlive && framing != .untilClose
         upstream.pointee.mustLook = framing == .none
-        let rewrite = ResponseRewrite(
+        var rewrite = ResponseRewrite(
             clientMinorVersion: client.pointee.minorVersion,
             keepsAlive: client.pointee.keepsAlive)
+        rewrite.date = dateText.bytes(now: now)
+        rewrite.edits = responseEdits(of: client)
         guard
             let headCount = response.writeClientHead(
                 from: message, rewrite: rewrite, into: headScratch)

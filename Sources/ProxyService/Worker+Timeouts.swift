@@ -25,6 +25,9 @@ extension Worker {
             client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
             noteCause(client, .clientTimedOut)
             reset(client)
+        case .discarding:
+            client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
+            closeGracefully(client, mayReceiveMore: true)
         case .lingering:
             close(client)
         }

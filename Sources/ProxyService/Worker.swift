@@ -79,6 +79,13 @@ struct Worker: ~Copyable {
     let headScratch: UnsafeMutableRawBufferPointer
     let chunkScratch: UnsafeMutableRawBufferPointer
 
+    // Answers of our own and choices by weight.
+    var dateText = DateText()
+    var generator: SeededGenerator
+    var headLimits = HeadLimits()
+    /// Bytes of a request body that are taken; more are 413.
+    var bodyByteCountMax = UInt64.max
+
     /// Bytes sent since the sender last looked; for counting only.
     var sentByteCount = 0
 
@@ -120,6 +127,7 @@ struct Worker: ~Copyable {
 
     // What the log is told about peers.
     var faultLog = LogRateLimiter()
+    var rateLog = LogRateLimiter()
     var acceptLog = LogRateLimiter()
 
     /// Sets up a worker without listeners; the first `adopt` brings them.
@@ -133,6 +141,7 @@ struct Worker: ~Copyable {
         accessDesk = AccessDesk(
             setup.accessLog, worker: setup.index, nodeName: setup.nodeName)
         timeouts = TimeoutConfiguration()
+        generator = SeededGenerator(seed: setup.seed ^ UInt64(setup.index))
         clients = ConnectionTable(capacity: setup.connectionMax)
         upstreams = ConnectionTable(capacity: setup.connectionMax)
         timers = TimerWheel(capacity: 2 * setup.connectionMax, now: now)
@@ -311,6 +320,7 @@ struct Worker: ~Copyable {
         case .readingHead: serveHead(client)
         case .exchanging: driveExchange(client)
         case .finishing: finishWriting(client)
+        case .discarding: discardBody(client)
         case .lingering: lingerOn(client)
         }
     }

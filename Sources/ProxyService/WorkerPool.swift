@@ -143,7 +143,8 @@ struct WorkerListener: ~Copyable {
     let slot: Int
     /// `nil` once it no longer accepts.
     var socket: ListenerSocket?
-    var routes: RoutingTable
+    /// The routes in force; counts as a use of the table.
+    var routes: RoutingTable.Pointer
     /// Peers that begin with a PROXY header.
     var proxySources: [IPNetwork] = []
     /// Where its clients' bytes go when it is a TCP listener; counts as a use of the pool.
@@ -166,7 +167,7 @@ struct WorkerListener: ~Copyable {
 
     init(
         _ listener: SharedListener, slot: Int, socket: ListenerSocket,
-        routes: consuming RoutingTable, workerIndex: Int
+        routes: RoutingTable.Pointer, workerIndex: Int
     ) {
         identity = listener.identity
         nameText = AccessDesk.copy(listener.identity.name)

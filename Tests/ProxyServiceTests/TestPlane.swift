@@ -36,9 +36,20 @@ final class TestPlane {
         listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
     ) throws {
         try self.init(
-            service: .http(HTTPListenerConfiguration(routes: routes)), pools: pools,
-            workers: workers, timeouts: timeouts, limits: limits, listenerLimits: listenerLimits,
+            http: HTTPListenerConfiguration(routes: routes), pools: pools, workers: workers,
+            timeouts: timeouts, limits: limits, listenerLimits: listenerLimits,
             descriptorLimit: descriptorLimit)
+    }
+
+    convenience init(
+        http: HTTPListenerConfiguration, pools: [PoolConfiguration], workers: Int = 1,
+        timeouts: TimeoutConfiguration = TimeoutConfiguration(),
+        limits: LimitConfiguration = LimitConfiguration(),
+        listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
+    ) throws {
+        try self.init(
+            service: .http(http), pools: pools, workers: workers, timeouts: timeouts,
+            limits: limits, listenerLimits: listenerLimits, descriptorLimit: descriptorLimit)
     }
 
     init(
@@ -53,8 +64,7 @@ final class TestPlane {
             proxyProtocolSources: proxyProtocolSources, limits: listenerLimits)
         configuration = Configuration(
             workers: .exactly(workers), pair: nil, listeners: [listener], pools: pools,
-            admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts)
-        configuration.limits = limits
+            admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts, limits: limits)
         plane = try DataPlane(
             configuration: configuration, nodeName: "test",
             logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit)
@@ -93,6 +103,12 @@ final class TestPlane {
     func reload(listenerLimits: ListenerLimits) throws {
         configuration.listeners[0].limits = listenerLimits
         _ = try plane.apply(configuration)
+    }
+
+    /// Replaces the whole HTTP part of the listener.
+    func reload(http: HTTPListenerConfiguration) throws -> ReloadReport {
+        configuration.listeners[0].service = .http(http)
+        return try plane.apply(configuration)
     }
 
     /// How often a limit was hit.
