@@ -101,7 +101,7 @@ public enum TraceContext {
         // §3.2.2.3, §3.2.2.4: an id of zeros is invalid.
         writer.append(hexadecimal: high | low == 0 ? 1 : low)
         writer.append(byte: 0x2D)
-        let parent = mixed(high ^ (low &<< 32 | low &>> 32))
+        let parent = mixed(high ^ mixed(low))
         writer.append(hexadecimal: parent == 0 ? 1 : parent)
         writer.append(isSampled ? "-01" : "-00")
         return writer.count
