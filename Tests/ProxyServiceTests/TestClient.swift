@@ -43,6 +43,9 @@ final class TestClient {
         if let error = StreamSocket.pendingError(socket) { throw error }
     }
 
+    /// The port it connected from.
+    var localPort: UInt16? { (try? StreamSocket.localEndpoint(socket))?.port }
+
     func send(_ text: String) throws {
         try send(Array(text.utf8))
     }
