@@ -82,7 +82,8 @@ extension HeaderEdits {
         }
         for (verb, headers) in [("set", set), ("add", add)] where !headers.isEmpty {
             let pairs = headers.map {
-                "\(Configuration.quoted($0.name)): \(Configuration.quoted($0.value))"
+                "\(Configuration.quoted($0.name)): "
+                    + Configuration.valueText($0.value, of: $0.name)
             }
             parts.append("\(verb) \(pairs.joined(separator: ", "))")
         }
@@ -104,6 +105,20 @@ extension RateLimitConfiguration {
 }
 
 extension Configuration {
+    /// What names of secret values have in them.
+    private static let secretMarks = [
+        "auth", "cookie", "key", "password", "secret", "session", "token",
+    ]
+
+    /// The value of a header or cookie; one that is likely a secret stays out of logs and status,
+    /// only its fingerprint shows that it changed.
+    static func valueText(_ value: String, of name: String) -> String {
+        let name = HeaderText.lowercased(name)
+        guard secretMarks.contains(where: name.contains) else { return quoted(value) }
+        let hash = ConfigurationHash(rawValue: ConfigurationHash.fingerprint(value.utf8))
+        return "hidden (\(hash))"
+    }
+
     /// A body by its length and fingerprint: a change is seen without printing a page.
     static func bodyText(_ body: String) -> String {
         let hash = ConfigurationHash(rawValue: ConfigurationHash.fingerprint(body.utf8))

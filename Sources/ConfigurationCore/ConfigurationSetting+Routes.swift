@@ -10,8 +10,8 @@ extension RouteConfiguration {
             parts.append("rewrite path_prefix \(Configuration.quoted(pathPrefix))")
         }
         if let host = rewrite.host { parts.append("rewrite host \(Configuration.quoted(host))") }
-        if !requestHeaders.isEmpty { parts.append("request_headers \(requestHeaders.text)") }
-        if !responseHeaders.isEmpty { parts.append("response_headers \(responseHeaders.text)") }
+        if !requestHeaders.isEmpty { parts.append("request_headers { \(requestHeaders.text) }") }
+        if !responseHeaders.isEmpty { parts.append("response_headers { \(responseHeaders.text) }") }
         parts += rateLimits.map { "rate limit \($0.text)" }
         if let mirror {
             let percent = PercentText.render(mirror.shareBasisPoints)
@@ -41,8 +41,8 @@ extension RouteMatch {
 extension RouteMatch.Condition {
     /// The condition in one line.
     var text: String {
-        let name = Configuration.quoted(name)
-        return value.map { "\(name) = \(Configuration.quoted($0))" } ?? "\(name) present"
+        guard let value else { return "\(Configuration.quoted(name)) present" }
+        return "\(Configuration.quoted(name)) = \(Configuration.valueText(value, of: name))"
     }
 }
 

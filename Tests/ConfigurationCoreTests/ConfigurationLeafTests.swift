@@ -41,6 +41,23 @@ import WireCore
         #expect(wanted.count > 80)
     }
 
+    @Test(arguments: ["Authorization", "X-API-Key", "Cookie", "x-access-token"])
+    func secretsShowThatTheyChangedAndNothingElse(name: String) {
+        var one = Self.configuration
+        one.listeners[0].routes[0].requestHeaders.set = [
+            HeaderEdits.Header(name: name, value: "hunter2")
+        ]
+        one.listeners[0].routes[0].match.headers = [
+            RouteMatch.Condition(name: HeaderText.lowercased(name), value: "hunter2")
+        ]
+        #expect(!one.settings.contains { $0.value.contains("hunter2") })
+        var other = one
+        other.listeners[0].routes[0].requestHeaders.set[0].value = "hunter3"
+        let difference = ConfigurationDifference(from: one, to: other)
+        #expect(difference.changes.map(\.path) == ["listeners.web.routes[1]"])
+        #expect(!difference.render().contains("hunter"))
+    }
+
     @Test func noTwoMutationsHaveTheSameHash() {
         let hashes = ConfigurationMutation.all.map { mutation in
             var changed = Self.configuration
