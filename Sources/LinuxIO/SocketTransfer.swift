@@ -73,6 +73,15 @@ public enum SocketTransfer {
         }.wouldBlock
     }
 
+    /// Bytes sent that the other end's kernel has not acknowledged (ioctl, SIOCOUTQ); 0 when it
+    /// cannot be told.
+    public static func unacknowledgedByteCount(_ socket: borrowing FileDescriptor) -> Int {
+        var count: CInt = 0
+        // SIOCOUTQ is the same number.
+        let result = tandem_ioctl_pointer(socket.rawValue, UInt(TIOCOUTQ), &count)
+        return result == 0 ? max(0, Int(count)) : 0
+    }
+
     @inline(__always)
     private static func transferring(_ body: () -> Int) -> TransferOutcome {
         while true {

@@ -99,6 +99,8 @@ struct ClientConnection: ~Copyable {
     var isRequestKept = true
     /// It was sent again on a fresh connection once; it is not a second time.
     var wasReplayed = false
+    /// It was sent to another backend once because a fresh connection broke; not a second time.
+    var wasRetried = false
     /// What a client is told when no further attempt can be made.
     var failure = LocalResponse.serviceUnavailable
     var body = BodyDecoder(.none)
@@ -115,6 +117,7 @@ struct ClientConnection: ~Copyable {
     /// The client itself would go on after the response.
     var wantsMore = false
     var admission = ClientAdmission()
+    var pace = ClientPace()
 
     /// The request asks for a WebSocket and was sent on as such.
     var asksWebSocket = false

@@ -81,6 +81,7 @@ extension DataPlane {
             sum("descriptors") { $0.descriptors.value },
             sum("upstream_connections") { $0.upstreams.value },
             sum("idle_upstream_connections") { $0.idleUpstreams.value },
+            sum("body_rate") { $0.bodyRate.value },
             sum("drain_deadline") { $0.drainCuts.value },
         ]
     }

@@ -128,6 +128,8 @@ final class LimitTallies: Sendable {
     let idleUpstreams = Tally()
     /// A client connection carried as many requests as it may.
     let connectionRequests = Tally()
+    /// A client sent or took a body below the minimum rate.
+    let bodyRate = Tally()
     /// A drain deadline cut connections off.
     let drainCuts = Tally()
     /// A request body was longer than allowed.

@@ -39,6 +39,9 @@ struct UpstreamConnection: ~Copyable {
     var isReused = false
     /// A byte of the present request was written to it.
     var requestBegan = false
+    /// Bytes of the present request handed to the kernel, the largest number when its body went
+    /// on later: whether the backend saw any of them can no longer be told then.
+    var requestByteCount = UInt32.max
     /// A byte of the present response was read from it.
     var responseBegan = false
     /// The backend takes no more of the request; its answer may still come.

@@ -150,7 +150,7 @@ extension Worker {
         guard client.pointee.output.isEmpty else {
             client.pointee.phase = .finishing
             client.pointee.mustLinger = mayReceiveMore || hasUnread
-            arm(client, after: timeouts.bodyIdle)
+            beginWaiting(client)
             return
         }
         endRecord(client)

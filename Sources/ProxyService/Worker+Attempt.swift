@@ -227,17 +227,51 @@ extension Worker {
     /// The connection ended before the first byte of a response.
     ///
     /// On a connection that served before, that is most likely the backend's idle timeout meeting
-    /// our request half-way. The request is sent again once, to the same backend on a fresh
-    /// connection, when it may be (RFC 9110 §9.2.2) and is still here in full.
+    /// our request half-way: the request is sent again, to the same backend on a fresh connection.
+    /// A fresh connection that breaks says something about the backend: another one is tried. Each
+    /// happens at most once, and only when the request is still here in full and either does no
+    /// harm twice (RFC 9110 §9.2.2) or was certainly not seen.
     mutating func upstreamLost(
-        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
+        hasEnded: Bool
     ) {
-        let mayRepeat = client.pointee.method.isIdempotent || !upstream.pointee.requestBegan
-        let isRace = upstream.pointee.isReused && !upstream.pointee.responseBegan
-        guard isRace, mayRepeat, !client.pointee.wasReplayed, client.pointee.isRequestKept else {
+        guard !upstream.pointee.responseBegan, client.pointee.isRequestKept,
+            client.pointee.method.isIdempotent || isUnseen(upstream, hasEnded: hasEnded)
+        else {
             giveUp(client, upstream, .badGateway)
             return
         }
+        if upstream.pointee.isReused, !client.pointee.wasReplayed {
+            replay(client, upstream)
+        } else if !client.pointee.wasRetried {
+            client.pointee.wasRetried = true
+            client.pointee.failure = .badGateway
+            part(client, upstream)
+            close(upstream)
+            attemptFailed(client)
+            attempt(client, isHeadParsed: false)
+        } else {
+            giveUp(client, upstream, .badGateway)
+        }
+    }
+
+    /// True when the backend's program cannot have got a byte of the request.
+    ///
+    /// Nothing was written; or the backend had ended the connection before its kernel
+    /// acknowledged a byte. The end itself carries the newest acknowledgement, so what is not
+    /// covered by it was not there when the program closed. A reset proves nothing: it may follow
+    /// bytes that were read, and its acknowledgement is not looked at.
+    private func isUnseen(_ upstream: UpstreamConnection.Pointer, hasEnded: Bool) -> Bool {
+        if !upstream.pointee.requestBegan { return true }
+        guard hasEnded, upstream.pointee.requestByteCount < .max else { return false }
+        let open = SocketTransfer.unacknowledgedByteCount(upstream.pointee.socket)
+        return open >= Int(upstream.pointee.requestByteCount)
+    }
+
+    /// Sends a request again to the backend whose connection was just closing.
+    private mutating func replay(
+        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) {
         let backend = upstream.pointee.backend
         part(client, upstream)
         close(upstream)

@@ -24,6 +24,7 @@ extension Worker {
         upstream.pointee.sendFailed = false
         upstream.pointee.headProgress = HeadProgress()
         client.pointee.requestEnded = false
+        sentByteCount = 0
         guard let headCount = writeUpstreamHead(client, upstream) else {
             // Our own limits contradict each other: the client's fault or not, it must not trap.
             giveUp(client, upstream, .internalServerError)
@@ -35,7 +36,12 @@ extension Worker {
             to: upstream.pointee.socket, output: &upstream.pointee.output,
             readiness: &upstream.pointee.readiness)
         upstream.pointee.requestBegan = true
+        upstream.pointee.requestByteCount = UInt32(clamping: sentByteCount)
         arm(upstream, after: timeouts.responseHead)
+        if !client.pointee.body.isComplete {
+            beginReceiving(client)
+            beginExpecting(client)
+        }
         switch progress {
         case .moved:
             if client.pointee.body.isComplete {
@@ -111,6 +117,11 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) -> Bool {
         guard !upstream.pointee.sendFailed else { return true }
+        upstream.pointee.requestByteCount = .max
+        if upstream.pointee.output.isAttached || !client.pointee.input.isEmpty {
+            // The backend held it up, not the client.
+            beginReceiving(client)
+        }
         switch flush(upstream) {
         case .done: break
         case .blocked: return true
@@ -120,7 +131,7 @@ extension Worker {
         while true {
             if client.pointee.body.isComplete {
                 client.pointee.requestEnded = true
-                arm(upstream, after: timeouts.responseHead)
+                armAnswer(upstream)
                 return true
             }
             if !client.pointee.input.isEmpty {
@@ -129,7 +140,7 @@ extension Worker {
                     isChunked: client.pointee.isBodyChunked,
                     framesChunks: client.pointee.isBodyChunked, to: upstream.pointee.socket,
                     output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
-                arm(upstream, after: timeouts.responseHead)
+                armAnswer(upstream)
                 switch progress {
                 case .moved: continue
                 case .blocked: return true
@@ -152,6 +163,13 @@ extension Worker {
                 return false
             }
         }
+    }
+
+    /// The backend has to answer, or to go on with its answer.
+    @inline(__always)
+    private mutating func armAnswer(_ upstream: UpstreamConnection.Pointer) {
+        let isAnswering = upstream.pointee.phase == .relayingBody
+        arm(upstream, after: isAnswering ? timeouts.streamIdle : timeouts.responseHead)
     }
 
     /// Reads body bytes of a request behind those kept, or over them when there is no room left.
@@ -179,7 +197,7 @@ extension Worker {
         if case .bytes(let count) = progress {
             client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
             noteReceived(client, count)
-            arm(client, after: timeouts.bodyIdle)
+            noteBodyBytes(client, count)
         } else if client.pointee.input.isEmpty, !client.pointee.isRequestKept {
             buffers.giveBack(&client.pointee.input)
         }

@@ -90,6 +90,8 @@ extension Worker {
         client.pointee.requestEnded = false
         client.pointee.isRequestKept = true
         client.pointee.wasReplayed = false
+        client.pointee.wasRetried = false
+        client.pointee.pace = ClientPace()
         client.pointee.attempted = AttemptedBackends()
         client.pointee.failure = .serviceUnavailable
         client.pointee.listener.pointee.count { $0.requests.add() }

@@ -38,7 +38,9 @@ extension Worker {
                 if upstream.pointee.input.isEmpty { buffers.giveBack(&upstream.pointee.input) }
                 return
             case .ended, .failed:
-                upstreamLost(client, upstream)
+                var hasEnded = false
+                if case .ended = progress { hasEnded = true }
+                upstreamLost(client, upstream, hasEnded: hasEnded)
                 return
             }
         }
@@ -85,7 +87,11 @@ extension Worker {
     ) -> Bool {
         let rewrite = ResponseRewrite(
             clientMinorVersion: client.pointee.minorVersion, keepsAlive: true)
-        if client.pointee.minorVersion > 0, !client.pointee.output.isAttached,
+        client.pointee.pace.awaitsContinue = false
+        // Nobody is told twice to go on.
+        let isRepeated = response.status == 100 && client.pointee.pace.wasContinued
+        if response.status == 100 { client.pointee.pace.wasContinued = true }
+        if client.pointee.minorVersion > 0, !isRepeated, !client.pointee.output.isAttached,
             let count = response.writeClientHead(
                 from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
         {
@@ -150,7 +156,7 @@ extension Worker {
         }
         noteResponseHead(client, status: response.status, headByteCount: headCount)
         upstream.pointee.phase = .relayingBody
-        if !upstream.pointee.body.isComplete { arm(upstream, after: timeouts.bodyIdle) }
+        if !upstream.pointee.body.isComplete { arm(upstream, after: timeouts.streamIdle) }
         guard !client.pointee.output.isAttached else {
             // An interim response still waits: the final one goes behind it.
             keep(headScratch[..<headCount], in: &client.pointee.output)
@@ -209,7 +215,7 @@ extension Worker {
         case .moved:
             return true
         case .blocked:
-            arm(client, after: timeouts.bodyIdle)
+            beginWaiting(client)
             return false
         case .failed:
             clientIsGone(client)
@@ -283,7 +289,7 @@ extension Worker {
         switch progress {
         case .bytes(let count):
             budget &-= count
-            arm(upstream, after: timeouts.bodyIdle)
+            arm(upstream, after: timeouts.streamIdle)
             return true
         case .nothing:
             buffers.giveBack(&upstream.pointee.input)
@@ -328,7 +334,15 @@ extension Worker {
         upstream.pointee.backend.pointee.count { $0.failures.add() }
         let endsWithConnection =
             !upstream.pointee.framesChunks && upstream.pointee.body.remainingByteCount == nil
-        abandon(client, byReset: endsWithConnection)
+        guard !endsWithConnection else {
+            abandon(client, byReset: true)
+            return
+        }
+        part(client, upstream)
+        close(upstream)
+        endAttempt(client)
+        releasePool(client)
+        closeGracefully(client, mayReceiveMore: true)
     }
 
     /// RFC 9112 §6.3, §11.1: what follows is not worth believing either.

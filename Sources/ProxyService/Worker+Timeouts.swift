@@ -22,9 +22,7 @@ extension Worker {
         case .exchanging:
             exchangeTimedOut(client)
         case .finishing:
-            client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
-            noteCause(client, .clientTimedOut)
-            reset(client)
+            if cutsOffReader(client) { reset(client) }
         case .discarding:
             client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
             closeGracefully(client, mayReceiveMore: true)
@@ -56,9 +54,7 @@ extension Worker {
             client.pointee.output.isAttached
             || (upstream.pointee.phase == .relayingBody && !upstream.pointee.input.isEmpty)
         if isReadingSlowly {
-            noteCause(client, .clientTimedOut)
-            client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
-            abandon(client, byReset: true)
+            if cutsOffReader(client) { abandon(client, byReset: true) }
             return
         }
         // Once the response has begun, only the upstream deadline tells whether it still comes: a
@@ -67,7 +63,11 @@ extension Worker {
             arm(client, after: timeouts.bodyIdle)
             return
         }
-        client.pointee.listener.pointee.count { $0.clientTimeouts.add() }
+        guard !client.pointee.pace.awaitsContinue else {
+            continueByOurselves(client)
+            return
+        }
+        countSlowSender(client)
         part(client, upstream)
         close(upstream)
         endAttempt(client)
@@ -102,7 +102,7 @@ extension Worker {
                 client.pointee.output.isAttached || !upstream.pointee.input.isEmpty
             // Bytes in either direction move this deadline: both have stopped.
             if isWaitingForClient {
-                arm(upstream, after: timeouts.bodyIdle)
+                arm(upstream, after: timeouts.streamIdle)
             } else if owesBody(client, upstream), !upstream.pointee.sendFailed {
                 noteCause(client, .clientTimedOut)
                 client.pointee.listener.pointee.count { $0.clientTimeouts.add() }

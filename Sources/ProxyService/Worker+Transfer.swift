@@ -221,9 +221,14 @@ extension Worker {
     @inline(__always)
     mutating func flush(_ client: ClientConnection.Pointer) -> WriteProgress {
         guard client.pointee.output.isAttached else { return .done }
+        let before = sentByteCount
         let progress = flush(
             &client.pointee.output, to: client.pointee.socket, &client.pointee.readiness)
-        if case .blocked = progress {} else { arm(client, after: timeouts.bodyIdle) }
+        if case .blocked = progress {
+            if sentByteCount != before { beginWaiting(client) }
+        } else {
+            arm(client, after: timeouts.bodyIdle)
+        }
         return progress
     }
 

@@ -162,6 +162,61 @@ struct FailureTests {
         #expect(broken.log.requests.count == 1)
     }
 
+    @Test func freshConnectionThatBreaksSendsTheRequestElsewhereOnce() throws {
+        let broken = try TestBackend { request in
+            request.number % 2 == 0 ? [.close] : [.reset]
+        }
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([broken.endpoint, backend.endpoint])
+        for _ in 0..<6 { #expect(try tandem.client().exchange("/").text == "ok") }
+        let count = broken.log.requests.count
+        #expect(count >= 2)
+        #expect(tandem.backend(0).failures == UInt64(count))
+        #expect(tandem.backend(1).retries == UInt64(count))
+        // What a backend may have begun to act on is not sent twice.
+        var statuses: Set<Int> = []
+        for _ in 0..<4 {
+            let response = try tandem.client().exchange("/", method: "POST", body: "pay")
+            statuses.insert(response.status)
+        }
+        #expect(statuses == [200, 502])
+        #expect(
+            broken.log.requests.count + backend.log.requests.count
+                == count + 6 + 4)
+        #expect(eventually { tandem.backend(0).requestsInFlight == 0 })
+    }
+
+    @Test func whatCameOfABrokenResponseArrives() throws {
+        // A reset, which unread bytes of the client would cause, could overtake it.
+        let half = String(repeating: "h", count: 50_000)
+        let backend = try TestBackend { _ in
+            [.text("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n\(half)"), .close]
+        }
+        let tandem = try TestPlane([backend.endpoint])
+        for _ in 0..<20 {
+            let client = try tandem.client()
+            let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            try client.send(request + request)
+            while try client.receiveSome() {}
+            #expect(client.received.count > 50_000)
+        }
+    }
+
+    @Test func clientThatEndsSendingGetsItsResponse() throws {
+        let backend = try TestBackend { request in
+            [.wait(.milliseconds(60))] + ReplyStep.ok(request.target)
+        }
+        let tandem = try TestPlane([backend.endpoint])
+        let client = try tandem.client()
+        let request = "HTTP/1.1\r\nHost: a\r\n\r\n"
+        try client.send("GET /first \(request)GET /second \(request)")
+        client.finishSending()
+        #expect(try client.response().text == "/first")
+        #expect(try client.response().text == "/second")
+        #expect(client.isClosedByPeer())
+        #expect(eventually { tandem.plane.openConnectionCount == 0 })
+    }
+
     @Test func idleUpstreamConnectionThatEndsIsNotUsed() throws {
         let backend = try TestBackend { _ in
             ReplyStep.ok("ok") + [.wait(.milliseconds(1)), .close]
@@ -263,7 +318,7 @@ struct FailureTests {
             [.text("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")]
         }
         let tandem = try TestPlane(
-            [backend.endpoint], timeouts: TimeoutConfiguration(bodyIdle: .milliseconds(200)))
+            [backend.endpoint], timeouts: TimeoutConfiguration(streamIdle: .milliseconds(200)))
         let client = try tandem.client()
         #expect(throws: (any Error).self) { try client.exchange("/") }
         #expect(tandem.listener.truncatedResponses == 1)

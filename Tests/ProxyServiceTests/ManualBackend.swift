@@ -61,6 +61,13 @@ final class ManualConnection {
     /// Reads one request without a body.
     func takeHead() throws -> String { try take(until: "\r\n\r\n") }
 
+    /// Reads what is there and forgets it; returns how much it was.
+    func discard() throws -> Int {
+        guard let piece = try socket.read(upTo: 1 << 20) else { return 0 }
+        guard !piece.isEmpty else { throw TestFailure.connectionEnded(received: "") }
+        return piece.count
+    }
+
     func finishSending() {
         StreamSocket.shutdownWrite(socket)
     }

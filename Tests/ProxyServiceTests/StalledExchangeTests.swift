@@ -17,7 +17,8 @@ struct StalledExchangeTests {
         let tandem = try TestPlane(
             [bound],
             timeouts: TimeoutConfiguration(
-                bodyIdle: .milliseconds(200), responseHead: .milliseconds(200)))
+                bodyIdle: .milliseconds(200), responseHead: .milliseconds(200),
+                streamIdle: .milliseconds(200)))
         let client = try tandem.client()
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\nstart")
         var accepted: SocketBox?
@@ -59,7 +60,9 @@ struct StalledExchangeTests {
             [.text("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhalf")]
         }
         let tandem = try TestPlane(
-            [backend.endpoint], timeouts: TimeoutConfiguration(bodyIdle: .milliseconds(200)))
+            [backend.endpoint],
+            timeouts: TimeoutConfiguration(
+                bodyIdle: .milliseconds(200), streamIdle: .milliseconds(200)))
         let client = try tandem.client()
         try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nstart")
         #expect(client.isClosedByPeer())

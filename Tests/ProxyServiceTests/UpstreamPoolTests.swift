@@ -12,6 +12,39 @@ import WireCore
 
 @Suite(.serialized)
 struct UpstreamPoolTests {
+    /// What tells that a backend ended a connection before it saw a byte of a request.
+    @Test func endThatCrossesARequestLeavesItUnacknowledged() throws {
+        let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+        let bound = try #require(try StreamSocket.localEndpoint(listener))
+        for doesReadFirst in [false, true] {
+            let ours = try StreamSocket.connect(to: bound)
+            var accepted: SocketBox?
+            #expect(
+                try eventually {
+                    guard let connection = try StreamSocket.accept(from: listener) else {
+                        return false
+                    }
+                    accepted = SocketBox(connection.takeSocket())
+                    return true
+                })
+            if doesReadFirst {
+                _ = try StreamSocket.send(ours, Array("request".utf8))
+                #expect(
+                    try eventually {
+                        try accepted?.descriptor.read(upTo: 100)?.isEmpty == false
+                    })
+                accepted = nil
+            } else {
+                accepted = nil
+                #expect(eventually { !SocketTransfer.isQuiet(ours) })
+                _ = try StreamSocket.send(ours, Array("request".utf8))
+            }
+            // The end is read as an end, although a reset came behind it.
+            #expect(try eventually { try ours.read(upTo: 100)?.isEmpty ?? false })
+            #expect(SocketTransfer.unacknowledgedByteCount(ours) == (doesReadFirst ? 0 : 7))
+        }
+    }
+
     /// What a backend sends behind an answer without a body is never the next answer.
     ///
     /// RFC 9112 §6.3. Method: a large download keeps the worker busy, so that
