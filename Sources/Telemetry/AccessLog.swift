@@ -20,10 +20,14 @@ public final class AccessLog: Sendable {
     /// How long `stop` waits for lines to be written.
     public static let stopTimeMax = TimeSpan.seconds(2)
 
+    /// How long workers may hand over lines after `close`.
+    static let closeDelay = TimeSpan.seconds(1)
+
     struct State {
         /// A target that the writing thread has not taken over yet.
         var nextTarget: AccessLogTarget?
-        var hasNextTarget = false
+        /// The destination is to be closed once workers have heard of it.
+        var mustClose = false
         var isRunning = false
         var isStopping = false
     }
@@ -66,7 +70,7 @@ public final class AccessLog: Sendable {
         let target = try AccessLogTarget(destination)
         let mustStart = state.withLock { state in
             state.nextTarget = target
-            state.hasNextTarget = true
+            state.mustClose = false
             defer { state.isRunning = true }
             return !state.isRunning
         }
@@ -88,13 +92,10 @@ public final class AccessLog: Sendable {
         wake()
     }
 
-    /// Writes what waits and closes the destination; workers hand over no more lines.
+    /// Writes what workers still hand over, for `closeDelay`, and closes the destination.
     public func close() {
         formatCell.store(Self.noFormat, ordering: .relaxed)
-        state.withLock { state in
-            state.nextTarget = nil
-            state.hasNextTarget = true
-        }
+        state.withLock { $0.mustClose = true }
         wake()
     }
 

@@ -22,6 +22,7 @@ struct AccessLogWriter: ~Copyable {
     private var offset = 0
     /// The lane whose oldest chunk is being written.
     private var turn = 0
+    private var closeDue = Instant.distantFuture
     private var isStopping = false
     private var stopDeadline = Instant.distantFuture
     private var reportedDropCount: UInt64 = 0
@@ -41,6 +42,7 @@ struct AccessLogWriter: ~Copyable {
             log.wakeUp.acknowledge()
             takeOrders(epoll)
             wait = writeAll()
+            wait = closeIfDue(wait)
             reportDrops()
             guard isStopping else { continue }
             if wait == nil { break }
@@ -65,24 +67,35 @@ struct AccessLogWriter: ~Copyable {
 
     /// Learns of another destination and of the end.
     private mutating func takeOrders(_ epoll: borrowing Epoll) {
-        let (hasNext, next, mustStop) = log.state.withLock { state in
+        let (next, mustClose, mustStop) = log.state.withLock { state in
             defer {
                 state.nextTarget = nil
-                state.hasNextTarget = false
+                state.mustClose = false
             }
-            return (state.hasNextTarget, state.nextTarget, state.isStopping)
+            return (state.nextTarget, state.mustClose, state.isStopping)
         }
-        if hasNext {
-            if next == nil { _ = writeAll() }
+        if let next {
             // A pipe or a terminal tells when it takes more; the kernel refuses to watch files.
-            if let next { try? epoll.add(next.descriptor, [.writable, .edgeTriggered], token: 1) }
+            try? epoll.add(next.descriptor, [.writable, .edgeTriggered], token: 1)
             target = next
+            closeDue = .distantFuture
             backToLineStart()
         }
+        if mustClose { closeDue = Clock.now() + AccessLog.closeDelay }
         if mustStop, !isStopping {
             isStopping = true
             stopDeadline = Clock.now() + AccessLog.stopTimeMax
         }
+    }
+
+    /// Closes the destination once its time has come; returns how long to wait for that.
+    private mutating func closeIfDue(_ wait: TimeSpan?) -> TimeSpan? {
+        guard closeDue < .distantFuture else { return wait }
+        let now = Clock.now()
+        guard now >= closeDue || isStopping else { return min(wait ?? .seconds(1), closeDue - now) }
+        closeDue = .distantFuture
+        target = nil
+        return writeAll()
     }
 
     /// A new file begins with a whole line, even if the old one got the beginning of it.
