@@ -51,6 +51,14 @@ struct ByteWriter {
         count &+= 1
     }
 
+    /// Appends the eight bytes of a word as they lie in memory.
+    @inline(__always)
+    mutating func append(word: UInt64) {
+        assert(capacity - count >= 8)
+        unsafe (start + count).storeBytes(of: word, as: UInt64.self)
+        count &+= 8
+    }
+
     /// Appends a number in decimal.
     mutating func append(decimal value: UInt64) {
         var digitCount = 1

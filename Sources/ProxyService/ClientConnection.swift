@@ -63,6 +63,12 @@ struct ClientConnection: ~Copyable {
     let listener: WorkerListener.Pointer
     /// The other end of the connection, or the client that a PROXY header names.
     var source: Endpoint
+    /// The client that a trusted proxy named; meaningless without one.
+    var foundAddress: IPAddress
+    /// The other end is a proxy that may speak for clients.
+    var isTrusted = false
+    /// What the names of the request in progress are made of.
+    var requestNumber: UInt64 = 0
     /// Its line in the access log, while a request is in progress and there is a log.
     var record: AccessRecord.Pointer?
     /// When the first byte of the request came; before that, since when it is awaited.
@@ -140,6 +146,7 @@ struct ClientConnection: ~Copyable {
         self.socket = socket
         self.listener = listener
         source = peer
+        foundAddress = peer.address
         requestBegan = now
         address = ClientAddressText(peer.address)
     }
@@ -152,9 +159,8 @@ struct ClientAddressText {
     private var count: UInt8 = 0
 
     init(_ address: IPAddress) {
-        for byte in address.description.utf8.prefix(39) {
-            bytes[Int(count)] = byte
-            count += 1
+        withUnsafeMutableBytes(of: &bytes) { room in
+            count = UInt8(truncatingIfNeeded: AddressText.write(address, into: room) ?? 0)
         }
     }
 

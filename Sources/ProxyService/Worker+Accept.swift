@@ -105,6 +105,7 @@ extension Worker {
             $0.connectionsOpen.add()
         }
         setup.tallies.openConnections.store(clients.count, ordering: .relaxed)
+        noteAccepted(client)
         noteOpened(client, peer: peer)
         greet(client, peer: peer)
     }

@@ -180,7 +180,7 @@ extension Worker {
         client.pointee.record = record
     }
 
-    private func describeRequest(
+    private mutating func describeRequest(
         _ client: ClientConnection.Pointer, _ entry: inout AccessLogRequest
     ) {
         let input = client.pointee.input.message
@@ -188,6 +188,7 @@ extension Worker {
         entry.method = request.methodRange.bytes(in: input)
         entry.host = request.host.bytes(in: input)
         entry.target = request.target.bytes(in: input)
+        describeIdentity(client, &entry)
         if let referer = request.value(of: .referer) { entry.referer = referer.bytes(in: input) }
         if let agent = request.value(of: .userAgent) { entry.userAgent = agent.bytes(in: input) }
     }

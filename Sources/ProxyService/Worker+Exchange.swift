@@ -65,10 +65,10 @@ extension Worker {
         let message = client.pointee.input.message
         let hostText = upstream.pointee.backend.pointee.hostText
         let scratch = headScratch
-        return withUnsafePointer(to: &client.pointee.address) { address in
+        return Self.withPeerText(client) { peer in
             var rewrite = RequestRewrite(
-                clientAddress: ClientAddressText.text(at: address), scheme: .http,
-                fallbackHost: hostText)
+                clientAddress: peer, scheme: .http, fallbackHost: hostText)
+            identify(client, &rewrite)
             // RFC 9110 §10.1.1: the backend decides whether it wants the body; its 100 is relayed.
             rewrite.forwardsExpect = true
             rewrite.forwardsUpgrade = forwardsUpgrade(client)

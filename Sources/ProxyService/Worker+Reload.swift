@@ -89,6 +89,7 @@ extension Worker {
                 let previous = listener.pointee.routes
                 listener.pointee.routes = routes
                 listener.pointee.setLimits(plan.limits)
+                listener.pointee.trust = ListenerTrust(plan.configuration.service)
                 endStreamUse(of: listener)
                 equip(listener, plan)
                 endUse(of: previous)
@@ -113,6 +114,7 @@ extension Worker {
             to: WorkerListener(
                 shared, slot: slot, socket: socket, routes: routes, workerIndex: setup.index))
         listener.pointee.setLimits(plan.limits)
+        listener.pointee.trust = ListenerTrust(plan.configuration.service)
         listeners[slot] = listener
         equip(listener, plan)
         do {

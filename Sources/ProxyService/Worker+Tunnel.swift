@@ -257,6 +257,7 @@ extension Worker {
 
     /// Closes both sides; a reset tells them that bytes were lost.
     private mutating func endTunnel(_ client: ClientConnection.Pointer, byReset: Bool) {
+        endRecord(client)
         abandon(client, byReset: byReset)
     }
 

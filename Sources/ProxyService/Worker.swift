@@ -122,6 +122,8 @@ struct Worker: ~Copyable {
     var drainDeadline = Instant.distantFuture
     var isStopping = false
 
+    /// Names for requests.
+    var identities = RequestIdentities()
     /// Lines for the access log.
     var accessDesk: AccessDesk
 

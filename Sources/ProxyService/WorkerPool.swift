@@ -149,6 +149,8 @@ struct WorkerListener: ~Copyable {
     var proxySources: [IPNetwork] = []
     /// Where its clients' bytes go when it is a TCP listener; counts as a use of the pool.
     var streamPool: UnsafeMutablePointer<WorkerPool>?
+    /// Whom it believes when it is told about clients.
+    var trust = ListenerTrust()
     /// Connections may wait in the kernel's queue.
     var isReadable = false
     /// Its limit keeps connections waiting there.

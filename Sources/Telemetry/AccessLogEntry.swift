@@ -37,8 +37,10 @@ public struct AccessLogRequest {
     public var client = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The client's port; 0 when it is not known.
     public var clientPort: UInt16 = 0
-    /// Address and port of the connection's other end, when that is not the client; made by us.
+    /// The address of the connection's other end, when that is not the client; made by us.
     public var peer = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// The port of the connection's other end.
+    public var peerPort: UInt16 = 0
     /// The minor version of HTTP/1.
     public var minorVersion: UInt8 = 1
     /// The method.

@@ -124,7 +124,8 @@ public struct AccessLogFormatter: ~Copyable {
         if !request.peer.isEmpty {
             text.append(",\"peer\":\"")
             text.append(plain: request.peer)
-            text.append("\"")
+            text.append("\",\"peer_port\":")
+            text.append(decimal: UInt64(request.peerPort))
         }
         switch request.service {
         case .tcp: text.append(",\"protocol\":\"tcp\"")
