@@ -4,7 +4,7 @@
 // anywhere. It tells where payload lies; extensions are checked, bounded and dropped, trailers are
 // checked, bounded and kept if the caller wants them.
 
-/// Decodes one chunked body in place: 56 bytes of state, no buffer.
+/// Decodes one chunked body in place: 32 bytes of state, no buffer.
 ///
 ///     size -> extension -> size line LF -> data -> data CR -> data LF -> size ...
 ///     size 0 -> ... -> trailer line -> name -> value -> value LF -> trailer line -> last LF
@@ -31,9 +31,9 @@ public struct ChunkedDecoder: Equatable, Sendable {
     private var state = State.size
     private var digitCount: UInt8 = 0
     private var trailerFieldCount: UInt8 = 0
+    private var fault = MessageFault.invalidChunkSize
     private var lineExtensionByteCount: UInt16 = 0
     private var trailerByteCount: UInt16 = 0
-    private var fault = MessageFault.invalidChunkSize
     private var remaining: UInt64 = 0
     private var payloadByteCount: UInt64 = 0
     private var extensionByteCount: UInt64 = 0

@@ -89,3 +89,36 @@ func targetAboveTheLimitIs414(_ start: String) {
     #expect(bench.verdict(latin1(start + name + ": x\r\n\r\n")) == .malformed(.fieldNameTooLong))
     #expect(bench.verdict(latin1(start + name)) == .malformed(.fieldNameTooLong))
 }
+
+/// The ends of what the configuration takes.
+@Test(arguments: [(10, 4 * 1024, 256), (1000, 64 * 1024, 32 * 1024)])
+func limitsFromTheConfigurationAreExact(
+    _ fieldCount: Int, _ headByteCount: Int, _ targetByteCount: Int
+) {
+    let bench = RequestBench(
+        limits: HeadLimits(
+            headByteCountMax: headByteCount, fieldCountMax: fieldCount,
+            targetByteCountMax: targetByteCount))
+    let responses = ResponseBench(
+        limits: HeadLimits(
+            headByteCountMax: headByteCount, fieldCountMax: fieldCount,
+            targetByteCountMax: targetByteCount))
+    let lines = String(repeating: "X: y\r\n", count: fieldCount - 1)
+    let full = "GET / HTTP/1.1\r\nHost: a\r\n" + lines
+    #expect(bench.verdict(latin1(full + "\r\n")).facts?.fields.count == fieldCount)
+    #expect(bench.verdict(latin1(full + "X: y\r\n\r\n")) == .malformed(.tooManyFields))
+    let answer = "HTTP/1.1 200 OK\r\nA: b\r\n" + lines
+    #expect(responses.verdict(latin1(answer + "\r\n")).facts?.fields.count == fieldCount)
+    #expect(responses.verdict(latin1(answer + "X: y\r\n\r\n")) == .malformed(.tooManyFields))
+    #expect(bench.verdict(head(byteCount: headByteCount)).facts?.headByteCount == headByteCount)
+    #expect(bench.verdict(head(byteCount: headByteCount + 1)) == .malformed(.headTooLarge))
+    let path = "/" + String(repeating: "a", count: targetByteCount - 1)
+    let end = " HTTP/1.1\r\nHost: a\r\n\r\n"
+    #expect(bench.verdict(latin1("GET \(path)\(end)")).facts?.target.count == targetByteCount)
+    #expect(bench.verdict(latin1("GET \(path)a\(end)")) == .malformed(.targetTooLong))
+}
+
+@Test func progressOfAHeadStaysFourBytes() {
+    // One for each connection, also for those that wait.
+    #expect(MemoryLayout<HeadProgress>.size == 4)
+}

@@ -48,6 +48,57 @@ func methodIsRecognisedWithItsCase(_ name: String, _ method: RequestMethod) {
     #expect(facts.query == "?d")
 }
 
+@Test(arguments: [
+    ("http://b.example/", "a.example", "b.example", nil as UInt16?),
+    ("http://b.example:8080/", "a.example:80", "b.example", 8080),
+    ("http://b.example/", "b.example:8080", "b.example", nil),
+    ("https://[2001:db8::2]:443/", "[2001:db8::1]", "[2001:db8::2]", 443),
+    ("HTTP://B.EXAMPLE./", "a.example", "B.EXAMPLE", nil),
+])
+func hostOfAnAbsoluteTargetIsRoutedByAndSent(
+    _ target: String, _ host: String, _ expected: String, _ port: UInt16?
+) throws {
+    // RFC 9112 §3.2.2: a proxy must ignore the received Host and replace it.
+    let bench = RequestBench()
+    let bytes = request("GET \(target)", host: host)
+    let facts = try #require(bench.verdict(bytes).facts)
+    #expect(facts.host == expected)
+    #expect(facts.port == port)
+    #expect(ask(bytes, expected.lowercased()) { $0.hostEquals($1, in: $2) })
+    #expect(!ask(bytes, host) { $0.hostEquals($1, in: $2) } || host.hasPrefix(expected))
+    let sent = try #require(bench.rewrite(bytes).flatMap { StrictMessage($0) })
+    #expect(sent.values("host") == [facts.authority])
+    #expect(sent.startLine[1] == "/")
+}
+
+@Test func absoluteFormInHTTP10NeedsNoHost() throws {
+    let bytes = latin1("GET http://b.example/a HTTP/1.0\r\n\r\n")
+    let bench = RequestBench()
+    #expect(try #require(bench.verdict(bytes).facts).host == "b.example")
+    let sent = try #require(bench.rewrite(bytes).flatMap { StrictMessage($0) })
+    #expect(sent.values("host") == ["b.example"])
+}
+
+@Test(arguments: ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "options"])
+func asteriskAndAuthorityFormsAreForOneMethodEach(_ method: String) {
+    // RFC 9112 §3.2.3, §3.2.4.
+    let bench = RequestBench()
+    #expect(bench.verdict(request("\(method) *")) == .malformed(.invalidTarget))
+    #expect(bench.verdict(request("\(method) a.example:80")) == .malformed(.invalidTarget))
+    #expect(bench.verdict(request("\(method) /")).facts?.targetForm == .origin)
+    #expect(bench.verdict(request("\(method) http://b/")).facts?.targetForm == .absolute)
+}
+
+@Test func connectAndOptionsTakeTheirOwnForms() {
+    let bench = RequestBench()
+    #expect(bench.verdict(request("CONNECT *")) == .malformed(.invalidHost))
+    #expect(bench.verdict(request("CONNECT /")) == .malformed(.invalidHost))
+    #expect(bench.verdict(request("CONNECT b.example:0443")).facts?.port == 443)
+    #expect(bench.verdict(request("OPTIONS *")).facts?.targetForm == .asterisk)
+    #expect(bench.verdict(request("OPTIONS a.example:80")) == .malformed(.invalidTarget))
+    #expect(bench.verdict(request("OPTIONS /*")).facts?.path == "/*")
+}
+
 @Test func connectIsRecognised() throws {
     // RFC 9112 §3.2.3.
     let bench = RequestBench()
