@@ -91,36 +91,38 @@ extension ResponseHead {
         if rewrite.isPlain || isInterim {
             unsafe fields.copyLines(base, without: Self.dropped, &writer)
         } else {
-            unsafe copyEdited(base, rewrite, &writer)
+            unsafe fields.copyLines(
+                base, without: droppedFields(rewrite), edits: rewrite.edits, &writer)
         }
-        if switchesProtocols {
-            writer.append("Connection: upgrade\r\n")
-            unsafe fields.copyLines(input, of: .upgrade, &writer)
-        } else if !isInterim {
-            if !fields.seen.contains(.date), unsafe rewrite.date.count > 0,
-                !rewrite.edits.known.contains(.date)
-            {
-                unsafe writer.appendField("Date: ", rewrite.date)
-            }
-            appendFraming(rewrite, &writer)
+        if !isInterim {
+            if !fields.seen.contains(.date) { appendDate(rewrite, &writer) }
+            if !rewrite.isPlain { appendAdded(rewrite, &writer) }
+            unsafe appendFraming(input, rewrite, &writer)
         }
         writer.append("\r\n")
         return writer.count
     }
 
-    private func copyEdited(
-        _ base: UnsafePointer<UInt8>, _ rewrite: ResponseRewrite, _ writer: inout ByteWriter
-    ) {
+    /// The fields that do not pass, given what the rewrite replaces or allows.
+    private func droppedFields(_ rewrite: ResponseRewrite) -> KnownFieldSet {
         var dropped = Self.dropped
         if unsafe rewrite.requestID.count > 0 { dropped = dropped.union([.xRequestID]) }
-        if rewrite.forwardsTrailers,
-            clientFraming(clientMinorVersion: rewrite.clientMinorVersion) == .chunked,
-            framing == .chunked
-        {
-            // RFC 9110 §6.6.2.
+        // RFC 9110 §6.6.2: it announces trailers, and only chunks have any.
+        if rewrite.forwardsTrailers, framing == .chunked, rewrite.clientMinorVersion > 0 {
             dropped = dropped.subtracting([.trailer])
         }
-        unsafe fields.copyLines(base, without: dropped, edits: rewrite.edits, &writer)
+        return dropped
+    }
+
+    @inline(__always)
+    private func appendDate(_ rewrite: ResponseRewrite, _ writer: inout ByteWriter) {
+        guard unsafe rewrite.date.count > 0, !switchesProtocols,
+            !rewrite.edits.known.contains(.date)
+        else { return }
+        unsafe writer.appendField("Date: ", rewrite.date)
+    }
+
+    private func appendAdded(_ rewrite: ResponseRewrite, _ writer: inout ByteWriter) {
         if unsafe rewrite.requestID.count > 0, !rewrite.edits.known.contains(.xRequestID) {
             unsafe writer.appendField("X-Request-Id: ", rewrite.requestID)
         }
@@ -128,7 +130,14 @@ extension ResponseHead {
     }
 
     @inline(__always)
-    private func appendFraming(_ rewrite: ResponseRewrite, _ writer: inout ByteWriter) {
+    private func appendFraming(
+        _ input: UnsafeRawBufferPointer, _ rewrite: ResponseRewrite, _ writer: inout ByteWriter
+    ) {
+        guard !switchesProtocols else {
+            writer.append("Connection: upgrade\r\n")
+            unsafe fields.copyLines(input, of: .upgrade, &writer)
+            return
+        }
         let framing = clientFraming(clientMinorVersion: rewrite.clientMinorVersion)
         if let describedLength {
             writer.append(framing: .length(describedLength))

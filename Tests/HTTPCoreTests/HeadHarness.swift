@@ -40,6 +40,11 @@ enum Verdict<Facts: Equatable>: Equatable {
     }
 }
 
+/// Bytes that live for ever.
+func wire(_ text: StaticString) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+}
+
 func text(_ range: ByteRange, _ bytes: UnsafeRawBufferPointer) -> String {
     // Latin-1, so that every byte is one character and nothing is repaired.
     String(
@@ -105,11 +110,11 @@ final class RequestBench {
 
     /// The upstream head for bytes that parse; `nil` otherwise.
     func rewrite(
-        _ bytes: [UInt8], scheme: URIScheme = .http,
-        configure: (inout RequestRewrite) -> Void = { _ in }
+        _ bytes: [UInt8], scheme: URIScheme = .http, clientAddress: String = "192.0.2.7",
+        missingByteCount: Int = 0, configure: (inout RequestRewrite) -> Void = { _ in }
     ) -> [UInt8]? {
         var progress = HeadProgress()
-        let address = Array("192.0.2.7".utf8)
+        let address = Array(clientAddress.utf8)
         let fallback = Array("backend:8080".utf8)
         return memory.with(bytes) { buffer in
             guard case .complete = head.parse(buffer, progress: &progress) else { return nil }
@@ -118,8 +123,8 @@ final class RequestBench {
                     var rewrite = RequestRewrite(
                         clientAddress: address, scheme: scheme, fallbackHost: fallback)
                     configure(&rewrite)
-                    var output = [UInt8](
-                        repeating: 0, count: head.upstreamHeadByteCountMax(rewrite))
+                    let byteCount = head.upstreamHeadByteCountMax(rewrite) - missingByteCount
+                    var output = [UInt8](repeating: 0, count: byteCount)
                     let written = output.withUnsafeMutableBytes {
                         head.writeUpstreamHead(from: buffer, rewrite: rewrite, into: $0)
                     }

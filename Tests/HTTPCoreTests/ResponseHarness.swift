@@ -78,16 +78,18 @@ final class ResponseBench {
     /// The client's head for bytes that parse; `nil` otherwise.
     func rewrite(
         _ bytes: [UInt8], answering method: RequestMethod = .get, clientMinorVersion: UInt8 = 1,
-        keepsAlive: Bool = true, missingByteCount: Int = 0
+        keepsAlive: Bool = true, missingByteCount: Int = 0,
+        configure: (inout ResponseRewrite) -> Void = { _ in }
     ) -> [UInt8]? {
         var progress = HeadProgress()
         return memory.with(bytes) { buffer in
             guard case .complete = head.parse(buffer, answering: method, progress: &progress)
             else { return nil }
-            let rewrite = ResponseRewrite(
+            var rewrite = ResponseRewrite(
                 clientMinorVersion: clientMinorVersion, keepsAlive: keepsAlive)
-            var output = [UInt8](
-                repeating: 0, count: head.clientHeadByteCountMax - missingByteCount)
+            configure(&rewrite)
+            let byteCount = head.clientHeadByteCountMax(rewrite) - missingByteCount
+            var output = [UInt8](repeating: 0, count: byteCount)
             let written = output.withUnsafeMutableBytes {
                 head.writeClientHead(from: buffer, rewrite: rewrite, into: $0)
             }
