@@ -169,7 +169,7 @@ extension Worker {
         case .pausing: enqueue(client)
         case .ended:
             client.pointee.tunnel.insert(.clientEnded)
-            StreamSocket.shutdownWrite(upstream.pointee.socket)
+            passEnd(client, to: upstream.pointee.socket)
         case .senderFailed:
             noteCause(client, .clientAborted)
             endTunnel(client, byReset: true)
@@ -209,7 +209,7 @@ extension Worker {
         case .pausing: enqueue(upstream)
         case .ended:
             client.pointee.tunnel.insert(.backendEnded)
-            StreamSocket.shutdownWrite(client.pointee.socket)
+            passEnd(client, to: client.pointee.socket)
         case .senderFailed:
             noteCause(client, .serverAborted)
             endTunnel(client, byReset: true)
@@ -224,6 +224,13 @@ extension Worker {
             if !client.pointee.tunnel.contains(.clientEnded) { enqueue(client) }
         }
         return true
+    }
+
+    /// Tells a side that no more bytes come; one that lost some hears of the reset alone.
+    private func passEnd(
+        _ client: ClientConnection.Pointer, to receiver: borrowing FileDescriptor
+    ) {
+        if !client.pointee.tunnel.contains(.isBroken) { StreamSocket.shutdownWrite(receiver) }
     }
 
     /// Bytes in either direction keep a tunnel.
