@@ -77,15 +77,9 @@ extension ConfigurationReader {
 
     private static func hasEncodedByte(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
-        let isHex = { (byte: UInt8) -> Bool in
-            switch byte {
-            case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
-            default: false
-            }
-        }
         return bytes.indices.contains {
-            bytes[$0] == 0x25 && $0 + 2 < bytes.count && isHex(bytes[$0 + 1])
-                && isHex(bytes[$0 + 2])
+            bytes[$0] == 0x25 && $0 + 2 < bytes.count && NameText.isHexadecimalDigit(bytes[$0 + 1])
+                && NameText.isHexadecimalDigit(bytes[$0 + 2])
         }
     }
 

@@ -7,8 +7,11 @@ import WireCore
 
 extension ConfigurationReader {
     /// Key `request_headers` or `response_headers`.
+    ///
+    /// `listenerEdits` act before those of a route, on the same messages.
     mutating func headerEdits(
-        _ direction: HeaderEditRule.Direction, in section: Section
+        _ direction: HeaderEditRule.Direction, in section: Section,
+        after listenerEdits: HeaderEdits = HeaderEdits()
     ) -> HeaderEdits {
         let title = "\(direction.keyName) of \(section.title ?? "")"
         guard let edits = self.section(direction.keyName, title: title, in: section) else {
@@ -31,7 +34,30 @@ extension ConfigurationReader {
                 name.range, "\(title) removes and sets \(Quoted.text(name.value))",
                 suggestion: "set replaces every line already; remove it here")
         }
-        return HeaderEdits(remove: removed.map(\.value), set: set, add: added)
+        let result = HeaderEdits(remove: removed.map(\.value), set: set, add: added)
+        checkAmount(of: result, after: listenerEdits, in: edits)
+        return result
+    }
+
+    private mutating func checkAmount(
+        of edits: HeaderEdits, after listenerEdits: HeaderEdits, in section: Section
+    ) {
+        let both = [listenerEdits, edits]
+        let count = both.reduce(0) { $0 + HeaderEditRule.count($1) }
+        let byteCount = both.reduce(0) { $0 + HeaderEditRule.lineByteCount($1) }
+        let title = section.title ?? ""
+        let scope = listenerEdits.isEmpty ? "" : " together with those of the listener"
+        if count > HeaderEditRule.countMax {
+            error(
+                section.range, "\(title)\(scope) has \(count) edits",
+                suggestion: "allowed are \(HeaderEditRule.countMax) for one message")
+        }
+        if byteCount > HeaderEditRule.lineByteCountMax {
+            let size = SizeText.render(HeaderEditRule.lineByteCountMax)
+            error(
+                section.range, "\(title)\(scope) writes \(byteCount) bytes",
+                suggestion: "allowed are \(size) for one message")
+        }
     }
 
     private mutating func removedNames(

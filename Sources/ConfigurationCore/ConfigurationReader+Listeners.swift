@@ -86,15 +86,17 @@ extension ConfigurationReader {
         }
         let allowsTrace = booleanOrDefault("allow_trace", in: section)
         let path = pathConfiguration(in: section, title: title)
+        let requestHeaders = headerEdits(.request, in: section)
+        let responseHeaders = headerEdits(.response, in: section)
         let place = RoutePlace(
-            listener: name, port: port, path: path, allowsTrace: allowsTrace)
+            listener: name, port: port, path: path, allowsTrace: allowsTrace,
+            requestHeaders: requestHeaders, responseHeaders: responseHeaders)
         return HTTPListenerConfiguration(
             routes: routes(in: section, place),
             trustedProxies: trustedProxies(in: section),
             sendsForwarded: booleanOrDefault("forwarded", in: section),
             path: path, allowsTrace: allowsTrace,
-            requestHeaders: headerEdits(.request, in: section),
-            responseHeaders: headerEdits(.response, in: section),
+            requestHeaders: requestHeaders, responseHeaders: responseHeaders,
             rateLimits: rateLimits(in: section), errorPages: errorPages(in: section))
     }
 

@@ -14,6 +14,10 @@ struct RoutePlace: Sendable {
     var path: PathConfiguration
     /// Key `allow_trace` of the listener.
     var allowsTrace: Bool
+    /// Key `request_headers` of the listener.
+    var requestHeaders: HeaderEdits
+    /// Key `response_headers` of the listener.
+    var responseHeaders: HeaderEdits
 }
 
 extension ConfigurationReader {
@@ -36,8 +40,9 @@ extension ConfigurationReader {
         let isActionReadable = diagnostics.errorCount == actionErrorCount
         let route = RouteConfiguration(
             match: match, action: action ?? .respond(FixedResponseConfiguration()),
-            rewrite: rewrite, requestHeaders: headerEdits(.request, in: section),
-            responseHeaders: headerEdits(.response, in: section),
+            rewrite: rewrite,
+            requestHeaders: headerEdits(.request, in: section, after: place.requestHeaders),
+            responseHeaders: headerEdits(.response, in: section, after: place.responseHeaders),
             rateLimits: rateLimits(in: section), mirror: mirror(in: section))
         checkMeaning(of: route, in: section)
         if isMatchReadable {
@@ -99,6 +104,14 @@ extension ConfigurationReader {
             warning(
                 path.range, "no request has a path with dot segments when routes are looked at",
                 suggestion: "write the path without . and .., or path: { dot_segments: keep }")
+        }
+        let lowered = path.value.lowercased()
+        if form.encodedSlashes != .keep,
+            lowered.contains("%2f") || lowered.contains("%5c")
+        {
+            warning(
+                path.range, "no request has %2F or %5C in its path when routes are looked at",
+                suggestion: "remove it, or write path: { encoded_slashes: keep }")
         }
         if form.mergesSlashes, path.value.contains("//") {
             warning(

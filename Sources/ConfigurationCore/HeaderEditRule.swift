@@ -13,6 +13,21 @@ enum HeaderEditRule {
         var keyName: String { "\(rawValue)_headers" }
     }
 
+    /// Edits of one direction that act on one message, those of listener and route together.
+    static let countMax = 256
+    /// Bytes that `set` and `add` write into one message.
+    static let lineByteCountMax = 32 << 10
+
+    /// How much edits put into one message: `name: value CRLF` for each line.
+    static func lineByteCount(_ edits: HeaderEdits) -> Int {
+        (edits.set + edits.add).reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+    }
+
+    /// How many edits there are.
+    static func count(_ edits: HeaderEdits) -> Int {
+        edits.remove.count + edits.set.count + edits.add.count
+    }
+
     /// RFC 9110 §7.6.1: these end at each hop and are written anew by the proxy.
     private static let hopByHop: Set<String> = [
         "connection", "keep-alive", "te", "trailer", "upgrade", "http2-settings",
@@ -33,9 +48,9 @@ enum HeaderEditRule {
     /// True when a second line of the header `name` does harm.
     static func isSingle(_ name: String) -> Bool { single.contains(HeaderText.lowercased(name)) }
 
-    /// Throws when the header `name` may not be edited.
-    static func check(_ name: String, _ direction: Direction) throws(ScalarProblem) {
-        let name = HeaderText.lowercased(name)
+    /// Throws when the header `written` may not be edited.
+    static func check(_ written: String, _ direction: Direction) throws(ScalarProblem) {
+        let name = HeaderText.lowercased(written)
         if framing.contains(name) {
             throw ScalarProblem(
                 "it says where a message ends", suggestion: "remove it; the proxy writes it")
@@ -44,8 +59,15 @@ enum HeaderEditRule {
             throw ScalarProblem(
                 "it speaks of one connection", suggestion: "remove it; the proxy writes it")
         }
+        if name == "proxy" {
+            // CGI programs take it for the address of a proxy.
+            throw ScalarProblem(
+                "it is taken out of every request", suggestion: "remove it; the proxy sees to it")
+        }
         switch direction {
-        case .request: try checkRequest(name)
+        case .request: try checkRequest(name, written)
+        case .response where name == "host" || name == "expect":
+            throw ScalarProblem("it belongs to requests", suggestion: "remove it")
         case .response where name == "date":
             throw ScalarProblem(
                 "it says when the response was made", suggestion: "remove it; backends write it")
@@ -53,7 +75,9 @@ enum HeaderEditRule {
         }
     }
 
-    private static func checkRequest(_ name: String) throws(ScalarProblem) {
+    private static func checkRequest(
+        _ name: String, _ written: String
+    ) throws(ScalarProblem) {
         switch name {
         case "host":
             throw ScalarProblem(
@@ -67,9 +91,15 @@ enum HeaderEditRule {
                 "the proxy owns it",
                 suggestion: "write forwarded: true, and trusted_proxies for whom to believe")
         default:
-            guard name.hasPrefix("x-forwarded-") else { return }
-            throw ScalarProblem(
-                "the proxy owns it", suggestion: "trusted_proxies says whose is believed")
+            if name.hasPrefix("x-forwarded-") {
+                throw ScalarProblem(
+                    "the proxy owns it", suggestion: "trusted_proxies says whose is believed")
+            }
+            if name.contains("_") {
+                // CGI has no other sign for both: Content_Length would be read as Content-Length.
+                let plain = written.split(separator: "_").joined(separator: "-")
+                throw .didYouMean("servers read \"_\" as \"-\"", plain)
+            }
         }
     }
 }

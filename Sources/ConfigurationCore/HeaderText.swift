@@ -87,6 +87,10 @@ enum HeaderText {
     /// The value of a cookie, which ends at a semicolon: RFC 6265 §4.1.1.
     static func check(cookieValue: String) throws(ScalarProblem) {
         try check(value: cookieValue)
+        if cookieValue.utf8.count >= 2, cookieValue.hasPrefix("\""), cookieValue.hasSuffix("\"") {
+            throw ScalarProblem(
+                "quotes around a cookie's value do not count", suggestion: "write it without them")
+        }
         if cookieValue.contains(";") { throw ScalarProblem("a cookie's value has no \";\"") }
     }
 

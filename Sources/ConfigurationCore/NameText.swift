@@ -82,6 +82,36 @@ enum NameText {
         guard urlPath.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw ScalarProblem("a path has no spaces; other characters are written as %XX")
         }
+        // RFC 3986 §3.3 has none of these; some servers read a backslash as a slash.
+        if let bad = urlPath.first(where: { "\"<>\\".contains($0) }) {
+            let code = String(bad.asciiValue ?? 0, radix: 16, uppercase: true)
+            throw ScalarProblem(
+                "\(bad) cannot stand in a path", suggestion: "write %\(code) for it")
+        }
+        try check(escapesOf: Array(urlPath.utf8))
+    }
+
+    /// RFC 3986 §2.1: a percent sign and two hexadecimal digits; NUL ends paths in some servers.
+    private static func check(escapesOf path: [UInt8]) throws(ScalarProblem) {
+        for index in path.indices where path[index] == 0x25 {
+            let digits = path[(index + 1)...].prefix(2)
+            let isValid = digits.count == 2 && digits.allSatisfy(isHexadecimalDigit)
+            guard isValid else {
+                throw ScalarProblem(
+                    "\"%\" begins an escape of two digits", suggestion: "write %25 for \"%\"")
+            }
+            guard !digits.allSatisfy({ $0 == 0x30 }) else {
+                throw ScalarProblem("a path cannot have %00")
+            }
+        }
+    }
+
+    /// True for `0-9`, `a-f` and `A-F`.
+    static func isHexadecimalDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
+        default: false
+        }
     }
 
     /// Checks the path of a file.

@@ -142,6 +142,29 @@ import WireCore
         #expect(configuration.pools[0].sendsProxyHeader == nil)
     }
 
+    @Test(arguments: [(3, true), (4, false)])
+    func editsOfListenerAndRouteTogetherAreBounded(lineCount: Int, isAllowed: Bool) {
+        // Each line takes 4,103 bytes of 32 KiB: three and four of them fit, four and four do not.
+        let value = String(repeating: "a", count: 4_096)
+        let lines = { (place: String) in
+            (0..<4).map { "X-\(place)\($0): \(value)" }
+        }
+        let text = """
+            listeners:
+              web:
+                bind: 0.0.0.0:80
+                response_headers: { set: { \(lines("A").joined(separator: ", ")) } }
+                routes:
+                  - pool: web
+                    response_headers:
+                      add: { \(lines("B").prefix(lineCount).joined(separator: ", ")) }
+            pools: { web: { backends: { be1: { address: 10.0.0.1:80 } } } }
+            """
+        let (exitCode, output) = ConfigurationLoader.check(Array(text.utf8), name: "t")
+        #expect((exitCode == 0) == isAllowed)
+        #expect(output.contains("together with those of the listener writes") == !isAllowed)
+    }
+
     @Test func emptySectionsMeanTheDefaultsToo() throws {
         let text = """
             listeners:
