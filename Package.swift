@@ -114,7 +114,7 @@ let package = Package(
             name: "NamespaceLaboratory", dependencies: ["LinuxIO"],
             path: "Tests/NamespaceLaboratory", swiftSettings: common),
         tests("WireCoreTests", ["WireCore"]),
-        tests("HTTPCoreTests", ["HTTPCore", "WireCore"]),
+        tests("HTTPCoreTests", ["HTTPCore", "LinuxIO", "WireCore"]),
         tests("BalancerCoreTests", ["BalancerCore", "WireCore"]),
         tests("VRRPCoreTests", ["VRRPCore", "WireCore"]),
         tests("ReplicationCoreTests", ["ReplicationCore", "WireCore"]),
