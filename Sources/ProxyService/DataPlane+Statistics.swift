@@ -82,6 +82,7 @@ extension DataPlane {
             sum("upstream_connections") { $0.upstreams.value },
             sum("idle_upstream_connections") { $0.idleUpstreams.value },
             sum("body_rate") { $0.bodyRate.value },
+            sum("request_body") { $0.bodies.value },
             sum("drain_deadline") { $0.drainCuts.value },
         ]
     }
@@ -110,6 +111,7 @@ extension DataPlane: MetricSource {
                 "tandem_limit_hits_total", .counter, help: "How often a limit was reached.",
                 labels: ["limit": limit.limit], Double(limit.count))
         }
+        collectRoutes(into: &text)
         text.add(
             "tandem_workers", .gauge, help: "Threads of the data plane.",
             Double(numbers.workerCount))

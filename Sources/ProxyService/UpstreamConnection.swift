@@ -18,6 +18,8 @@ enum UpstreamPhase: UInt8 {
     case idle
     /// Bytes pass unread.
     case tunnelling
+    /// A copy of a request is on its way, or its answer is being thrown away; there is no client.
+    case mirroring
 }
 
 /// One connection to a backend.
@@ -60,6 +62,10 @@ struct UpstreamConnection: ~Copyable {
     /// The turn in which it was put into the pool.
     var idleTurn: UInt32 = 0
     var idleSince = Instant(nanoseconds: 0)
+    /// The route whose request it copies; counts as a use of its table.
+    var mirrored: CompiledRoute.Pointer?
+    /// Bytes of a copy's answer thrown away.
+    var forgottenByteCount: UInt32 = 0
     var idleNewer: Pointer?
     var idleOlder: Pointer?
 

@@ -142,7 +142,7 @@ extension Worker {
         answer(client, .serviceUnavailable)
     }
 
-    private mutating func openConnection(
+    mutating func openConnection(
         to backend: WorkerBackend.Pointer
     ) throws(Errno) -> UpstreamConnection.Pointer {
         let socket = try StreamSocket.connect(to: backend.pointee.endpoint)

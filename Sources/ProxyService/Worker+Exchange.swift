@@ -59,7 +59,7 @@ extension Worker {
         }
     }
 
-    private mutating func writeUpstreamHead(
+    mutating func writeUpstreamHead(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) -> Int? {
         let message = client.pointee.input.message
@@ -73,6 +73,8 @@ extension Worker {
             rewrite.forwardsExpect = true
             rewrite.forwardsUpgrade = forwardsUpgrade(client)
             followRoute(of: client, &rewrite)
+            // A copy has its connection for itself.
+            rewrite.closesConnection = upstream.pointee.phase == .mirroring
             return request.writeUpstreamHead(from: message, rewrite: rewrite, into: scratch)
         }
     }
@@ -93,7 +95,7 @@ extension Worker {
         switch upstream.pointee.phase {
         case .relayingBody: pumpResponse(upstream, client)
         case .awaitingHead: if case .failed = flush(client) { clientIsGone(client) }
-        case .connecting, .idle, .tunnelling: break
+        case .connecting, .idle, .tunnelling, .mirroring: break
         }
     }
 
@@ -300,6 +302,7 @@ extension Worker {
             backend.pointee.idle.remove(upstream)
             leaveIdle(upstream)
         }
+        if upstream.pointee.phase == .mirroring { endMirror(upstream) }
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
         buffers.giveBack(&upstream.pointee.input)
         buffers.giveBack(&upstream.pointee.output)

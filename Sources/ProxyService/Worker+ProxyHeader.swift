@@ -116,17 +116,23 @@ extension Worker {
     func introduce(
         _ client: ClientConnection.Pointer, to upstream: UpstreamConnection.Pointer
     ) -> Bool {
-        guard let version = upstream.pointee.backend.pointee.proxyHeader else { return true }
-        let connection = proxiedConnection(of: client)
-        let header =
-            switch version {
-            case .v1: ProxyHeader.line(for: connection)
-            case .v2: ProxyHeader.binary(for: connection)
-            }
+        guard let header = proxyHeader(of: client, for: upstream) else { return true }
         return header.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return false }
             let outcome = SocketTransfer.send(upstream.pointee.socket, base, count: bytes.count)
             return outcome.byteCount == bytes.count
+        }
+    }
+
+    /// The header that a connection for this client begins with; `nil` when its pool wants none.
+    func proxyHeader(
+        of client: ClientConnection.Pointer, for upstream: UpstreamConnection.Pointer
+    ) -> [UInt8]? {
+        guard let version = upstream.pointee.backend.pointee.proxyHeader else { return nil }
+        let connection = proxiedConnection(of: client)
+        return switch version {
+        case .v1: ProxyHeader.line(for: connection)
+        case .v2: ProxyHeader.binary(for: connection)
         }
     }
 

@@ -111,7 +111,7 @@ extension Worker {
                 noteCause(client, .serverTimedOut)
                 truncate(client, upstream)
             }
-        case .idle:
+        case .idle, .mirroring:
             close(upstream)
         case .tunnelling:
             break

@@ -82,6 +82,7 @@ struct Worker: ~Copyable {
     // Answers of our own and choices by weight.
     var dateText = DateText()
     var generator: SeededGenerator
+    var mirrorsInFlight = 0
     var headLimits = HeadLimits()
     /// Bytes of a request body that are taken; more are 413.
     var bodyByteCountMax = UInt64.max
@@ -333,6 +334,7 @@ struct Worker: ~Copyable {
         case .awaitingHead, .relayingBody: driveUpstream(upstream)
         case .idle: checkIdle(upstream)
         case .tunnelling: driveTunnel(upstream)
+        case .mirroring: driveMirror(upstream)
         }
     }
 
