@@ -154,7 +154,7 @@ def holds(vector, outcome, seen, poisoned):
     refused = word.isdigit() or word in ("closed", "no answer")
     if vector.action == "accept":
         if word.isdigit() and int(word) in vector.statuses() | {
-            int(status) for status in vector.note("also-reject", "").split()
+            int(status) for status in " ".join(vector.notes.get("also-reject", [])).split()
         }:
             return True
         return len(messages) == len(vector.seen) and not seen.findings and all(

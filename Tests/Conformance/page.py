@@ -85,6 +85,13 @@ def family_table(family, found, others):
     return lines
 
 
+def score(found, name, level):
+    verdicts = [
+        found["vectors"][vector.name][name][1] for vector in vectors.read_all()
+        if vector.level == level and name in found["vectors"].get(vector.name, {})]
+    return f"{sum(map(bool, verdicts))} of {len(verdicts)}"
+
+
 def counts():
     rows = ["\n| family | vectors | must | should | may |", "|---|---|---|---|---|"]
     everything = vectors.read_all()
@@ -103,8 +110,7 @@ def rendered():
         lines += COMPARISON.split("\n")[:-1]
         for name, product in found["products"].items():
             version = f" {product['version']}" if product["version"] else ""
-            scores = [f"{held} of {counted}" for held, counted in (
-                product["must"], product["should"])]
+            scores = [score(found, name, level) for level in ("must", "should")]
             lines.append(f"| {name}{version} | {' | '.join(scores)} |")
     if LAST.exists():
         lines += [""] + LAST.read_text(encoding="utf-8").rstrip("\n").split("\n")
