@@ -87,9 +87,12 @@ final class HealthProbe: EventHandler {
     private func finishConnecting(_ socket: ProbeSocket) throws(Errno) {
         if let error = StreamSocket.pendingError(socket.descriptor) { throw error }
         // Without an error and without a peer the handshake is still under way.
-        guard (try? StreamSocket.remoteEndpoint(socket.descriptor)) != nil else { return }
-        guard let request = target.request else { return end(.passed) }
-        unsent = request
+        guard let remote = try? StreamSocket.remoteEndpoint(socket.descriptor) else { return }
+        let local = try StreamSocket.localEndpoint(socket.descriptor)
+        unsent = target.header(
+            for: local.map { ProxyHeader.Connection(source: $0, destination: remote) })
+        unsent += target.request ?? []
+        guard !unsent.isEmpty else { return end(.passed) }
         phase = .sending
     }
 
@@ -99,6 +102,7 @@ final class HealthProbe: EventHandler {
         }
         unsent.removeFirst(count)
         guard unsent.isEmpty else { return }
+        guard target.request != nil else { return end(.passed) }
         phase = .receiving
         try loop.modify(socket.source, of: socket.descriptor, .readable)
     }

@@ -65,7 +65,9 @@ public final class HealthService {
                 present.insert(identity)
                 guard let check = pool.healthCheck else { continue }
                 identities.append(identity)
-                let target = ProbeTarget(address: backend.address, probe: check.probe)
+                let target = ProbeTarget(
+                    address: backend.address, probe: check.probe,
+                    proxyHeader: pool.sendsProxyHeader)
                 keepOrBegin(identity, target, check, old: old[identity])
             }
         }

@@ -9,6 +9,20 @@ import WireCore
 struct ProbeTarget: Hashable, Sendable {
     let address: Endpoint
     let probe: HealthCheckConfiguration.Probe
+    /// What each connection to the pool begins with.
+    var proxyHeader: ProxyHeaderVersion?
+
+    /// The header of a connection that stands for itself, between its two `ends`.
+    ///
+    /// Version 2 has a command for that. The text of version 1 advises senders of checks against
+    /// UNKNOWN, which some receivers refuse: the probe's own addresses are said instead.
+    func header(for ends: ProxyHeader.Connection?) -> [UInt8] {
+        switch proxyHeader {
+        case .v1: ProxyHeader.line(for: ends)
+        case .v2: ProxyHeader.binary(for: nil)
+        case nil: []
+        }
+    }
 
     /// The bytes to send once connected; `nil` when the connection itself is the answer.
     var request: [UInt8]? {

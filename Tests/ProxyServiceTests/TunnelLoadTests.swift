@@ -176,7 +176,7 @@ struct TunnelLoadTests {
             descriptors.append(Self.descriptorCount())
             sizes.append(try Self.residentByteCount())
         }
-        #expect(descriptors.allSatisfy { $0 == descriptors[0] }, "\(descriptors)")
+        #expect(descriptors[roundMax - 1] <= descriptors[0], "\(descriptors)")
         #expect(sizes[roundMax - 1] - sizes[0] < 2 << 20, "\(sizes)")
         #expect(tandem.listener.tunnels == UInt64(roundMax * tunnelCount))
         #expect(tandem.backend(0).requestsInFlight == 0)
