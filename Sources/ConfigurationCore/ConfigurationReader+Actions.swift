@@ -95,11 +95,13 @@ extension ConfigurationReader {
             return nil
         }
         let status = UInt16(choiceOrDefault("status", in: redirect))
+        let path = urlPath("path", in: redirect)
+        if let path { warnOfVariable(path.value, path.range) }
         return RedirectConfiguration(
             status: status ?? 308, scheme: choice("scheme", in: redirect),
             host: host("host", allowsWildcard: false, in: redirect)?.value,
             port: integer("port", in: redirect).map { UInt16(clamping: $0.value) },
-            path: urlPath("path", in: redirect)?.value)
+            path: path?.value)
     }
 
     private mutating func fixedResponse(in section: Section) -> FixedResponseConfiguration? {
@@ -134,8 +136,10 @@ extension ConfigurationReader {
         guard let rewrite = self.section("rewrite", title: title, in: section) else {
             return RouteRewrite()
         }
+        let pathPrefix = urlPath("path_prefix", in: rewrite)
+        if let pathPrefix { warnOfVariable(pathPrefix.value, pathPrefix.range) }
         return RouteRewrite(
-            pathPrefix: urlPath("path_prefix", in: rewrite)?.value,
+            pathPrefix: pathPrefix?.value,
             host: host("host", allowsWildcard: false, in: rewrite)?.value)
     }
 

@@ -101,9 +101,18 @@ extension ConfigurationReader {
                     suggestion: "write it under set; this header has one value")
             }
             guard let value else { continue }
+            warnOfVariable(value, field.value.range)
             headers.append(HeaderEdits.Header(name: name.value, value: value))
         }
         return headers
+    }
+
+    /// Other programs put the request's values here; this one sends the text.
+    mutating func warnOfVariable(_ text: String, _ range: SourceRange) {
+        guard let variable = HeaderText.variable(in: text) else { return }
+        warning(
+            range, "\(Quoted.text(variable)) is sent as it stands; there are no variables",
+            suggestion: "write the text itself, or remove it")
     }
 
     /// The name of an entry with free keys, checked; `nil` when bad, which is reported.

@@ -94,6 +94,30 @@ enum HeaderText {
         if cookieValue.contains(";") { throw ScalarProblem("a cookie's value has no \";\"") }
     }
 
+    /// The variable of another program's language in `text`, such as `$host`, `${HOST}`, `%[src]`.
+    static func variable(in text: String) -> String? {
+        let bytes = Array(text.utf8)
+        for index in bytes.indices.dropLast() {
+            let next = bytes[index + 1]
+            let isLetter = (0x41...0x5A).contains(next & 0xDF) || next == 0x5F
+            let isDollar = bytes[index] == 0x24 && (isLetter || next == 0x7B || next == 0x31)
+            // `%[` of HAProxy, `%{` of Apache and HAProxy.
+            guard isDollar || bytes[index] == 0x25 && (next == 0x5B || next == 0x7B) else {
+                continue
+            }
+            var end = index + 2
+            while end < min(bytes.count, index + 40), isInVariable(bytes[end]) { end += 1 }
+            if end < bytes.count, bytes[end] == 0x5D || bytes[end] == 0x7D { end += 1 }
+            return String(decoding: bytes[index..<end], as: UTF8.self)
+        }
+        return nil
+    }
+
+    private static func isInVariable(_ byte: UInt8) -> Bool {
+        // Parentheses and commas stand in HAProxy's calls: `%[req.hdr(host)]`.
+        isToken(byte) || [0x28, 0x29, 0x2C].contains(byte)
+    }
+
     /// ASCII letters in lower case.
     static func lowercased(_ name: String) -> String {
         String(

@@ -171,4 +171,15 @@ import WireCore
         let found = problem { () throws(ScalarProblem) in try HeaderText.check(mediaType: text) }
         #expect((found == nil) == isAllowed)
     }
+
+    @Test(
+        arguments: [
+            ("$host", "$host"), ("$host; a", "$host"), ("a${HOST}b", "${HOST}"), ("/v2/$1", "$1"),
+            ("%[req.hdr(host)]", "%[req.hdr(host)]"), ("%{Host}i", "%{Host}"), ("%[", "%["),
+            ("$h", "$h"), ("$", nil), ("100%", nil), ("100% a", nil), ("$5", nil), ("a b", nil),
+            ("%2F", nil), ("", nil), ("$\u{E9}", nil),
+        ] as [(String, String?)])
+    func variablesOfOtherProgramsAreFound(text: String, variable: String?) {
+        #expect(HeaderText.variable(in: text) == variable)
+    }
 }
