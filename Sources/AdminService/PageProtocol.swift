@@ -27,7 +27,11 @@ enum PageProtocol {
     }
 
     private static func local(_ response: LocalResponse) -> [UInt8] {
-        response.bytes(keepsAlive: false).withUTF8Buffer { Array($0) }
+        var answer = ComposedAnswer(response)
+        answer.keepsAlive = false
+        return [UInt8](unsafeUninitializedCapacity: answer.byteCountMax) { buffer, count in
+            count = answer.write(answering: .get, into: UnsafeMutableRawBufferPointer(buffer)) ?? 0
+        }
     }
 
     private static func response(_ page: AdminRegistry.Page, withBody: Bool) -> [UInt8] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Answers of our own that are made of parts: redirects, fixed responses, error pages, 429. Plain
-// errors without any of this are literals, see LocalResponse.
+// Answers of our own: errors, redirects, fixed responses, error pages. All are made of parts that
+// exist before: what is left to do while serving is copying, and writing two numbers.
 
 /// A whole response, made of bytes that others keep.
 ///
@@ -41,7 +41,7 @@ public struct ComposedAnswer {
         self.status = status >= 200 && status < 600 ? status : 500
     }
 
-    /// Makes an answer that says what the literal says.
+    /// Makes the answer to a failure.
     public init(_ response: LocalResponse) {
         self.init(status: response.rawValue)
         unsafe contentType = Self.bytes("text/plain")

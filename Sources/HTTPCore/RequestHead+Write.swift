@@ -116,10 +116,8 @@ extension RequestHead {
         }
         if unsafe rewrite.requestID.count > 0 { dropped = dropped.union([.xRequestID]) }
         if unsafe rewrite.traceparent.count > 0 {
+            // W3C Trace Context §3.3: one belongs to the other.
             dropped = dropped.union([.traceparent, .tracestate])
-        } else if !fields.seen.contains(.traceparent) {
-            // W3C Trace Context §3.3: one without the other means nothing.
-            dropped = dropped.union([.tracestate])
         }
         // RFC 9110 §6.6.2: it announces trailers, and only chunks have any.
         if rewrite.forwardsTrailers, framing == .chunked {

@@ -16,17 +16,17 @@ public struct ResponseRewrite {
     /// The time as `Date` has it, for responses without one (RFC 9110 §6.6.1); may be empty.
     public var date = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
-    /// True until anything below is set.
+    /// True until anything below is set to more than nothing.
     private(set) var isPlain = true
 
     /// Field edits, the listener's and the route's in one.
-    public var edits = HeadEditList() { didSet { isPlain = false } }
+    public var edits = HeadEditList() { didSet { isPlain = isPlain && edits.isEmpty } }
     /// The request's `X-Request-Id`, in place of any the backend sent; empty passes what came.
     public var requestID = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
-        didSet { isPlain = false }
+        didSet { isPlain = unsafe isPlain && requestID.isEmpty }
     }
     /// Keeps `Trailer`: trailers will reach the client, if the body is chunked for it.
-    public var forwardsTrailers = false { didSet { isPlain = false } }
+    public var forwardsTrailers = false { didSet { isPlain = isPlain && !forwardsTrailers } }
 
     /// A head for a client that sent `HTTP/1.clientMinorVersion`.
     public init(clientMinorVersion: UInt8, keepsAlive: Bool) {

@@ -95,23 +95,6 @@ func statusIsAlwaysAFinalOne(_ given: UInt16, _ sent: UInt16) {
             + "X-Request-Id: e\r\nServer: t\r\nContent-Length: 19\r\n\r\nMethod Not Allowed\n")
 }
 
-@Test(arguments: LocalResponse.allCases, [false, true])
-func composedErrorSaysWhatTheLiteralSays(_ response: LocalResponse, _ keepsAlive: Bool) throws {
-    let literal = Array("\(response.bytes(keepsAlive: keepsAlive))".utf8)
-    var answer = ComposedAnswer(response)
-    answer.keepsAlive = keepsAlive
-    let bytes = try #require(written(answer))
-    let bench = ResponseBench()
-    let expected = try #require(bench.verdict(literal).facts)
-    let facts = try #require(bench.verdict(bytes).facts)
-    #expect(facts.status == expected.status)
-    #expect(facts.reason == expected.reason)
-    #expect(facts.framing == expected.framing)
-    #expect(facts.keepsAlive == expected.keepsAlive)
-    #expect(meaning(facts.fields) == meaning(expected.fields))
-    #expect(bytes[facts.headByteCount...] == literal[expected.headByteCount...])
-}
-
 @Test func everyCombinationIsOneMessage() {
     let longest = ReasonPhrase.phrase(for: 511)
     #expect("\(longest)" == "Network Authentication Required")

@@ -43,6 +43,23 @@ func costOfOneHead() {
                 _ = requestHead.writeUpstreamHead(from: bytes, rewrite: rewrite, into: output)
             }
         }
+        var identified = rewrite
+        identified.requestID = wire("0123456789abcdef0123456789abcdef")
+        identified.traceparent = wire("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
+        output.withUnsafeMutableBytes { output in
+            report("write it anew with identifiers") {
+                _ = requestHead.writeUpstreamHead(from: bytes, rewrite: identified, into: output)
+            }
+        }
+        withEdits([.remove("Accept"), .set("X-Canary", "1"), .remove("X-Debug")]) { edits in
+            var edited = identified
+            edited.edits = edits
+            output.withUnsafeMutableBytes { output in
+                report("write it anew with identifiers and three edits") {
+                    _ = requestHead.writeUpstreamHead(from: bytes, rewrite: edited, into: output)
+                }
+            }
+        }
         #expect(requestHead.headByteCount == bytes.count)
     }
     response.withUnsafeBytes { bytes in
@@ -54,6 +71,15 @@ func costOfOneHead() {
         output.withUnsafeMutableBytes { output in
             report("write it anew") {
                 _ = responseHead.writeClientHead(from: bytes, rewrite: rewrite, into: output)
+            }
+        }
+        withEdits([.remove("Server"), .set("X-A", "b"), .remove("X-B")], .response) { edits in
+            var edited = rewrite
+            edited.edits = edits
+            output.withUnsafeMutableBytes { output in
+                report("write it anew with three edits") {
+                    _ = responseHead.writeClientHead(from: bytes, rewrite: edited, into: output)
+                }
             }
         }
         #expect(responseHead.headByteCount == bytes.count)

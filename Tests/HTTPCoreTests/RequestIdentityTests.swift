@@ -144,8 +144,6 @@ private let ours =
     #expect(told(both) { $0.traceparent = wire("") } == "Host: a.example\r\n" + both + ours)
     let started = told(both) { $0.traceparent = wire("00-c-d-01") }
     #expect(started == "Host: a.example\r\n" + ours + "traceparent: 00-c-d-01\r\n")
-    let alone = told("tracestate: v=1\r\n") { $0.traceparent = wire("") }
-    #expect(alone == "Host: a.example\r\n" + ours)
 }
 
 @Test func viaIsAppendedWhenAsked() {
