@@ -73,8 +73,10 @@ extension Worker {
             rewrite.forwardsExpect = true
             rewrite.forwardsUpgrade = forwardsUpgrade(client)
             followRoute(of: client, &rewrite)
-            // A copy has its connection for itself.
-            rewrite.closesConnection = upstream.pointee.phase == .mirroring
+            // A copy has its connection for itself, and so has a client that a header names.
+            rewrite.closesConnection =
+                upstream.pointee.phase == .mirroring
+                || !upstream.pointee.backend.pointee.mayShareConnections
             return request.writeUpstreamHead(from: message, rewrite: rewrite, into: scratch)
         }
     }

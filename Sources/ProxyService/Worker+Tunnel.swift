@@ -63,16 +63,18 @@ extension Worker {
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer,
         headByteCount: Int
     ) {
-        guard client.pointee.asksWebSocket, isWebSocketAnswer(upstream) else {
+        let message = upstream.pointee.input.message
+        guard client.pointee.asksWebSocket, response.switchesToWebSocket(in: message) else {
             responseIsMalformed(client, upstream, .invalidStatusLine)
             return
         }
         bookResponse(upstream, client)
-        let rewrite = ResponseRewrite(
+        var rewrite = ResponseRewrite(
             clientMinorVersion: client.pointee.minorVersion, keepsAlive: true)
+        rewrite.date = dateText.bytes(now: now)
+        rewrite.edits = responseEdits(of: client)
         guard
-            let count = response.writeClientHead(
-                from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
+            let count = response.writeClientHead(from: message, rewrite: rewrite, into: headScratch)
         else {
             giveUp(client, upstream, .internalServerError)
             return
@@ -81,18 +83,6 @@ extension Worker {
         keep(headScratch[..<count], in: &client.pointee.output)
         upstream.pointee.input.start = upstream.pointee.input.mark &+ headByteCount
         beginTunnel(client, upstream)
-    }
-
-    private func isWebSocketAnswer(_ upstream: UpstreamConnection.Pointer) -> Bool {
-        guard let value = response.value(of: .upgrade) else { return false }
-        let wanted: StaticString = "websocket"
-        let message = upstream.pointee.input.message
-        guard value.count == wanted.utf8CodeUnitCount else { return false }
-        for index in 0..<value.count
-        where message[value.offset &+ index] | 0x20 != wanted.utf8Start[index] {
-            return false
-        }
-        return true
     }
 
     // MARK: Its life

@@ -203,7 +203,9 @@ struct ProxyHeaderServiceTests {
                 let backend = try listener.accept()
                 let header = try header(.v2, from: backend)
                 #expect(header?.connection?.source.port == client.localPort)
-                #expect(try backend.take(until: "\r\n\r\n").hasPrefix("GET /\(round) "))
+                let request = ReceivedRequest(head: try backend.take(until: "\r\n\r\n"))
+                #expect(request.head.hasPrefix("GET /\(round) "))
+                #expect(request.field("connection") == "close")
                 try backend.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 #expect(try client.response().status == 200)
             }
