@@ -106,8 +106,12 @@ struct BufferPool: ~Copyable {
     private let large: UnsafeMutablePointer<UnsafeMutableRawPointer>
     private var smallCount = 0
     private var largeCount = 0
-    /// Buffers attached to connections at present.
-    private(set) var attachedCount = 0
+    /// Bytes of the buffers attached to connections at present.
+    private(set) var attachedByteCount = 0
+    /// The most of them since memory was last given back to the system.
+    private var peakByteCount = 0
+    /// What they should stay below.
+    private var limitByteCount = Int.max
 
     init() {
         small = .allocate(capacity: Self.smallKeptMax)
@@ -121,10 +125,63 @@ struct BufferPool: ~Copyable {
         large.deallocate()
     }
 
+    // MARK: The limit
+
+    /// Sets the share of one worker in `limits.buffer_memory`.
+    mutating func setLimit(byteCount: Int) {
+        limitByteCount = max(byteCount, 4 * Self.largeByteCount)
+    }
+
+    /// No request may begin any more; those in flight go on.
+    @inline(__always)
+    var isOverLimit: Bool { attachedByteCount >= limitByteCount }
+
+    /// Half of the limit is used: bodies get small buffers, and none is kept for the next taker.
+    @inline(__always)
+    var isTight: Bool { attachedByteCount >= limitByteCount / 2 }
+
+    /// Memory was short and no longer is: what was freed should go back to the system.
+    @inline(__always)
+    var isTrimDue: Bool {
+        peakByteCount >= limitByteCount / 2 && attachedByteCount < limitByteCount / 8
+    }
+
+    /// Frees what is kept for the next taker.
+    mutating func trim() {
+        while smallCount > 0 {
+            smallCount &-= 1
+            small[smallCount].deallocate()
+        }
+        while largeCount > 0 {
+            largeCount &-= 1
+            large[largeCount].deallocate()
+        }
+        peakByteCount = attachedByteCount
+    }
+
+    @inline(__always)
+    private mutating func attach(_ byteCount: Int) {
+        attachedByteCount &+= byteCount
+        if attachedByteCount > peakByteCount { peakByteCount = attachedByteCount }
+    }
+
+    // MARK: Taking and giving back
+
+    /// Makes sure that `buffer`, which holds nothing, suits a body.
+    @inline(__always)
+    mutating func prepareForBody(_ buffer: inout ByteBuffer, isLong: Bool) {
+        let wantsLarge = isLong && !isTight
+        guard !buffer.isAttached || buffer.isLarge != wantsLarge else { return }
+        // A large one that is at hand serves a short rest, too, unless memory is short.
+        if buffer.isLarge, !isTight { return }
+        giveBack(&buffer)
+        buffer = wantsLarge ? takeLarge() : takeSmall()
+    }
+
     /// A buffer for heads and small bodies.
     @inline(__always)
     mutating func takeSmall() -> ByteBuffer {
-        attachedCount &+= 1
+        attach(Self.smallByteCount)
         guard smallCount > 0 else {
             return ByteBuffer(
                 base: .allocate(byteCount: Self.smallByteCount + Self.stagger, alignment: 16),
@@ -136,7 +193,7 @@ struct BufferPool: ~Copyable {
 
     /// A buffer for long bodies and heads beyond the small size.
     mutating func takeLarge() -> ByteBuffer {
-        attachedCount &+= 1
+        attach(Self.largeByteCount)
         guard largeCount > 0 else {
             return ByteBuffer(
                 base: .allocate(byteCount: Self.largeByteCount, alignment: 16),
@@ -150,10 +207,10 @@ struct BufferPool: ~Copyable {
     @inline(__always)
     mutating func giveBack(_ buffer: inout ByteBuffer) {
         guard let base = buffer.base else { return }
-        attachedCount &-= 1
+        attachedByteCount &-= buffer.capacity
         if buffer.isLarge {
             giveBackLarge(base)
-        } else if smallCount < Self.smallKeptMax {
+        } else if smallCount < Self.smallKeptMax, !isTight {
             small[smallCount] = base
             smallCount &+= 1
         } else {
@@ -163,7 +220,7 @@ struct BufferPool: ~Copyable {
     }
 
     private mutating func giveBackLarge(_ base: UnsafeMutableRawPointer) {
-        guard largeCount < Self.largeKeptMax else {
+        guard largeCount < Self.largeKeptMax, !isTight else {
             base.deallocate()
             return
         }

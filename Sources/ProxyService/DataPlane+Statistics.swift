@@ -18,7 +18,10 @@ extension DataPlane {
             requestFaults: Self.faults(rows.map(\.requestFaults)),
             responseFaults: Self.faults(rows.map(\.responseFaults)),
             limits: Self.limits(rows),
-            openConnections: openConnectionCount, workerCount: rows.count)
+            openConnections: openConnectionCount, workerCount: rows.count,
+            bufferByteCount: rows.reduce(0) {
+                $0 + $1.bufferByteCount.load(ordering: .relaxed)
+            })
     }
 
     private static func statistics(of listener: SharedListener) -> ListenerStatistics {
@@ -81,6 +84,8 @@ extension DataPlane {
             sum("descriptors") { $0.descriptors.value },
             sum("upstream_connections") { $0.upstreams.value },
             sum("idle_upstream_connections") { $0.idleUpstreams.value },
+            sum("buffer_memory") { $0.memory.value },
+            sum("body_size") { $0.bodies.value },
             sum("body_rate") { $0.bodyRate.value },
             sum("request_body") { $0.bodies.value },
             sum("drain_deadline") { $0.drainCuts.value },
@@ -112,6 +117,9 @@ extension DataPlane: MetricSource {
                 labels: ["limit": limit.limit], Double(limit.count))
         }
         collectRoutes(into: &text)
+        text.add(
+            "tandem_buffer_bytes", .gauge, help: "Bytes of buffers in use.",
+            Double(numbers.bufferByteCount))
         text.add(
             "tandem_workers", .gauge, help: "Threads of the data plane.",
             Double(numbers.workerCount))

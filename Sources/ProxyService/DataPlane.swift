@@ -139,7 +139,8 @@ public final class DataPlane: Sendable {
 
     private func startThread(_ index: Int) throws(Errno) -> KernelThread.Handle {
         let setup = WorkerSetup(
-            index: index, connectionMax: connectionMax, mailbox: mailboxes[index],
+            index: index, connectionMax: connectionMax, workerCount: workerCount,
+            mailbox: mailboxes[index],
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
             journal: journal, accessLog: accessLog, nodeName: nodeName)
         return try KernelThread.start(name: "worker-\(index)") {

@@ -136,4 +136,6 @@ public struct DataPlaneStatistics: Hashable, Sendable {
     public var openConnections: Int
     /// Threads that serve.
     public var workerCount: Int
+    /// Bytes of buffers in use now.
+    public var bufferByteCount: Int
 }

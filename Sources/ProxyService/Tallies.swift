@@ -96,6 +96,8 @@ final class WorkerTallies: Sendable {
     let lastTurnNanoseconds = Atomic<UInt64>(0)
     /// Client connections open, lingering ones included.
     let openConnections = Atomic<Int>(0)
+    /// Bytes of buffers attached to connections.
+    let bufferByteCount = Atomic<Int>(0)
     /// It was told to leave and accepts nothing any more.
     let isDraining = Atomic<Bool>(false)
     /// The worker could not set itself up.
@@ -128,6 +130,8 @@ final class LimitTallies: Sendable {
     let idleUpstreams = Tally()
     /// A client connection carried as many requests as it may.
     let connectionRequests = Tally()
+    /// Buffers were short: a request was answered 503.
+    let memory = Tally()
     /// A client sent or took a body below the minimum rate.
     let bodyRate = Tally()
     /// A drain deadline cut connections off.

@@ -41,6 +41,10 @@ extension Worker {
     ///   - isHeadParsed: `request` still describes this client's request.
     mutating func attempt(_ client: ClientConnection.Pointer, isHeadParsed: Bool) {
         guard let pool = client.pointee.pool else { preconditionFailure("request without pool") }
+        guard !buffers.isOverLimit || !client.pointee.attempted.isEmpty else {
+            shed(client)
+            return
+        }
         while client.pointee.attempted.count < Self.attemptsMax {
             let loads = pool.pointee.loads
             let choice = pool.pointee.balancer.choose(

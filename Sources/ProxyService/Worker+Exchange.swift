@@ -35,6 +35,10 @@ extension Worker {
             isChunked: client.pointee.isBodyChunked, framesChunks: client.pointee.isBodyChunked,
             to: upstream.pointee.socket, output: &upstream.pointee.output,
             readiness: &upstream.pointee.readiness)
+        guard !isBodyTooLarge(client) else {
+            refuseBody(client, upstream)
+            return
+        }
         upstream.pointee.requestBegan = true
         upstream.pointee.requestByteCount = UInt32(clamping: sentByteCount)
         arm(upstream, after: timeouts.responseHead)
@@ -144,6 +148,10 @@ extension Worker {
                     isChunked: client.pointee.isBodyChunked,
                     framesChunks: client.pointee.isBodyChunked, to: upstream.pointee.socket,
                     output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
+                guard !isBodyTooLarge(client) else {
+                    refuseBody(client, upstream)
+                    return false
+                }
                 armAnswer(upstream)
                 switch progress {
                 case .moved: continue
@@ -190,10 +198,8 @@ extension Worker {
         }
         if !client.pointee.isRequestKept, client.pointee.input.isEmpty {
             client.pointee.input.rewindIfEmpty()
-            if remaining > BufferPool.largeWorthByteCount, !client.pointee.input.isLarge {
-                buffers.giveBack(&client.pointee.input)
-                client.pointee.input = buffers.takeLarge()
-            }
+            buffers.prepareForBody(
+                &client.pointee.input, isLong: remaining > BufferPool.largeWorthByteCount)
         }
         let progress = receive(
             into: &client.pointee.input, from: client.pointee.socket,

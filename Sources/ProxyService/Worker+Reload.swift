@@ -15,6 +15,7 @@ extension Worker {
     mutating func adopt(_ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]) {
         timeouts = snapshot.timeouts
         limits = snapshot.limits
+        buffers.setLimit(byteCount: limits.bufferByteCount / max(1, setup.workerCount))
         accessDesk.adopt(setup.accessLog.format)
         adoptLimits(snapshot.limits)
         let oldBackends = backends

@@ -49,6 +49,10 @@ extension Worker {
     /// Reads head bytes; false when there are none or the client is gone.
     private mutating func receiveHead(_ client: ClientConnection.Pointer) -> Bool {
         if !client.pointee.input.isAttached {
+            guard !buffers.isOverLimit else {
+                shedUnread(client)
+                return false
+            }
             client.pointee.input = buffers.takeSmall()
         } else if client.pointee.input.room == 0 {
             client.pointee.input.compact()
@@ -92,6 +96,7 @@ extension Worker {
         client.pointee.wasReplayed = false
         client.pointee.wasRetried = false
         client.pointee.pace = ClientPace()
+        client.pointee.chunkedByteCount = 0
         client.pointee.attempted = AttemptedBackends()
         client.pointee.failure = .serviceUnavailable
         client.pointee.listener.pointee.count { $0.requests.add() }

@@ -277,12 +277,7 @@ extension Worker {
         let remaining = upstream.pointee.body.remainingByteCount
         // A body of unknown length is long once it filled a small buffer.
         let isLong = remaining.map { $0 > BufferPool.largeWorthByteCount } ?? (budget < 32_768)
-        if !upstream.pointee.input.isAttached {
-            upstream.pointee.input = isLong ? buffers.takeLarge() : buffers.takeSmall()
-        } else if isLong, !upstream.pointee.input.isLarge {
-            buffers.giveBack(&upstream.pointee.input)
-            upstream.pointee.input = buffers.takeLarge()
-        }
+        buffers.prepareForBody(&upstream.pointee.input, isLong: isLong)
         let progress = receive(
             into: &upstream.pointee.input, from: upstream.pointee.socket,
             &upstream.pointee.readiness)

@@ -131,10 +131,14 @@ extension Worker {
     ) -> RelayProgress {
         let sizeLineMax = ChunkFramer.sizeLineByteCountMax
         var end = sizeLineMax
-        if let fault = takePayload(from: &input, body: &body, end: &end) {
+        // What does not go must fit into a small buffer when memory is short.
+        let room = BufferPool.smallByteCount &- headCount &- 3 &* sizeLineMax
+        let payloadMax = buffers.isTight ? max(room, sizeLineMax) : Self.chunkPayloadMax
+        if let fault = takePayload(from: &input, body: &body, end: &end, payloadMax) {
             return .malformed(fault)
         }
         let payloadCount = end &- sizeLineMax
+        payloadByteCount = payloadCount
         var begin = sizeLineMax
         if framesChunks {
             if payloadCount > 0 {
@@ -160,9 +164,10 @@ extension Worker {
 
     /// Collects payload in `chunkScratch` from `end` on.
     private mutating func takePayload(
-        from input: inout ByteBuffer, body: inout BodyDecoder, end: inout Int
+        from input: inout ByteBuffer, body: inout BodyDecoder, end: inout Int,
+        _ payloadByteCountMax: Int
     ) -> MessageFault? {
-        let limit = end &+ Self.chunkPayloadMax
+        let limit = end &+ payloadByteCountMax
         while !input.isEmpty, !body.isComplete, end < limit {
             let unread = input.unread
             let slice = UnsafeRawBufferPointer(

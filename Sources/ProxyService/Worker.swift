@@ -19,6 +19,7 @@ struct WorkerSetup: Sendable {
     let index: Int
     /// Client and upstream connections together.
     let connectionMax: Int
+    let workerCount: Int
     let mailbox: Mailbox<WorkerCommand>
     let tallies: WorkerTallies
     let logger: Logger
@@ -89,6 +90,8 @@ struct Worker: ~Copyable {
 
     /// Bytes sent since the sender last looked; for counting only.
     var sentByteCount = 0
+    /// Payload of the last framed step; for counting only.
+    var payloadByteCount = 0
 
     // The configuration in force.
     var listeners: [WorkerListener.Pointer?] = []
@@ -132,6 +135,7 @@ struct Worker: ~Copyable {
     var faultLog = LogRateLimiter()
     var rateLog = LogRateLimiter()
     var acceptLog = LogRateLimiter()
+    var memoryLog = LogRateLimiter()
 
     /// Sets up a worker without listeners; the first `adopt` brings them.
     ///
@@ -184,6 +188,8 @@ struct Worker: ~Copyable {
         if isAcceptBlocked { resumeAccepting() }
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
+        setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
+        if buffers.isTrimDue { giveMemoryBack() }
         if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
     }
 

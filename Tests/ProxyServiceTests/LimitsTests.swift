@@ -161,4 +161,66 @@ struct LimitsTests {
         #expect(tandem.backend(0).failures == 0)
         #expect(tandem.backend(0).requestsInFlight == 4)
     }
+
+    @Test func memoryStaysBoundedWhenReadersAreSlow() throws {
+        let backend = try TestBackend { request in
+            guard request.target == "/large" else { return ReplyStep.ok("ok") }
+            return [
+                .text("HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"),
+                .fill(byteCount: 8 << 20),
+            ]
+        }
+        let limit = 8 << 20
+        let tandem = try TestPlane(
+            [backend.endpoint], limits: LimitConfiguration(bufferByteCount: limit),
+            descriptorLimit: 8_192)
+        func used() -> Int { tandem.plane.statistics().bufferByteCount }
+        var readers: [FileDescriptorBox] = []
+        let request = Array("GET /large HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        var most = 0
+        for _ in 0..<560 {
+            let reader = FileDescriptorBox(try StreamSocket.connect(to: tandem.endpoint))
+            readers.append(reader)
+            _ = eventually(within: .seconds(1)) {
+                (try? StreamSocket.send(reader.descriptor, request)) == .bytes(request.count)
+            }
+        }
+        #expect(
+            eventually(within: .seconds(40)) {
+                most = max(most, used())
+                return most >= limit
+            })
+        #expect(most <= limit + 256 << 10)
+        // Who comes now is told at once.
+        let began = Clock.now()
+        #expect(try tandem.client().exchange("/").status == 503)
+        #expect(Clock.now() - began < .seconds(2))
+        #expect(tandem.hits(of: "buffer_memory") > 0)
+        readers = []
+        #expect(eventually { used() == 0 })
+        #expect(try tandem.client().exchange("/").text == "ok")
+        #expect(tandem.listener.responses.serverError >= 2)
+    }
+
+    @Test func chunkedBodyThatGrowsTooLargeIs413() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane(
+            [backend.endpoint], limits: LimitConfiguration(bodyByteCount: 1_000))
+        let fields = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let half = "1f4\r\n\(String(repeating: "b", count: 500))\r\n"
+        let exact = try tandem.client()
+        try exact.send("POST / HTTP/1.1\r\n\(fields)\(half)\(half)0\r\n\r\n")
+        #expect(try exact.response().status == 200)
+        for isTogether in [true, false] {
+            let client = try tandem.client()
+            try client.send("POST / HTTP/1.1\r\n\(fields)\(half)")
+            if !isTogether { #expect(eventually { tandem.backend(0).requestsInFlight == 1 }) }
+            try client.send("\(half)1\r\nb\r\n")
+            let response = try client.response()
+            #expect(response.status == 413)
+            #expect(response.field("connection") == "close")
+        }
+        #expect(tandem.hits(of: "body_size") == 2)
+        #expect(backend.log.requests.count == 1)
+    }
 }
