@@ -124,12 +124,14 @@ extension Worker {
         guard let record = client.pointee.record else { return }
         record.pointee.status = status
         record.pointee.sentHeadByteCount = UInt32(truncatingIfNeeded: headByteCount)
-        guard record.pointee.cause == .none else { return }
-        record.pointee.cause = Self.cause(ofOwnStatus: status)
-        // No backend was to be had: for who reads the log that is a refused connection.
-        if record.pointee.cause == .serverAborted, record.pointee.phase == .choosing {
-            record.pointee.phase = .connecting
+        if record.pointee.cause == .none {
+            record.pointee.cause = Self.cause(ofOwnStatus: status)
         }
+        guard record.pointee.phase == .choosing else { return }
+        // Either the request was decided about without a backend, or none was to be had: for who
+        // reads the log that is a refused connection.
+        let isDecided = record.pointee.cause == .answered || record.pointee.cause == .refused
+        record.pointee.phase = isDecided ? .request : .connecting
     }
 
     /// Why we answered with a status, when nobody said so.

@@ -221,6 +221,7 @@ extension Worker {
             clientIsGone(client)
         case .malformed(let fault):
             count { $0.responseFaults.add(fault) }
+            noteCause(client, .refused)
             truncate(client, upstream)
         }
         return false

@@ -13,7 +13,7 @@ import WireCore
 @Suite(.serialized)
 struct LimitsTests {
     /// The least that a data plane with one worker starts with: 16 connections.
-    private static let descriptorLimitMin = DataPlane.reservedDescriptorCount + 5 + 16
+    static let descriptorLimitMin = DataPlane.reservedDescriptorCount + 5 + 16
 
     @Test func listenerLimitHoldsForAllWorkersTogether() throws {
         let backend = try TestBackend { _ in ReplyStep.ok("ok") }

@@ -68,6 +68,11 @@ final class TestClient {
         StreamSocket.shutdownWrite(socket)
     }
 
+    /// Makes the end of this connection a reset.
+    func resetOnClose() {
+        StreamSocket.resetOnClose(socket)
+    }
+
     /// Reads once; false at the end of the stream.
     @discardableResult
     func receiveSome(upTo count: Int = 65_536) throws -> Bool {

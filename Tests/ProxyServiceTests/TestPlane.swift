@@ -99,6 +99,12 @@ final class TestPlane {
         return try plane.apply(configuration)
     }
 
+    /// Writes an access log from now on, or none.
+    func reload(accessLog: AccessLogConfiguration?) throws {
+        configuration.accessLog = accessLog
+        _ = try plane.apply(configuration)
+    }
+
     /// Puts other limits of the listener in force.
     func reload(listenerLimits: ListenerLimits) throws {
         configuration.listeners[0].limits = listenerLimits
