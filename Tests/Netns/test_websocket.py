@@ -4,6 +4,7 @@
 # python3-websockets on both ends.
 
 import asyncio
+import http
 import os
 import socket
 import sys
@@ -42,6 +43,8 @@ class _Server:
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
+        # Version 10.4 complains when it stops soon after a handshake that it refused.
+        self.loop.set_exception_handler(lambda *_: None)
         self.loop.run_until_complete(self._serve())
 
     async def _serve(self):
@@ -55,7 +58,7 @@ class _Server:
     async def _admit(self, path, headers):
         self.heads.append((path, headers))
         if path.endswith("/refused"):
-            return 403, [("X-Reason", "no")], b"not you\n"
+            return http.HTTPStatus.FORBIDDEN, [("X-Reason", "no")], b"not you\n"
         return None
 
     async def _talk(self, connection, path=None):
