@@ -61,19 +61,18 @@ public struct ChunkedDecoder: Equatable, Sendable {
     ) -> BodyStep {
         var at = 0
         while at < bytes.count {
-            if state == .complete { break }
-            if state == .failed { return .malformed(fault) }
-            if state == .data {
-                let count = Int(min(remaining, UInt64(bytes.count &- at)))
-                remaining &-= UInt64(count)
-                payloadByteCount &+= UInt64(count)
-                if remaining == 0 { state = .dataCarriageReturn }
-                return BodyStep(
-                    consumedByteCount: at &+ count, payloadOffset: at, payloadByteCount: count,
-                    status: .more)
-            }
-            if isInTrailerFields {
-                if unsafe bytes[at] != ASCII.carriageReturn, trailers.awaitsDecision() { break }
+            if state == .data { return takeData(from: at, to: bytes.count) }
+            if state >= .trailerLine, state != .lastLineFeed {
+                guard isInTrailerFields else { break }
+                if trailerByteCount == 0 {
+                    // Most bodies have no trailers: this is the empty line.
+                    if unsafe bytes[at] == ASCII.carriageReturn {
+                        state = .lastLineFeed
+                        at &+= 1
+                        continue
+                    }
+                    if trailers.awaitsDecision() { break }
+                }
                 if let found = unsafe takeTrailers(bytes, &at, &trailers) { return fail(found) }
                 continue
             }
@@ -86,6 +85,17 @@ public struct ChunkedDecoder: Equatable, Sendable {
             status: state == .complete ? .complete : .more)
     }
 
+    @inline(__always)
+    private mutating func takeData(from start: Int, to end: Int) -> BodyStep {
+        let count = Int(min(remaining, UInt64(end &- start)))
+        remaining &-= UInt64(count)
+        payloadByteCount &+= UInt64(count)
+        if remaining == 0 { state = .dataCarriageReturn }
+        return BodyStep(
+            consumedByteCount: start &+ count, payloadOffset: start, payloadByteCount: count,
+            status: .more)
+    }
+
     private mutating func fail(_ found: MessageFault) -> BodyStep {
         fault = found
         state = .failed
@@ -95,6 +105,7 @@ public struct ChunkedDecoder: Equatable, Sendable {
     private var isInTrailerFields: Bool { state >= .trailerLine && state <= .trailerLineFeed }
 
     /// Takes bytes of field lines up to the CR of the empty line.
+    @inline(never)
     private mutating func takeTrailers(
         _ bytes: UnsafeRawBufferPointer, _ at: inout Int, _ trailers: inout TrailerSection
     ) -> MessageFault? {

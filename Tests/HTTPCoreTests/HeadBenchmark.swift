@@ -35,6 +35,9 @@ func costOfOneHead() {
             var progress = HeadProgress()
             _ = requestHead.parse(bytes, progress: &progress)
         }
+        report("bring its path into one form") {
+            _ = requestHead.applyPathPolicy(PathPolicy(), in: bytes)
+        }
         let rewrite = RequestRewrite(
             clientAddress: UnsafeRawBufferPointer(rebasing: bytes[0..<9]), scheme: .http,
             fallbackHost: bytes)
