@@ -6,9 +6,9 @@
 /// Compiled edits of one message direction; owns their memory.
 ///
 /// Made by `HeadEditBuilder` when a configuration is loaded. Whoever writes heads gets `list`.
-@safe
-public struct HeadEdits: ~Copyable, @unchecked Sendable {
-    // Sendable: the memory is written in `init` only, and freed when nothing borrows it any more.
+///
+/// Sendable: the memory is written in `init` alone and freed with the only owner.
+@safe public struct HeadEdits: ~Copyable, @unchecked Sendable {
     private let table: UnsafeMutablePointer<HeadEditTable>
 
     /// How many edits one builder takes.

@@ -4,6 +4,10 @@
 // front of it may write. A name that the edits drop is theirs.
 
 extension RequestHead {
+    /// True when more than one line has this known name: of a field that must be single, such as
+    /// `X-Request-Id` and `traceparent`, none can be believed then.
+    public func isRepeated(_ field: KnownField) -> Bool { fields.repeated.contains(field) }
+
     /// Writes the identity of a request, as far as the rewrite asks for it.
     func writeIdentity(
         _ input: UnsafeRawBufferPointer, _ base: UnsafePointer<UInt8>, _ rewrite: RequestRewrite,

@@ -138,6 +138,16 @@ private let ours =
     #expect(replaced == "Host: a.example\r\n" + ours + "X-Request-Id: ours\r\n")
 }
 
+@Test func repeatedIdentifiersAreSeen() {
+    let bench = RequestBench()
+    let bytes = latin1(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\nA: b\r\nx-request-id: 2\r\n"
+            + "traceparent: 1\r\n\r\n")
+    #expect(bench.verdict(bytes).facts != nil)
+    let fields: [KnownField] = [.xRequestID, .traceparent, .via]
+    #expect(fields.map { bench.head.isRepeated($0) } == [true, false, false])
+}
+
 @Test func traceIsPassedOrStartedAnew() {
     // W3C Trace Context §3.3: tracestate belongs to the traceparent that it came with.
     let both = "traceparent: 00-a-b-01\r\nTraceState: v=1\r\n"
