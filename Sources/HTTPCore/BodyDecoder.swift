@@ -53,11 +53,16 @@ public struct BodyDecoder: Equatable, Sendable {
     private var state: State
 
     /// A decoder at the start of a body with this framing.
-    public init(_ framing: BodyFraming) {
+    ///
+    /// `chunkedByteCountMax` bounds the payload of a chunked body, whose length nobody knows before;
+    /// who takes a body of known length has already looked at it.
+    @inline(__always)
+    public init(_ framing: BodyFraming, chunkedByteCountMax: UInt64 = BodyFraming.lengthMax) {
         switch framing {
         case .none, .length(0): state = .complete
         case .length(let length): state = .length(length)
-        case .chunked: state = .chunked(ChunkedDecoder())
+        case .chunked:
+            state = .chunked(ChunkedDecoder(payloadByteCountMax: chunkedByteCountMax))
         case .untilClose: state = .untilClose
         }
     }

@@ -38,8 +38,14 @@ public struct ChunkedDecoder: Equatable, Sendable {
     private var payloadByteCount: UInt64 = 0
     private var extensionByteCount: UInt64 = 0
 
-    /// A decoder at the start of a body.
-    public init() {}
+    private let payloadByteCountMax: UInt64
+
+    /// A decoder at the start of a body of no more payload than `payloadByteCountMax`.
+    ///
+    /// A chunk that would lead beyond it is refused before any of its payload is given out.
+    public init(payloadByteCountMax: UInt64 = BodyFraming.lengthMax) {
+        self.payloadByteCountMax = min(payloadByteCountMax, BodyFraming.lengthMax)
+    }
 
     /// True when the last byte of the body was seen.
     public var isComplete: Bool { state == .complete }
@@ -208,8 +214,10 @@ public struct ChunkedDecoder: Equatable, Sendable {
     private mutating func takeSizeLineFeed(_ byte: UInt8) -> MessageFault? {
         guard byte == ASCII.lineFeed else { return .invalidChunkEnd }
         // The sum of all chunks stays bounded too, so that callers may count bytes.
-        guard remaining <= BodyFraming.lengthMax &- min(payloadByteCount, BodyFraming.lengthMax)
-        else { return .invalidChunkSize }
+        assert(payloadByteCount <= payloadByteCountMax)
+        guard remaining <= payloadByteCountMax &- min(payloadByteCount, payloadByteCountMax) else {
+            return payloadByteCountMax < BodyFraming.lengthMax ? .bodyTooLarge : .invalidChunkSize
+        }
         state = remaining == 0 ? .trailerLine : .data
         return nil
     }

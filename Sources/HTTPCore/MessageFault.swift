@@ -81,6 +81,8 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
     case invalidTrailer
     /// The path holds an encoded slash or backslash, and the policy forbids it.
     case encodedSlash
+    /// A chunked body with more payload than the limit (RFC 9110 §15.5.14).
+    case bodyTooLarge
 
     /// What a client that sent this is answered; the connection closes after it.
     public var statusCode: UInt16 {
@@ -90,6 +92,7 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
         case .headTooLarge, .tooManyFields, .fieldNameTooLong: 431
         case .unsupportedVersion: 505
         case .unknownExpectation: 417
+        case .bodyTooLarge: 413
         default: 400
         }
     }
@@ -133,6 +136,7 @@ public enum MessageFault: UInt8, CaseIterable, Error, Sendable {
         case .invalidChunkEnd: "chunk_end"
         case .invalidTrailer: "trailer"
         case .encodedSlash: "encoded_slash"
+        case .bodyTooLarge: "body_too_large"
         }
     }
 

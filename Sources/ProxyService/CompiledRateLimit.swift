@@ -60,7 +60,7 @@ struct CompiledRateLimit {
     }
 
     /// IPv6 clients own a /64 at least (RFC 6177), so that is what counts as one.
-    private static func hash(_ client: IPAddress, by hash: SeededHash) -> UInt64 {
+    static func hash(_ client: IPAddress, by hash: SeededHash) -> UInt64 {
         switch client.unmapped {
         case .v4(let address): hash.hash(4, UInt64(address.rawValue))
         case .v6(let address): hash.hash(6, address.high)

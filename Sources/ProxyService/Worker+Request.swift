@@ -89,7 +89,7 @@ extension Worker {
             isParting || client.pointee.listener.pointee.socket == nil
         client.pointee.wantsMore = request.keepsAlive
         client.pointee.keepsAlive = request.keepsAlive && !isLeaving && !isLastRequest(client)
-        client.pointee.body = BodyDecoder(request.framing)
+        client.pointee.body = BodyDecoder(request.framing, chunkedByteCountMax: bodyByteCountMax)
         client.pointee.isBodyChunked = request.framing == .chunked
         client.pointee.requestEnded = false
         client.pointee.isRequestKept = true
@@ -137,6 +137,7 @@ extension Worker {
     /// Refuses a request that breaks a rule; its next bytes are no request (RFC 9112 §11.2).
     mutating func refuse(_ client: ClientConnection.Pointer, _ fault: MessageFault) {
         count { $0.requestFaults.add(fault) }
+        if fault == .bodyTooLarge { count { $0.limits.bodies.add() } }
         if let suppressed = faultLog.admit(now: now) {
             setup.logger.info(
                 "request refused",

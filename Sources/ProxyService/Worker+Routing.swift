@@ -105,7 +105,7 @@ extension Worker {
         let fault = request.applyPathPolicy(policy, in: client.pointee.input.message)
         precondition(fault == nil, "a path that was accepted is accepted")
         client.pointee.input.start = client.pointee.input.mark &+ headByteCount
-        client.pointee.body = BodyDecoder(request.framing)
+        client.pointee.body = BodyDecoder(request.framing, chunkedByteCountMax: bodyByteCountMax)
         return true
     }
 

@@ -221,6 +221,18 @@ struct AnswerTests {
         #expect(try client.exchange("/").text == "took it")
         #expect(tandem.hits(of: "request_body") == 1)
         #expect(backend.log.requests.count == 2)
+        // A chunked body shows its length late: nothing of the chunk that is too much is passed on.
+        func piece(_ count: Int) -> String {
+            "\(String(count, radix: 16))\r\n\(String(repeating: "c", count: count))\r\n"
+        }
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        try client.send(head + piece(600) + piece(400) + "0\r\n\r\n")
+        #expect(try client.response().text == "took it")
+        try client.send(head + piece(600) + piece(401) + "0\r\n\r\n")
+        #expect(try client.response().status == 413)
+        #expect(client.isClosedByPeer())
+        #expect(backend.log.requests.count == 3)
+        #expect(tandem.hits(of: "request_body") == 2)
     }
 
     @Test func headLimitsAreTheConfiguredOnes() throws {
