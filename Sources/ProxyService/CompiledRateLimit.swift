@@ -76,6 +76,12 @@ struct FieldName {
         self.name = name
     }
 
+    /// True when these bytes are a word in lower case, whatever the case of their letters.
+    static func equals(_ bytes: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
+        FieldName(UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+            .equals(bytes)
+    }
+
     /// True when these bytes are the name, whatever the case of their letters.
     @inline(__always)
     func equals(_ bytes: UnsafeRawBufferPointer) -> Bool {

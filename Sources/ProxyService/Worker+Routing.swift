@@ -117,7 +117,8 @@ extension Worker {
     ) {
         let place = UnsafeMutableRawBufferPointer(rebasing: chunkScratch[...])
         let written = request.writeLocation(
-            from: client.pointee.input.message, redirect: redirect.target, clientScheme: .http,
+            from: client.pointee.input.message, redirect: redirect.target,
+            clientScheme: scheme(of: client),
             fallbackHost: UnsafeRawBufferPointer(start: nil, count: 0),
             rewrite: route.pointee.pathRewrite, into: place)
         guard let count = written else {
@@ -130,6 +131,15 @@ extension Worker {
         response.location = UnsafeRawBufferPointer(rebasing: chunkScratch[..<count])
         response.edits = route.pointee.responseEdits
         answer(client, response, mayDiscard: !request.expectsContinue)
+    }
+
+    /// The scheme that the client used: ours, or what a trusted proxy says that it took.
+    private func scheme(of client: ClientConnection.Pointer) -> URIScheme {
+        guard client.pointee.isTrusted, let range = request.value(of: .xForwardedProto) else {
+            return .http
+        }
+        return FieldName.equals(range.bytes(in: client.pointee.input.message), "https")
+            ? .https : .http
     }
 
     // MARK: Limits

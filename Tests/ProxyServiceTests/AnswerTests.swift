@@ -62,6 +62,18 @@ struct AnswerTests {
         #expect(tandem.listener.responses.redirection == 6)
     }
 
+    @Test func redirectsKnowTheSchemeThatATrustedProxyTook() throws {
+        let keeping = RouteConfiguration(action: .redirect(RedirectConfiguration(host: "new.test")))
+        let network = try #require(IPNetwork("127.0.0.0/8"))
+        for (trusted, scheme) in [([network], "https"), ([], "http")] {
+            let tandem = try plane(
+                HTTPListenerConfiguration(routes: [keeping], trustedProxies: trusted))
+            let response = try tandem.client().exchange(
+                "/a", fields: "X-Forwarded-Proto: HTTPS\r\n")
+            #expect(response.field("location") == "\(scheme)://new.test/a")
+        }
+    }
+
     @Test func fixedResponsesAreWhole() throws {
         let routes = [
             RouteConfiguration(
