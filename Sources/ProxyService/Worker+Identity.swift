@@ -87,7 +87,7 @@ extension Worker {
     /// The `X-Request-Id` that came, when it is one.
     private func givenRequestID(_ input: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard let value = request.value(of: .xRequestID)?.bytes(in: input),
-            RequestIdentifier.isValid(value)
+            !request.isRepeated(.xRequestID), RequestIdentifier.isValid(value)
         else { return nil }
         return value
     }
@@ -95,7 +95,7 @@ extension Worker {
     /// The `traceparent` that came, when it is one.
     private func givenTraceparent(_ input: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard let value = request.value(of: .traceparent)?.bytes(in: input),
-            TraceContext.isValid(value)
+            !request.isRepeated(.traceparent), TraceContext.isValid(value)
         else { return nil }
         return value
     }
