@@ -65,6 +65,21 @@ public enum SocketTransfer {
         }
     }
 
+    /// Looks at up to `count` bytes that wait to be received, and leaves them there (recv,
+    /// MSG_PEEK).
+    public static func peek(
+        _ socket: borrowing FileDescriptor, into base: UnsafeMutableRawPointer, count: Int
+    ) -> TransferOutcome {
+        transferring { recv(socket.rawValue, base, count, CInt(MSG_PEEK)) }
+    }
+
+    /// Receives up to `count` bytes and forgets them, without a copy (recv, MSG_TRUNC of tcp(7)).
+    public static func discard(
+        _ socket: borrowing FileDescriptor, count: Int
+    ) -> TransferOutcome {
+        transferring { recv(socket.rawValue, nil, count, CInt(MSG_TRUNC)) }
+    }
+
     /// True when no byte, no end of stream and no error waits to be received (recv, MSG_PEEK).
     public static func isQuiet(_ socket: borrowing FileDescriptor) -> Bool {
         var byte: UInt8 = 0

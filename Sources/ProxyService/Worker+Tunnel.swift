@@ -24,22 +24,6 @@ struct TunnelProgress: OptionSet {
     static let isHurried = TunnelProgress(rawValue: 8)
 }
 
-/// How one direction stands.
-enum TunnelFlow {
-    /// The sender has nothing to say now.
-    case waiting
-    /// The receiver has to read first.
-    case blocked
-    /// There is more, but others have their turn.
-    case pausing
-    /// The sender has ended, and its last byte is with the receiver's kernel.
-    case ended
-    /// The sender's connection broke.
-    case senderFailed
-    /// The receiver's connection broke.
-    case receiverFailed
-}
-
 extension Worker {
     // MARK: From HTTP
 
@@ -275,93 +259,5 @@ extension Worker {
         }
         guard client.pointee.phase == .tunnelling else { return }
         client.pointee.listener.pointee.count { $0.tunnelsOpen.subtract() }
-    }
-
-    // MARK: One direction
-
-    /// Moves bytes from one socket to another until one of them has to wait.
-    ///
-    /// - Parameters:
-    ///   - sender: where bytes come from.
-    ///   - senderReadiness: of the sender.
-    ///   - input: holds bytes that were received and not sent.
-    ///   - output: bytes that go before them.
-    ///   - receiver: where bytes go.
-    ///   - receiverReadiness: of the receiver.
-    ///   - receivedCount: grows by the bytes received; those sent are in `sentByteCount`.
-    /// - Returns: how the direction stands.
-    private mutating func pass(
-        from sender: borrowing FileDescriptor, _ senderReadiness: inout Readiness,
-        through input: inout ByteBuffer, behind output: inout ByteBuffer,
-        to receiver: borrowing FileDescriptor, _ receiverReadiness: inout Readiness,
-        receivedCount: inout Int
-    ) -> TunnelFlow {
-        if output.isAttached {
-            switch send(&output, to: receiver, &receiverReadiness) {
-            case .done: buffers.giveBack(&output)
-            case .blocked: return .blocked
-            case .failed: return .receiverFailed
-            }
-        }
-        var isBulk = false
-        while true {
-            if !input.isEmpty {
-                switch send(&input, to: receiver, &receiverReadiness) {
-                case .done: break
-                case .blocked: return .blocked
-                case .failed: return .receiverFailed
-                }
-            }
-            guard senderReadiness.contains(.readable) else {
-                buffers.giveBack(&input)
-                return .waiting
-            }
-            guard receivedCount < Self.bytesPerTurnMax else {
-                buffers.giveBack(&input)
-                return .pausing
-            }
-            prepare(&input, isBulk: isBulk)
-            switch receive(into: &input, from: sender, &senderReadiness) {
-            case .bytes(let count):
-                receivedCount &+= count
-                // A sender that fills a small buffer has more than a message to say.
-                isBulk = isBulk || count == BufferPool.smallByteCount
-            case .nothing:
-                buffers.giveBack(&input)
-                return .waiting
-            case .ended:
-                buffers.giveBack(&input)
-                return .ended
-            case .failed:
-                buffers.giveBack(&input)
-                return .senderFailed
-            }
-        }
-    }
-
-    /// An empty buffer of the size that suits the stream.
-    private mutating func prepare(_ input: inout ByteBuffer, isBulk: Bool) {
-        input.mark = input.start
-        input.rewindIfEmpty()
-        if isBulk, !input.isLarge { buffers.giveBack(&input) }
-        if !input.isAttached { input = isBulk ? buffers.takeLarge() : buffers.takeSmall() }
-    }
-
-    private mutating func send(
-        _ buffer: inout ByteBuffer, to receiver: borrowing FileDescriptor,
-        _ readiness: inout Readiness
-    ) -> WriteProgress {
-        guard readiness.contains(.writable) else { return .blocked }
-        let bytes = buffer.unread
-        guard let base = bytes.baseAddress else { return .done }
-        let outcome = SocketTransfer.send(receiver, base, count: bytes.count)
-        guard outcome.byteCount > 0 || outcome.wouldBlock else { return .failed }
-        buffer.start &+= max(0, outcome.byteCount)
-        sentByteCount &+= max(0, outcome.byteCount)
-        guard buffer.isEmpty else {
-            readiness.remove(.writable)
-            return .blocked
-        }
-        return .done
     }
 }

@@ -134,6 +134,55 @@ struct TunnelLoadTests {
         }
     }
 
+    /// Streams go on without buffers once there are none left, and lose nothing.
+    @Test func tunnelsNeedNoBufferWhenThereIsNone() throws {
+        let listener = try TunnelListener()
+        let tandem = try TestPlane(
+            service: .tcp(pool: "tcp"), pools: [TestPlane.pool("tcp", [listener.endpoint])],
+            // The least there can be: 1 MiB.
+            limits: LimitConfiguration(bufferByteCount: 1), descriptorLimit: 2_048)
+        var configuration = tandem.configuration
+        configuration.listeners.append(
+            ListenerConfiguration(
+                name: "http", bind: Endpoint(address: .v4(.loopback), port: 0),
+                routes: [RouteConfiguration(host: nil, pathPrefix: nil, pool: "tcp")]))
+        _ = try tandem.plane.apply(configuration)
+        let http = try #require(tandem.plane.boundEndpoint(listener: "http"))
+        let ends = try (0..<60).map { _ in
+            (try TunnelPeer(connectingTo: tandem.endpoint), try listener.accept())
+        }
+        var sent = ends.indices.map { StreamPattern(seed: UInt64($0)) }
+        var received = sent
+        var stuckSince = Clock.now()
+        while Clock.now() - stuckSince < .milliseconds(300) {
+            for (index, (client, _)) in ends.enumerated() where sent[index].offset < 8 << 20 {
+                let count = try client.trySend(Array(sent[index].upcoming(65_521)))
+                sent[index].advance(count)
+                if count > 0 { stuckSince = Clock.now() }
+            }
+        }
+        // Requests would need buffers and are refused.
+        #expect(
+            eventually {
+                (try? TestClient(http).exchange("/").status) == 503
+            })
+        for (client, _) in ends { try client.finishSending() }
+        var openCount = ends.count
+        let deadline = Clock.now() + TunnelPeer.patience
+        while openCount > 0, Clock.now() < deadline {
+            for (index, (_, backend)) in ends.enumerated()
+            where received[index].offset < sent[index].offset {
+                guard let bytes = try backend.tryReceive() else { continue }
+                #expect(!bytes.isEmpty)
+                let isExact = received[index].matches(bytes)
+                #expect(isExact)
+                if bytes.isEmpty || received[index].offset == sent[index].offset { openCount -= 1 }
+            }
+        }
+        #expect(openCount == 0)
+        for (_, backend) in ends { #expect(try backend.end() == .ended) }
+    }
+
     // MARK: What is left
 
     private static func residentByteCount() throws -> Int {
