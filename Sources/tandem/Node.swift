@@ -106,6 +106,7 @@ final class Node {
         startHealth(dataPlane)
         try startAdmin()
         metricSources.append(dataPlane)
+        metricSources.append(dataPlane.accessLogMetrics)
         if let pair = loaded.configuration.pair, let own = loaded.localNode,
             let peer = loaded.peerNode, let journal
         {
@@ -270,10 +271,13 @@ final class Node {
         case .unchanged(let new):
             loaded = new
             reloads.unchangedCount += 1
+            if let problem = reopenAccessLog() { return Self.refusal(problem) }
             return "nothing changed"
         case .refused(let text):
             reloads.refusedCount += 1
             for line in text.split(separator: "\n") { logger.error("reload: \(line)") }
+            // The log file may have been moved away all the same.
+            _ = reopenAccessLog()
             return Self.refusal(text)
         case .applicable(let new, let difference):
             return apply(new, difference)
@@ -287,13 +291,25 @@ final class Node {
             _ = try dataPlane?.apply(new.configuration)
         } catch {
             reloads.refusedCount += 1
-            return Self.refusal("\(error)")
+            for line in "\(error)".split(separator: "\n") { logger.error("reload: \(line)") }
+            return Self.refusal("\(error)\n")
         }
         health?.apply(new.configuration.pools)
         loaded = new
         reloads.appliedCount += 1
         pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
         return "applied: " + difference.changes.map { "\($0)" }.joined(separator: "; ")
+    }
+
+    /// Begins the access log's file anew, which log rotation asks for; returns why it cannot.
+    private func reopenAccessLog() -> String? {
+        do {
+            try dataPlane?.reopenAccessLog()
+            return nil
+        } catch {
+            logger.error("reload: \(error)")
+            return "\(error)\n"
+        }
     }
 
     private static func refusal(_ reason: String) -> String {
