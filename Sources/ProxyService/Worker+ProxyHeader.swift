@@ -136,15 +136,17 @@ extension Worker {
         }
     }
 
-    /// The connection of the client as the tier in front saw it, or as our kernel does; `nil` when
-    /// the kernel has forgotten it.
+    /// The connection of the client as the tier in front saw it, or as our kernel does.
+    ///
+    /// Always one: a header without would tell the backend that we speak for ourselves, and a
+    /// client that leaves at the right moment would be taken for us.
     private func proxiedConnection(
         of client: ClientConnection.Pointer
-    ) -> ProxyHeader.Connection? {
+    ) -> ProxyHeader.Connection {
         if let proxied = client.pointee.proxied { return proxied.pointee }
-        guard let source = try? StreamSocket.remoteEndpoint(client.pointee.socket),
-            let destination = try? StreamSocket.localEndpoint(client.pointee.socket)
-        else { return nil }
-        return ProxyHeader.Connection(source: source, destination: destination)
+        let destination = try? StreamSocket.localEndpoint(client.pointee.socket)
+        return ProxyHeader.Connection(
+            source: client.pointee.source,
+            destination: destination ?? client.pointee.listener.pointee.identity.bind)
     }
 }

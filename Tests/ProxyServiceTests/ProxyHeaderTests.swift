@@ -132,6 +132,26 @@ struct ProxyHeaderServiceTests {
         #expect(backend.log.requests.count == 1)
     }
 
+    @Test func peersOnIPv6AreToldApart() throws {
+        let backend = try Self.echo()
+        let tandem = try Self.plane([backend.endpoint])
+        var configuration = tandem.configuration
+        let bind = try #require(Endpoint("[::1]:0"))
+        for (name, source) in [("inside", "::1/128"), ("outside", "2001:db8::/32")] {
+            configuration.listeners.append(
+                ListenerConfiguration(
+                    name: name, bind: bind, service: configuration.listeners[0].service,
+                    proxyProtocolSources: [try #require(IPNetwork(source))]))
+        }
+        _ = try tandem.plane.apply(configuration)
+        let inside = try #require(tandem.plane.boundEndpoint(listener: "inside"))
+        let named = try TestClient(inside)
+        try named.send(Self.line)
+        #expect(try named.exchange("/").text == "203.0.113.7 /")
+        let outside = try #require(tandem.plane.boundEndpoint(listener: "outside"))
+        #expect(try TestClient(outside).exchange("/").text == "::1 /")
+    }
+
     @Test func oneAddressMayNotHaveAllConnections() throws {
         let backend = try Self.echo()
         let tandem = try Self.plane(
