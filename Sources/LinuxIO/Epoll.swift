@@ -59,6 +59,9 @@ public struct Epoll: ~Copyable {
     private let descriptor: FileDescriptor
     private let events: UnsafeMutablePointer<epoll_event>
 
+    /// What other threads of this process know the instance by.
+    var number: CInt { descriptor.rawValue }
+
     /// Opens an instance (epoll_create1).
     public init() throws(Errno) {
         let number = try SystemCall.retrying { epoll_create1(CInt(EPOLL_CLOEXEC)) }

@@ -24,6 +24,8 @@ final class SharedBackend: Sendable {
     let identity: BackendIdentity
     /// The verdict of the health checks; without any it stays true.
     let isUp = Atomic<Bool>(true)
+    /// Idle connections that a worker does not need at the moment.
+    let exchange = DescriptorExchange()
     /// Requests of all workers in flight, connecting ones included.
     let requestsInFlight = Atomic<Int>(0)
     /// One row for each worker.

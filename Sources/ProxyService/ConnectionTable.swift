@@ -60,6 +60,16 @@ struct ConnectionTable<Record: ~Copyable>: ~Copyable {
         freeCount &+= 1
     }
 
+    /// Frees the slot of a record and hands it out.
+    mutating func take(_ record: UnsafeMutablePointer<Record>) -> Record {
+        let slot = slot(of: record)
+        precondition(generations[slot] & 1 == 1, "a connection was removed twice")
+        generations[slot] &+= 1
+        freeSlots[freeCount] = UInt32(truncatingIfNeeded: slot)
+        freeCount &+= 1
+        return record.move()
+    }
+
     @inline(__always)
     func slot(of record: UnsafeMutablePointer<Record>) -> Int {
         record - records

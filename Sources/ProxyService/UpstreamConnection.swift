@@ -66,11 +66,18 @@ struct UpstreamConnection: ~Copyable {
     var mirrored: CompiledRoute.Pointer?
     /// Bytes of a copy's answer thrown away.
     var forgottenByteCount: UInt32 = 0
+    /// Other workers may take it.
+    var offer = DescriptorExchange.Offer.none
     var idleNewer: Pointer?
     var idleOlder: Pointer?
 
     init(socket: consuming FileDescriptor, backend: WorkerBackend.Pointer) {
         self.socket = socket
         self.backend = backend
+    }
+
+    /// Ends the record of a connection that another worker has.
+    consuming func relinquishSocket() {
+        socket.relinquish()
     }
 }

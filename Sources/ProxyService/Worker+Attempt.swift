@@ -61,7 +61,9 @@ extension Worker {
                 $0.requests.add()
                 if isRetry { $0.retries.add() }
             }
-            if let upstream = takeIdle(backend, for: client.pointee.method) {
+            if let upstream = takeIdle(backend, for: client.pointee.method)
+                ?? takeOffered(backend)
+            {
                 join(client, upstream)
                 sendRequest(client, upstream, isHeadParsed: isHeadParsed)
                 return
@@ -91,6 +93,10 @@ extension Worker {
     ) -> UpstreamConnection.Pointer? {
         while let upstream = backend.pointee.idle.popNewest() {
             leaveIdle(upstream)
+            guard reclaim(upstream) else {
+                forget(upstream)
+                continue
+            }
             // Connections that have been through a wait since they were put here are known to
             // have been quiet then.
             let isKnown =
@@ -149,7 +155,13 @@ extension Worker {
     mutating func openConnection(
         to backend: WorkerBackend.Pointer
     ) throws(Errno) -> UpstreamConnection.Pointer {
-        let socket = try StreamSocket.connect(to: backend.pointee.endpoint)
+        try register(StreamSocket.connect(to: backend.pointee.endpoint), backend)
+    }
+
+    /// Makes a connected, or connecting, socket one of this worker's upstream connections.
+    mutating func register(
+        _ socket: consuming FileDescriptor, _ backend: WorkerBackend.Pointer
+    ) throws(Errno) -> UpstreamConnection.Pointer {
         let upstream = upstreams.insert(UpstreamConnection(socket: socket, backend: backend))
         backend.pointee.connectionCount &+= 1
         let slot = upstreams.slot(of: upstream)
@@ -239,6 +251,9 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
         hasEnded: Bool
     ) {
+        if upstream.pointee.isReused, !upstream.pointee.responseBegan {
+            noteIdleEnd(upstream, after: client.pointee.attemptBegan - upstream.pointee.idleSince)
+        }
         guard !upstream.pointee.responseBegan, client.pointee.isRequestKept,
             client.pointee.method.isIdempotent || isUnseen(upstream, hasEnded: hasEnded)
         else {

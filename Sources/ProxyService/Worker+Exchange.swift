@@ -6,6 +6,7 @@ internal import ConfigurationCore
 internal import HTTPCore
 internal import LinuxIO
 internal import Telemetry
+internal import WireCore
 
 extension Worker {
     /// Sends the head, and the body as far as it has come, to a connection that is up.
@@ -292,7 +293,7 @@ extension Worker {
         backend.pointee.idle.push(upstream)
         idleUpstreamCount &+= 1
         backend.pointee.count { $0.idleConnections.add() }
-        arm(upstream, after: timeouts.upstreamIdle)
+        armIdle(upstream)
     }
 
     /// An idle connection that is closed by the backend, or speaks unasked, leaves the pool.
@@ -300,6 +301,9 @@ extension Worker {
         guard
             !upstream.pointee.readiness.isDisjoint(with: [.readable, .peerEnded, .broken])
         else { return }
+        if upstream.pointee.readiness.contains(.peerEnded) {
+            noteIdleEnd(upstream, after: now - upstream.pointee.idleSince)
+        }
         close(upstream)
     }
 
@@ -309,6 +313,10 @@ extension Worker {
         if upstream.pointee.phase == .idle {
             backend.pointee.idle.remove(upstream)
             leaveIdle(upstream)
+            guard reclaim(upstream) else {
+                forget(upstream)
+                return
+            }
         }
         if upstream.pointee.phase == .mirroring { endMirror(upstream) }
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))

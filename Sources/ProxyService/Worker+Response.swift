@@ -185,6 +185,7 @@ extension Worker {
     mutating func bookResponse(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
+        if !upstream.pointee.isReused { learnPatience(upstream) }
         let status = response.status
         let latency = now - client.pointee.attemptBegan
         client.pointee.listener.pointee.count { $0.statuses.add(status: status) }

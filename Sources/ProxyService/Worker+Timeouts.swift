@@ -84,7 +84,7 @@ extension Worker {
 
     mutating func upstreamTimedOut(_ upstream: UpstreamConnection.Pointer) {
         guard let client = upstream.pointee.client else {
-            close(upstream)
+            if upstream.pointee.phase == .idle { idleTimedOut(upstream) } else { close(upstream) }
             return
         }
         switch upstream.pointee.phase {

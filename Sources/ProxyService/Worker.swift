@@ -100,6 +100,8 @@ struct Worker: ~Copyable {
 
     /// Upstream connections in the pools of all backends.
     var idleUpstreamCount = 0
+    /// Counts offers to other workers.
+    var offerTicket: UInt32 = 0
     /// Where the next look for one to give up begins.
     var evictionCursor = 0
     /// Events that the last wait did not report may be waiting.

@@ -82,6 +82,8 @@ struct WorkerBackend: ~Copyable {
     let tallies: Unmanaged<BackendTallies>
     /// Idle connections, last used first.
     var idle = UpstreamPool()
+    /// How long it lets a connection idle.
+    var patience = IdleEstimate()
     /// Connections of any phase.
     var connectionCount = 0
     /// Pools that list it; retired pools count until their last request is over.

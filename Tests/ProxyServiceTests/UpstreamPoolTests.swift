@@ -12,6 +12,93 @@ import WireCore
 
 @Suite(.serialized)
 struct UpstreamPoolTests {
+    @Test func workersShareWhatTheyDoNotNeed() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint], workers: 4)
+        for _ in 0..<60 {
+            #expect(try tandem.client().exchange("/").text == "ok")
+            _ = eventually(within: .milliseconds(50)) { false }
+        }
+        // One for each worker would be four.
+        #expect(backend.log.connectionCount <= 2)
+        #expect(tandem.backend(0).requests == 60)
+    }
+
+    @Test func takenConnectionLeavesTheCountsOfItsFormerOwner() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint], workers: 4)
+        for _ in 0..<20 {
+            #expect(try tandem.client().exchange("/").text == "ok")
+            _ = eventually(within: .milliseconds(45)) { false }
+        }
+        let open = UInt64(backend.log.connectionCount - backend.log.endedConnections)
+        #expect(eventually { tandem.backend(0).idleConnections == open })
+        // The end of what is offered is noticed, whoever has it.
+        tandem.plane.stop()
+        #expect(eventually { backend.log.endedConnections == backend.log.connectionCount })
+    }
+
+    @Test func offeredConnectionThatEndsIsClosed() throws {
+        let backend = try ManualBackend()
+        let tandem = try TestPlane([backend.endpoint], workers: 2)
+        let client = try tandem.client()
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        let connection = try backend.accept()
+        _ = try connection.takeHead()
+        try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        #expect(try client.response().status == 200)
+        _ = eventually(within: .milliseconds(200)) { false }
+        #expect(tandem.backend(0).idleConnections == 1)
+        connection.finishSending()
+        #expect(connection.isClosedByPeer())
+        #expect(tandem.backend(0).idleConnections == 0)
+    }
+
+    @Test func manyWorkersUnderLoadNeverMixAnswers() throws {
+        let backend = try TestBackend { request in ReplyStep.ok(request.target) }
+        let tandem = try TestPlane([backend.endpoint], workers: 4)
+        let wrong = Atomic<Int>(0)
+        let answered = Atomic<Int>(0)
+        let endpoint = tandem.endpoint
+        let threads = try (0..<4).map { thread in
+            try KernelThread.start(name: "load") {
+                var generator = SeededGenerator(seed: UInt64(thread))
+                for turn in 0..<120 {
+                    guard let client = try? TestClient(endpoint) else { continue }
+                    for step in 0..<Int(generator.next() % 4) {
+                        let target = "/\(thread)/\(turn)/\(step)"
+                        guard let response = try? client.exchange(target) else {
+                            wrong.add(1, ordering: .relaxed)
+                            break
+                        }
+                        if response.text != target { wrong.add(1, ordering: .relaxed) }
+                        answered.add(1, ordering: .relaxed)
+                    }
+                    // Some pauses are as long as it takes to offer, some shorter.
+                    let pause = generator.next() % 4 * 12
+                    _ = eventually(within: .milliseconds(pause)) { false }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(wrong.load(ordering: .relaxed) == 0)
+        #expect(answered.load(ordering: .relaxed) > 300)
+        #expect(eventually { tandem.backend(0).requestsInFlight == 0 })
+    }
+
+    @Test func connectionLeavesBeforeTheBackendEndsIt() throws {
+        let backend = try TestBackend { _ in
+            [.text("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok")]
+        }
+        let tandem = try TestPlane([backend.endpoint])
+        let client = try tandem.client()
+        #expect(try client.exchange("/").text == "ok")
+        #expect(eventually { tandem.backend(0).idleConnections == 1 })
+        let began = Clock.now()
+        #expect(eventually { backend.log.endedConnections == 1 })
+        #expect(Clock.now() - began < .seconds(5))
+    }
+
     /// What tells that a backend ended a connection before it saw a byte of a request.
     @Test func endThatCrossesARequestLeavesItUnacknowledged() throws {
         let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
