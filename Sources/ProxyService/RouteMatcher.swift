@@ -95,6 +95,11 @@ struct RouteMatcher {
         hasConditions = bits != 0 || !fields.isEmpty || !parameters.isEmpty || !cookies.isEmpty
     }
 
+    /// What a path that matches begins with.
+    var pathFilter: PathFilter {
+        PathFilter(pathKind == .any ? UnsafeRawBufferPointer(start: nil, count: 0) : path)
+    }
+
     /// Bytes of a matched path that `rewrite.path_prefix` replaces.
     var matchedByteCount: Int { path.count }
 
@@ -176,4 +181,31 @@ struct RouteMatcher {
         default: nil
         }
     }
+}
+
+/// The first bytes that a path must have, as one word: most routes of a long table are passed by
+/// without a look at them.
+struct PathFilter {
+    private let word: UInt64
+    private let mask: UInt64
+
+    /// A filter for paths that begin with `pattern`.
+    init(_ pattern: UnsafeRawBufferPointer) {
+        word = Self.start(of: pattern)
+        mask = pattern.count >= 8 ? .max : 1 << UInt64(8 * pattern.count) - 1
+    }
+
+    /// The first eight bytes of a path, those that it does not have as zero.
+    @inline(__always)
+    static func start(of path: UnsafeRawBufferPointer) -> UInt64 {
+        if path.count >= 8 {
+            return UInt64(littleEndian: path.loadUnaligned(as: UInt64.self))
+        }
+        var word: UInt64 = 0
+        for index in 0..<path.count { word |= UInt64(path[index]) &<< UInt64(8 &* index) }
+        return word
+    }
+
+    @inline(__always)
+    func passes(_ start: UInt64) -> Bool { (start ^ word) & mask == 0 }
 }

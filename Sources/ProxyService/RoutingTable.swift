@@ -29,6 +29,8 @@ struct RoutingTable: ~Copyable {
     private let errorPages: UnsafeBufferPointer<ComposedBody>
 
     private let routes: CompiledRoute.Pointer
+    /// For each route what its path begins with.
+    private let filters: UnsafeBufferPointer<PathFilter>
     let count: Int
     private let isIndexed: Bool
     private let index: HostIndex
@@ -83,6 +85,9 @@ struct RoutingTable: ~Copyable {
                     pools: pools, workerIndex: workerIndex, texts: &texts))
             hosts.append(routes[number].matcher.host)
         }
+        var filters: [PathFilter] = []
+        for number in 0..<routePlans.count { filters.append(routes[number].matcher.pathFilter) }
+        self.filters = texts.keep(filters)
         isIndexed = count >= Self.indexedCountMin && hosts.contains { !$0.isEmpty }
         index = HostIndex(isIndexed ? hosts : [])
         self.texts = texts
@@ -110,28 +115,33 @@ struct RoutingTable: ~Copyable {
     func route(
         for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
     ) -> CompiledRoute.Pointer? {
-        if isIndexed { return indexedRoute(for: request, in: input) }
-        return firstRoute(for: request, in: input)
+        let start = PathFilter.start(of: request.canonicalPath(in: input))
+        if isIndexed { return indexedRoute(for: request, start, in: input) }
+        return firstRoute(for: request, start, in: input)
     }
 
     private func firstRoute(
-        for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
+        for request: borrowing RequestHead, _ start: UInt64, in input: UnsafeRawBufferPointer
     ) -> CompiledRoute.Pointer? {
         var number = 0
         while number < count {
-            if routes[number].matcher.matches(request, in: input) { return routes + number }
+            if filters[number].passes(start), routes[number].matcher.matches(request, in: input) {
+                return routes + number
+            }
             number &+= 1
         }
         return nil
     }
 
     private func indexedRoute(
-        for request: borrowing RequestHead, in input: UnsafeRawBufferPointer
+        for request: borrowing RequestHead, _ start: UInt64, in input: UnsafeRawBufferPointer
     ) -> CompiledRoute.Pointer? {
         var candidates = index.candidates(for: request.host.bytes(in: input))
-        if candidates.isOverflowing { return firstRoute(for: request, in: input) }
+        if candidates.isOverflowing { return firstRoute(for: request, start, in: input) }
         while let number = index.next(&candidates) {
-            if routes[number].matcher.matches(request, in: input) { return routes + number }
+            if filters[number].passes(start), routes[number].matcher.matches(request, in: input) {
+                return routes + number
+            }
         }
         return nil
     }

@@ -114,6 +114,7 @@ extension Worker {
 
     /// Forgets a client connection; its socket is closed with its record.
     mutating func close(_ client: ClientConnection.Pointer) {
+        assert(client.pointee.route == nil, "a client that is closed follows no route")
         let listener = client.pointee.listener
         noteCause(client, .clientAborted)
         endRecord(client)

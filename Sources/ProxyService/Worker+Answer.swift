@@ -118,6 +118,8 @@ extension Worker {
             client.pointee.phase = .finishing
             client.pointee.mustLinger = false
             arm(client, after: timeouts.bodyIdle)
+            // The socket may have become writable while a body was thrown away.
+            finishWriting(client)
             return
         }
         nextRequest(client)
@@ -132,8 +134,12 @@ extension Worker {
         return remaining <= UInt64(Self.discardByteCountMax)
     }
 
-    /// Reads the rest of a body and forgets it.
+    /// Reads the rest of a body and forgets it, while the answer goes out.
     mutating func discardBody(_ client: ClientConnection.Pointer) {
+        if case .failed = flush(client) {
+            close(client)
+            return
+        }
         while true {
             guard !client.pointee.readiness.contains(.broken), takeAndForget(client) else {
                 client.pointee.keepsAlive = false

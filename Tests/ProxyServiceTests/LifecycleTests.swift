@@ -59,44 +59,6 @@ struct LifecycleTests {
         #expect(tandem.plane.isStalled(now: Clock.now() + .seconds(2)))
     }
 
-    /// Clients on threads of their own that ask until they are told to stop.
-    private final class Load: Sendable {
-        private let isOver = Atomic<Bool>(false)
-        private let succeeded = Atomic<Int>(0)
-        private let failures = Mutex<[String]>([])
-        private let threads = Mutex<[KernelThread.Handle]>([])
-
-        var successCount: Int { succeeded.load(ordering: .relaxed) }
-
-        init(clientCount: Int, endpoint: Endpoint) throws {
-            for number in 0..<clientCount {
-                let handle = try KernelThread.start(name: "client") { [self] in
-                    do {
-                        let client = try TestClient(endpoint)
-                        while !isOver.load(ordering: .relaxed) {
-                            let body = number % 2 == 0 ? "" : "body \(number)"
-                            let response = try client.exchange(
-                                "/\(number)", method: body.isEmpty ? "GET" : "POST", body: body)
-                            guard response.status == 200 else {
-                                throw TestFailure.malformed(response.head)
-                            }
-                            succeeded.wrappingAdd(1, ordering: .relaxed)
-                        }
-                    } catch {
-                        failures.withLock { $0.append("\(error)") }
-                    }
-                }
-                threads.withLock { $0.append(handle) }
-            }
-        }
-
-        func finish() -> [String] {
-            isOver.store(true, ordering: .relaxed)
-            for thread in threads.withLock({ $0 }) { thread.join() }
-            return failures.withLock { $0 }
-        }
-    }
-
     @Test func reloadsUnderLoadDropNoRequest() throws {
         let backends = try (0..<3).map { index in
             try TestBackend { _ in [.wait(.milliseconds(UInt64(index)))] + ReplyStep.ok("\(index)")
@@ -104,7 +66,7 @@ struct LifecycleTests {
         }
         let endpoints = backends.map(\.endpoint)
         let tandem = try TestPlane([endpoints[0]], workers: 2)
-        let load = try Load(clientCount: 8, endpoint: tandem.endpoint)
+        let load = try RequestLoad(clientCount: 8, endpoint: tandem.endpoint)
         for turn in 0..<60 {
             let reached = load.successCount + 10
             #expect(eventually { load.successCount >= reached })

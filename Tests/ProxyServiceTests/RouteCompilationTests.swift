@@ -50,6 +50,19 @@ import WireCore
         }
     }
 
+    @Test func filtersLetEveryMatchThrough() {
+        var texts = TextArena()
+        for pattern in ["", "/", "/a", "/abcdefg", "/abcdefgh", "/api/v1/users"] {
+            let filter = PathFilter(texts.keep(pattern))
+            for path in ["", "/", "/a", "/ab", "/abcdefg", "/abcdefghi", "/api/v1/users/7", "/b"] {
+                let passes = filter.passes(PathFilter.start(of: texts.keep(path)))
+                #expect(!path.hasPrefix(pattern) || passes)
+                let start = String(pattern.prefix(8))
+                #expect(passes == path.hasPrefix(start))
+            }
+        }
+    }
+
     @Test func hostsWithMoreDomainsThanListsAreSeen() {
         var texts = TextArena()
         let suffixes = (1...12).map {

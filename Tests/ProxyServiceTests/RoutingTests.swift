@@ -165,7 +165,11 @@ struct RoutingTests {
 
     @Test func rewritesAndEditsReachTheBackendAndTheClient() throws {
         let backend = try TestBackend { _ in
-            [.text("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: x\r\nX-B: 1\r\n\r\nok")]
+            [
+                .text(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: x\r\nX-B: 1\r\n"
+                        + "Connection: X-Listener, X-B\r\n\r\nok")
+            ]
         }
         let route = RouteConfiguration(
             match: RouteMatch(path: .prefix("/api/v1")), action: .pool("web"),
@@ -198,6 +202,32 @@ struct RoutingTests {
         #expect(response.field("x-b") == "route")
         #expect(response.field("x-listener") == "yes")
         #expect(response.field("date") != nil)
+    }
+
+    /// Tables of different sizes come and go under requests of every kind.
+    @Test func tablesChangeUnderLoadWithoutAFailure() throws {
+        let backend = try TestBackend { request in
+            [.wait(.milliseconds(request.number % 3 == 0 ? 2 : 0))]
+                + ReplyStep.ok(request.field("x-e") ?? "none")
+        }
+        let pools = [TestPlane.pool("web", [backend.endpoint])]
+        func routes(_ count: Int) -> [RouteConfiguration] {
+            let edits = HeaderEdits(set: [HeaderEdits.Header(name: "X-E", value: "\(count)")])
+            return (0..<count).map { named("\($0)", RouteMatch(host: "h\($0).test")) } + [
+                RouteConfiguration(
+                    action: .pool("web"), requestHeaders: edits,
+                    mirror: MirrorConfiguration(pool: "web", shareBasisPoints: 2_000))
+            ]
+        }
+        let tandem = try TestPlane(routes: routes(1), pools: pools, workers: 2)
+        let load = try RequestLoad(clientCount: 4, endpoint: tandem.endpoint)
+        for round in 0..<60 {
+            let reached = load.successCount + 10
+            #expect(eventually { load.successCount >= reached })
+            _ = try tandem.reload(pools: pools, routes: routes(round % 3 * 400 + 1))
+        }
+        #expect(load.finish() == [])
+        #expect(eventually { tandem.backend(0).requestsInFlight == 0 })
     }
 
     /// The first backend closes when the second request comes; the replay is the same request.
