@@ -92,7 +92,7 @@ def response_problems(vector, outcome, seen, poisoned):
     elif vector.action == "reject":
         if outcome.statuses != [vector.status]:
             problems.append(f"the client got {outcome.statuses}")
-    elif answer or outcome.finding or not outcome.ended:
+    elif outcome.statuses != [502] and (answer or outcome.finding or not outcome.ended):
         problems.append(
             f"the client took it for whole: {answer and answer.body[:80]} {outcome.finding}")
     if vector.name in poisoned:

@@ -27,7 +27,7 @@ the HTTP Garden; the bytes and words are our own.
 **Level** says what the RFC asks of anybody: `must`, `should`, or `may` where it leaves the choice (our
 reason is then in the row). **Tandem**: `400` refused with that status and closed, `taken` forwarded as
 one canonical message, `incomplete` nothing of it ever counts as whole, `abort` the client notices
-that the response broke.
+that the response broke, by 502 or by an end of the connection.
 """
 
 COMPARISON = """

@@ -37,7 +37,11 @@ private func decode(_ bytes: UnsafeRawBufferPointer, pieceByteCount: Int) -> Dec
         precondition(run.upperBound <= end)
         result.payload += bytes[run]
         result.status = step.status
-        if case .malformed = step.status { return result }
+        if case .malformed = step.status {
+            // How far it read before the fault depends on the pieces, and nobody asks.
+            result.consumedByteCount = 0
+            return result
+        }
         start += step.consumedByteCount
         result.consumedByteCount = start
         precondition(step.consumedByteCount > 0 || step.status != .more)
@@ -54,6 +58,7 @@ private func checkAgain(_ payload: [UInt8]) {
         let count = line.withUnsafeMutableBytes {
             ChunkFramer.writeSizeLine(payloadByteCount: payload.count, into: $0)
         }
+        guard let count else { preconditionFailure("the buffer was large enough") }
         framed = line[..<count] + payload + Array("\r\n".utf8)
     }
     framed += Array("0\r\n\r\n".utf8)
