@@ -13,19 +13,24 @@ import WireCore
 /// They repeat after a prime number of bytes, so that a lost or doubled buffer shows.
 struct StreamPattern {
     private static let period = 65_521
-    private let block: [UInt8]
+    /// Two periods, so that a piece is always in one place.
+    private static let block: [UInt8] = {
+        var random = SeededGenerator(seed: 1)
+        let bytes = (0..<period).map { _ in UInt8(truncatingIfNeeded: random.next() >> 16) }
+        return bytes + bytes
+    }()
+
+    private let shift: Int
     private(set) var offset = 0
 
     init(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
-        let bytes = (0..<Self.period).map { _ in UInt8(truncatingIfNeeded: random.next() >> 16) }
-        block = bytes + bytes
+        shift = Int(seed % UInt64(Self.period))
     }
 
     /// Up to `count` bytes from here on.
     func upcoming(_ count: Int) -> ArraySlice<UInt8> {
-        let start = offset % Self.period
-        return block[start..<start + min(count, Self.period)]
+        let start = (shift + offset) % Self.period
+        return Self.block[start..<start + min(count, Self.period)]
     }
 
     mutating func advance(_ count: Int) { offset += count }
