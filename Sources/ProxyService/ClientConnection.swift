@@ -110,6 +110,9 @@ struct ClientConnection: ~Copyable {
     /// What a client is told when no further attempt can be made.
     var failure = LocalResponse.serviceUnavailable
     var body = BodyDecoder(.none)
+    var trailers = TrailerHold(isWanted: false)
+    /// The client takes trailers.
+    var acceptsTrailers = false
     /// Payload of a chunked body so far.
     var chunkedByteCount: UInt64 = 0
     /// The route it follows; counts as a use of its table.

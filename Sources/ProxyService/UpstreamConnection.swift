@@ -56,6 +56,7 @@ struct UpstreamConnection: ~Copyable {
     var framesChunks = false
     var headProgress = HeadProgress()
     var body = BodyDecoder(.none)
+    var trailers = TrailerHold(isWanted: false)
     /// It must be looked at before it is used again: its last answer had no body, and a backend
     /// that sent one nevertheless would have it taken for the next answer.
     var mustLook = false

@@ -25,6 +25,11 @@ extension Worker {
         upstream.pointee.sendFailed = false
         upstream.pointee.headProgress = HeadProgress()
         client.pointee.requestEnded = false
+        buffers.giveBack(&client.pointee.trailers.memory)
+        client.pointee.trailers = TrailerHold(
+            isWanted: client.pointee.isBodyChunked && !request.connectionNamesFields)
+        client.pointee.acceptsTrailers =
+            request.acceptsTrailers && client.pointee.minorVersion > 0
         sentByteCount = 0
         guard let headCount = writeUpstreamHead(client, upstream) else {
             // Our own limits contradict each other: the client's fault or not, it must not trap.
@@ -33,7 +38,8 @@ extension Worker {
         }
         let progress = relay(
             headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,
-            isChunked: client.pointee.isBodyChunked, framesChunks: client.pointee.isBodyChunked,
+            trailers: &client.pointee.trailers, isChunked: client.pointee.isBodyChunked,
+            framesChunks: client.pointee.isBodyChunked,
             to: upstream.pointee.socket, output: &upstream.pointee.output,
             readiness: &upstream.pointee.readiness)
         guard !isBodyTooLarge(client) else {
@@ -77,6 +83,10 @@ extension Worker {
             // RFC 9110 §10.1.1: the backend decides whether it wants the body; its 100 is relayed.
             rewrite.forwardsExpect = true
             rewrite.forwardsUpgrade = forwardsUpgrade(client)
+            if upstream.pointee.phase != .mirroring {
+                if client.pointee.acceptsTrailers { rewrite.offersTrailers = true }
+                if client.pointee.trailers.isWanted { rewrite.forwardsTrailers = true }
+            }
             followRoute(of: client, &rewrite)
             // A copy has its connection for itself, and so has a client that a header names.
             rewrite.closesConnection =
@@ -146,6 +156,7 @@ extension Worker {
             if !client.pointee.input.isEmpty {
                 let progress = relay(
                     headCount: 0, from: &client.pointee.input, body: &client.pointee.body,
+                    trailers: &client.pointee.trailers,
                     isChunked: client.pointee.isBodyChunked,
                     framesChunks: client.pointee.isBodyChunked, to: upstream.pointee.socket,
                     output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
@@ -322,6 +333,7 @@ extension Worker {
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
         buffers.giveBack(&upstream.pointee.input)
         buffers.giveBack(&upstream.pointee.output)
+        buffers.giveBack(&upstream.pointee.trailers.memory)
         upstreams.remove(upstream)
         backend.pointee.connectionCount &-= 1
         if backend.pointee.isUnused { discard(backend) }

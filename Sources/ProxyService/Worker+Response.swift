@@ -97,9 +97,10 @@ extension Worker {
         {
             var nothing = ByteBuffer()
             var noBody = BodyDecoder(.none)
+            var noTrailers = TrailerHold(isWanted: false)
             let progress = relay(
-                headCount: count, from: &nothing, body: &noBody, isChunked: false,
-                framesChunks: false, to: client.pointee.socket,
+                headCount: count, from: &nothing, body: &noBody, trailers: &noTrailers,
+                isChunked: false, framesChunks: false, to: client.pointee.socket,
                 output: &client.pointee.output, readiness: &client.pointee.readiness)
             if case .failed = progress {
                 clientIsGone(client)
@@ -144,6 +145,11 @@ extension Worker {
             keepsAlive: client.pointee.keepsAlive)
         rewrite.date = dateText.bytes(now: now)
         rewrite.edits = responseEdits(of: client)
+        let forwardsTrailers =
+            framing == .chunked && clientFraming == .chunked && client.pointee.acceptsTrailers
+            && !response.connectionNamesFields
+        upstream.pointee.trailers = TrailerHold(isWanted: forwardsTrailers)
+        if forwardsTrailers { rewrite.forwardsTrailers = true }
         guard
             let headCount = response.writeClientHead(
                 from: message, rewrite: rewrite, into: headScratch)
@@ -206,7 +212,7 @@ extension Worker {
         sentByteCount = 0
         let progress = relay(
             headCount: headCount, from: &upstream.pointee.input, body: &upstream.pointee.body,
-            isChunked: upstream.pointee.isBodyChunked,
+            trailers: &upstream.pointee.trailers, isChunked: upstream.pointee.isBodyChunked,
             framesChunks: upstream.pointee.framesChunks, to: client.pointee.socket,
             output: &client.pointee.output, readiness: &client.pointee.readiness)
         let sent = UInt64(sentByteCount)

@@ -47,6 +47,7 @@ extension Worker {
     ///   - headCount: bytes of the head in `headScratch`, 0 when it was sent before.
     ///   - input: body bytes as they arrived; those sent are taken out.
     ///   - body: where in the body `input` is.
+    ///   - trailers: what follows its last chunk.
     ///   - isChunked: the body arrives in chunks.
     ///   - framesChunks: the body leaves in chunks.
     ///   - socket: the receiving side.
@@ -55,8 +56,9 @@ extension Worker {
     /// - Returns: how far that came.
     @inline(__always)
     mutating func relay(
-        headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder, isChunked: Bool,
-        framesChunks: Bool, to socket: borrowing FileDescriptor, output: inout ByteBuffer,
+        headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
+        trailers: inout TrailerHold, isChunked: Bool, framesChunks: Bool,
+        to socket: borrowing FileDescriptor, output: inout ByteBuffer,
         readiness: inout Readiness
     ) -> RelayProgress {
         guard isChunked || framesChunks else {
@@ -65,7 +67,8 @@ extension Worker {
                 readiness: &readiness)
         }
         return relayFramed(
-            headCount: headCount, from: &input, body: &body, framesChunks: framesChunks,
+            headCount: headCount, from: &input, body: &body, trailers: &trailers,
+            framesChunks: framesChunks,
             to: socket, output: &output, readiness: &readiness)
     }
 
@@ -126,7 +129,8 @@ extension Worker {
     /// Body bytes are taken out of their chunks, or put into ours, or both.
     private mutating func relayFramed(
         headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
-        framesChunks: Bool, to socket: borrowing FileDescriptor, output: inout ByteBuffer,
+        trailers: inout TrailerHold, framesChunks: Bool, to socket: borrowing FileDescriptor,
+        output: inout ByteBuffer,
         readiness: inout Readiness
     ) -> RelayProgress {
         let sizeLineMax = ChunkFramer.sizeLineByteCountMax
@@ -134,7 +138,9 @@ extension Worker {
         // What does not go must fit into a small buffer when memory is short.
         let room = BufferPool.smallByteCount &- headCount &- 3 &* sizeLineMax
         let payloadMax = buffers.isTight ? max(room, sizeLineMax) : Self.chunkPayloadMax
-        if let fault = takePayload(from: &input, body: &body, end: &end, payloadMax) {
+        if let fault = takePayload(
+            from: &input, body: &body, trailers: &trailers, end: &end, payloadMax)
+        {
             return .malformed(fault)
         }
         let payloadCount = end &- sizeLineMax
@@ -148,7 +154,7 @@ extension Worker {
                         payloadByteCount: payloadCount, endOf: place) ?? 0
             }
             var tail: StaticString = payloadCount > 0 ? ChunkFramer.chunkEnd : ""
-            if body.isComplete {
+            if body.isComplete, !trailers.memory.isAttached {
                 tail =
                     payloadCount > 0 ? ChunkFramer.chunkEndAndLastChunk : ChunkFramer.lastChunk
             }
@@ -156,6 +162,7 @@ extension Worker {
                 chunkScratch[end] = tail.utf8Start[index]
                 end &+= 1
             }
+            if body.isComplete, trailers.memory.isAttached { writeBodyEnd(&trailers, at: &end) }
         }
         return sendFramed(
             headCount: headCount, UnsafeRawBufferPointer(rebasing: chunkScratch[begin..<end]),
@@ -164,15 +171,15 @@ extension Worker {
 
     /// Collects payload in `chunkScratch` from `end` on.
     private mutating func takePayload(
-        from input: inout ByteBuffer, body: inout BodyDecoder, end: inout Int,
-        _ payloadByteCountMax: Int
+        from input: inout ByteBuffer, body: inout BodyDecoder, trailers: inout TrailerHold,
+        end: inout Int, _ payloadByteCountMax: Int
     ) -> MessageFault? {
         let limit = end &+ payloadByteCountMax
         while !input.isEmpty, !body.isComplete, end < limit {
             let unread = input.unread
             let slice = UnsafeRawBufferPointer(
                 rebasing: unread[..<min(unread.count, limit &- end)])
-            let step = body.next(slice)
+            let step = body.next(slice, trailers: &trailers.section)
             if case .malformed(let fault) = step.status { return fault }
             if step.payloadByteCount > 0, let target = chunkScratch.baseAddress,
                 let source = slice.baseAddress
@@ -182,6 +189,10 @@ extension Worker {
                 end &+= step.payloadByteCount
             }
             input.start &+= step.consumedByteCount
+            if trailers.section.needsMemory {
+                decideTrailers(&trailers)
+                continue
+            }
             // A decoder that takes nothing would be asked for ever.
             if step.consumedByteCount == 0, !body.isComplete { return .invalidChunkSize }
         }

@@ -156,7 +156,8 @@ struct Worker: ~Copyable {
         timers = TimerWheel(capacity: 2 * setup.connectionMax, now: now)
         headScratch = .allocate(byteCount: Self.headScratchByteCount, alignment: 64)
         chunkScratch = .allocate(
-            byteCount: Self.chunkPayloadMax + 2 * ChunkFramer.sizeLineByteCountMax, alignment: 64)
+            byteCount: Self.chunkPayloadMax + 2 * ChunkFramer.sizeLineByteCountMax
+                + TrailerSection.byteCountMax, alignment: 64)
     }
 
     deinit {

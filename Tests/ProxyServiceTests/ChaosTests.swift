@@ -17,7 +17,7 @@ struct ChaosTests {
     /// What a backend of bad character does, chosen by the number in the target.
     private static func reply(_ request: ReceivedRequest) -> [ReplyStep] {
         let choice = Int(request.target.drop { !$0.isNumber }.prefix { $0.isNumber }) ?? 0
-        switch choice % 12 {
+        switch choice % 15 {
         case 0: return [.close]
         case 1: return [.reset]
         case 2: return [.text("HTTP/1.1 200 OK\r\nContent-Le"), .close]
@@ -32,6 +32,19 @@ struct ChaosTests {
         case 7: return [.text("HTTP/1.1 100 Continue\r\n\r\n")] + ReplyStep.ok("after")
         case 8: return ReplyStep.ok("then") + [.close]
         case 9: return [.text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")]
+        case 12:
+            return [
+                .text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Su"),
+                .wait(.milliseconds(1)), .text("m: 1\r\nHost: b\r\n\r\n"),
+            ]
+        case 13:
+            // Stray bytes, and an end that nobody asked for.
+            return ReplyStep.ok("stray") + [.wait(.milliseconds(1)), .text("HTTP/1.1 2"), .close]
+        case 14:
+            return [
+                .text("HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n"),
+                .fill(byteCount: 4_000_000),
+            ]
         default: return ReplyStep.ok(String(repeating: "x", count: choice))
         }
     }
@@ -44,7 +57,7 @@ struct ChaosTests {
         for _ in 0..<Int(generator.next() % 6) {
             let number = generator.next() % 3_000
             let body = String(repeating: "b", count: Int(generator.next() % 40_000))
-            switch generator.next() % 8 {
+            switch generator.next() % 12 {
             case 0: _ = try client.exchange("/\(number)")
             case 1: _ = try client.exchange("/\(number)", method: "PUT", body: body)
             case 2: _ = try client.exchange("/\(number)", method: "POST", body: body)
@@ -72,6 +85,31 @@ struct ChaosTests {
                 try client.send("GET /\(number) HTTP/1.0\r\n\r\n")
                 client.finishSending()
                 _ = try client.response()
+            case 7:
+                // Everything is asked for and said; only reading goes on.
+                try client.send("GET /\(number) HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n")
+                client.finishSending()
+                while try client.receiveSome(upTo: 999) {}
+                return
+            case 8:
+                try client.send(
+                    "PUT /\(number) HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "3\r\nabc\r\n0\r\nX-Trailer: \(body.prefix(500))\r\n\r\n")
+                _ = try client.response()
+            case 9:
+                try client.send(
+                    "POST /\(number) HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                        + "Content-Length: \(body.utf8.count)\r\n\r\n")
+                if generator.next() % 2 == 0 { try client.send(body) }
+                _ = try client.response()
+            case 10:
+                // Asks for much, reads a little of it now and then, leaves.
+                try client.send("GET /14 HTTP/1.1\r\nHost: a\r\n\r\n")
+                for _ in 0..<10 {
+                    _ = try client.discardSome(upTo: 5_000)
+                    _ = eventually(within: .milliseconds(10)) { false }
+                }
+                return
             default:
                 try client.send("GET /\(number) HTTP/1.1\r\nHo")
                 return
@@ -84,10 +122,15 @@ struct ChaosTests {
         let backends = try (0..<3).map { _ in try TestBackend(Self.reply) }
         let endpoints = backends.map(\.endpoint) + [try deadEndpoint()]
         let tandem = try TestPlane(
-            endpoints, workers: 2, balance: .leastTime,
+            endpoints, workers: 3, balance: .leastTime,
             timeouts: TimeoutConfiguration(
                 requestHead: .milliseconds(200), keepAlive: .milliseconds(300),
-                bodyIdle: .milliseconds(200), responseHead: .milliseconds(300)))
+                bodyIdle: .milliseconds(200), bodyGrace: .milliseconds(300),
+                responseHead: .milliseconds(300), streamIdle: .milliseconds(300)),
+            limits: LimitConfiguration(
+                bodyByteCount: 30_000, bodyRateMin: 2_000, bufferByteCount: 8 << 20,
+                requestsPerConnection: 20),
+            listenerLimits: ListenerLimits(connections: 5, connectionsPerClient: 100))
         let remaining = Atomic<Int>(6)
         let threads = try (0..<6).map { number in
             let endpoint = tandem.endpoint
@@ -115,6 +158,7 @@ struct ChaosTests {
                 tandem.plane.statistics().backends.allSatisfy { $0.requestsInFlight == 0 }
             })
         #expect(tandem.listener.connectionsOpen == 0)
+        #expect(eventually { tandem.plane.statistics().bufferByteCount == 0 })
         #expect(!tandem.plane.isStalled(now: Clock.now()))
         #expect(try tandem.client().exchange("/10").text == "xxxxxxxxxx")
         tandem.plane.stop()

@@ -81,8 +81,8 @@ struct PaceTests {
         let tandem = try TestPlane(
             [backend.endpoint],
             timeouts: TimeoutConfiguration(
-                bodyIdle: .milliseconds(300), bodyGrace: .milliseconds(200)),
-            limits: LimitConfiguration(bodyRateMin: 10_000_000))
+                bodyIdle: .seconds(1), bodyGrace: .seconds(1)),
+            limits: LimitConfiguration(bodyRateMin: 100_000))
         let client = try tandem.client()
         let endpoint = tandem.endpoint
         let sending = try KernelThread.start(name: "sender") {
@@ -92,7 +92,7 @@ struct PaceTests {
             _ = try? client.response()
         }
         let connection = try backend.accept()
-        rest(.seconds(1))
+        rest(.seconds(3))
         var count = 0
         #expect(
             try eventually {

@@ -308,14 +308,21 @@ private final class BackendConnection: EventHandler {
             let digits = String(decoding: rest[..<line.lowerBound], as: UTF8.self)
             guard let size = Int(digits, radix: 16) else { fatalError("chunk size \(digits)") }
             rest = rest[line.upperBound...]
+            if size == 0 {
+                // Trailers, up to an empty line.
+                while let field = rest.firstRange(of: [0x0D, 0x0A]) {
+                    let isLast = field.lowerBound == rest.startIndex
+                    rest = rest[field.upperBound...]
+                    guard isLast else { continue }
+                    bytes = rest
+                    return body
+                }
+                return nil
+            }
             guard rest.count >= size + 2 else { return nil }
             body += rest.prefix(size)
             precondition(Array(rest.dropFirst(size).prefix(2)) == [0x0D, 0x0A], "chunk end")
             rest = rest.dropFirst(size + 2)
-            if size == 0 {
-                bytes = rest
-                return body
-            }
         }
     }
 }
