@@ -54,8 +54,8 @@ public struct BodyDecoder: Equatable, Sendable {
 
     /// A decoder at the start of a body with this framing.
     ///
-    /// `chunkedByteCountMax` bounds the payload of a chunked body, whose length nobody knows before;
-    /// who takes a body of known length has already looked at it.
+    /// `chunkedByteCountMax` bounds the payload of a chunked body, whose length nobody knows
+    /// before; who takes a body of known length has already looked at it.
     @inline(__always)
     public init(_ framing: BodyFraming, chunkedByteCountMax: UInt64 = BodyFraming.lengthMax) {
         switch framing {
