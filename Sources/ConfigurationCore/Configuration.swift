@@ -158,6 +158,8 @@ public struct PoolConfiguration: Hashable, Sendable {
     /// Active health check; `nil` takes every backend for healthy.
     public var healthCheck: HealthCheckConfiguration?
     /// Key `send_proxy_protocol`: the header each connection to a backend begins with.
+    ///
+    /// It names one client, so an HTTP pool that wants it has a connection for each request.
     public var sendsProxyHeader: ProxyHeaderVersion?
 
     /// Makes a pool.
