@@ -69,9 +69,10 @@ struct WorkerBackend: ~Copyable {
     let endpoint: Endpoint
     /// What each connection to it begins with.
     let proxyHeader: ProxyHeaderVersion?
-    /// A connection that began with a client's header is that client's alone: it closes after the
-    /// exchange. Keeping it for the client's next request would save little, since the balancer
-    /// chooses a backend for each.
+    /// A connection that began with a client's header is that client's alone.
+    ///
+    /// It closes after the exchange: keeping it for the client's next request would save little,
+    /// since the balancer chooses a backend for each.
     var mayShareConnections: Bool { proxyHeader == nil }
     /// The backend's address as text, for requests without a host.
     let hostText: UnsafeRawBufferPointer
