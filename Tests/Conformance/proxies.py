@@ -93,6 +93,18 @@ def free_port():
     raise RuntimeError("no free port")
 
 
+def wait_until_it_serves(port, is_alive=lambda: True):
+    """False when nothing accepts on the port in time."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and is_alive():
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.02)
+    return False
+
+
 class Proxy:
     """One running product."""
 
@@ -129,16 +141,8 @@ class Proxy:
         return [find("haproxy"), "-db", "-f", self._file("haproxy.cfg", HAPROXY.format(**settings))]
 
     def _wait(self):
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise RuntimeError(f"{self.name} does not serve:\n{self.output()}")
+        if not wait_until_it_serves(self.port, self.is_alive):
+            raise RuntimeError(f"{self.name} does not serve:\n{self.output()}")
 
     def output(self):
         self.log.flush()
