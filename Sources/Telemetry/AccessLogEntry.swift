@@ -53,9 +53,9 @@ public struct AccessLogRequest {
     public var referer = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The value of `User-Agent`.
     public var userAgent = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The value of `X-Request-Id` that the backend gets.
+    /// The value of `X-Request-Id` that the backend gets; checked to have nothing to escape.
     public var requestID = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The trace identifier of `traceparent`.
+    /// The trace identifier of `traceparent`; checked to be hexadecimal.
     public var traceID = UnsafeRawBufferPointer(start: nil, count: 0)
 
     /// Nothing known yet.

@@ -37,7 +37,7 @@ public struct AccessLogFormatter: ~Copyable {
     public static let refererByteCountMax = 384
     /// The longest user agent.
     public static let userAgentByteCountMax = 512
-    /// The longest request identifier.
+    /// The longest request identifier; a longer one is left out.
     public static let requestIDByteCountMax = 128
 
     /// The form of the lines begun from now on.
@@ -142,8 +142,8 @@ public struct AccessLogFormatter: ~Copyable {
         append(",\"method\":\"", request.method, limit: Self.methodByteCountMax, &text)
         append(",\"host\":\"", request.host, limit: Self.hostByteCountMax, &text)
         append(",\"target\":\"", request.target, limit: Self.targetByteCountMax, &text)
-        append(",\"request_id\":\"", request.requestID, limit: Self.requestIDByteCountMax, &text)
-        append(",\"trace_id\":\"", request.traceID, limit: Self.requestIDByteCountMax, &text)
+        append(",\"request_id\":\"", plain: request.requestID, &text)
+        append(",\"trace_id\":\"", plain: request.traceID, &text)
         append(",\"referer\":\"", request.referer, limit: Self.refererByteCountMax, &text)
         append(",\"user_agent\":\"", request.userAgent, limit: Self.userAgentByteCountMax, &text)
     }
@@ -156,6 +156,17 @@ public struct AccessLogFormatter: ~Copyable {
         guard !value.isEmpty else { return }
         text.append(name)
         text.append(escaping: value, as: .json, limit: limit)
+        text.append("\"")
+    }
+
+    /// Appends a value that was found to have no byte that means anything.
+    @inline(__always)
+    private func append(
+        _ name: StaticString, plain value: UnsafeRawBufferPointer, _ text: inout AccessLogText
+    ) {
+        guard !value.isEmpty, value.count <= Self.requestIDByteCountMax else { return }
+        text.append(name)
+        text.append(plain: value)
         text.append("\"")
     }
 

@@ -71,29 +71,48 @@ struct AccessLogText {
         appendLong(decimal: value)
     }
 
+    /// Appends a number of several digits, eight of them at a time.
     @inline(never)
     private mutating func appendLong(decimal value: UInt64) {
-        // The largest number has 20 digits.
-        guard capacity &- count >= 20 else {
+        // The largest number has 20 digits, and eight bytes are stored at once.
+        guard capacity &- count >= 24 else {
             isOverfull = true
             return
         }
-        var digitCount = 1
-        var bound: UInt64 = 10
-        while value >= bound, digitCount < 19 {
-            digitCount &+= 1
-            bound &*= 10
+        guard value >= 100_000_000 else {
+            let digits = Self.eightDigits(UInt32(truncatingIfNeeded: value))
+            let zeroBitCount = digits.trailingZeroBitCount & ~7
+            store((digits | Self.zeros) &>> UInt64(zeroBitCount))
+            count &+= 8 &- zeroBitCount &>> 3
+            return
         }
-        if value >= 10_000_000_000_000_000_000 { digitCount = 20 }
-        var rest = value
-        var at = count &+ digitCount
-        count = at
-        for _ in 0..<digitCount {
-            at &-= 1
-            let digit = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
-            (start + at).storeBytes(of: digit, as: UInt8.self)
-            rest /= 10
-        }
+        let high = value / 100_000_000
+        append(decimal: high)
+        let low = UInt32(truncatingIfNeeded: value &- high &* 100_000_000)
+        store(Self.eightDigits(low) | Self.zeros)
+        count &+= 8
+    }
+
+    private static let zeros: UInt64 = 0x3030_3030_3030_3030
+
+    /// The digits of a number below 100,000,000, the first one in the lowest byte.
+    ///
+    /// Halves, then pairs, then single digits are split off in all places at once; divisions are
+    /// multiplications by reciprocals that are exact for such small numbers.
+    @inline(__always)
+    private static func eightDigits(_ value: UInt32) -> UInt64 {
+        let high = UInt64(value / 10_000)
+        let low = UInt64(value % 10_000)
+        let halves = high | low &<< 32
+        let hundreds = (halves &* 10_486) &>> 20 & 0x0000_007F_0000_007F
+        let pairs = hundreds | (halves &- hundreds &* 100) &<< 16
+        let tens = (pairs &* 103) &>> 10 & 0x000F_000F_000F_000F
+        return tens | (pairs &- tens &* 10) &<< 8
+    }
+
+    @inline(__always)
+    private func store(_ word: UInt64) {
+        (start + count).storeBytes(of: word.littleEndian, as: UInt64.self)
     }
 
     /// Appends a number below 1,000 with leading zeros.
@@ -105,7 +124,9 @@ struct AccessLogText {
     }
 
     /// Appends bytes of a client, escaped, as at most `limit` bytes and the mark of a cut.
-    @inline(__always)
+    ///
+    /// Long code that is needed for several values of a line: kept in one place.
+    @inline(never)
     mutating func append(
         escaping bytes: UnsafeRawBufferPointer, as escape: AccessLogEscape, limit: Int
     ) {
@@ -115,27 +136,51 @@ struct AccessLogText {
             appendSlowly(bytes, as: escape, limit: limit)
             return
         }
+        guard Self.copyPlain(base, count: bytes.count, to: start + count) else {
+            appendSlowly(bytes, as: escape, limit: limit)
+            return
+        }
+        count &+= bytes.count
+    }
+
+    /// Copies bytes that need no escaping; false when one does.
+    ///
+    /// The last block overlaps the one before it instead of being taken byte by byte.
+    @inline(__always)
+    private static func copyPlain(
+        _ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer
+    ) -> Bool {
+        guard count >= 16 else { return copyPlainShort(source, count: count, to: target) }
         var at = 0
-        let target = start + count
-        while bytes.count &- at >= 16 {
-            let block = (base + at).loadUnaligned(as: SIMD16<UInt8>.self)
-            guard Self.isPlain(block) else {
-                appendSlowly(bytes, as: escape, limit: limit)
-                return
-            }
+        let last = count &- 16
+        while at < last {
+            let block = (source + at).loadUnaligned(as: SIMD16<UInt8>.self)
+            guard isPlain(block) else { return false }
             (target + at).storeBytes(of: block, as: SIMD16<UInt8>.self)
             at &+= 16
         }
-        while at < bytes.count {
-            let byte = base.load(fromByteOffset: at, as: UInt8.self)
-            guard Self.isPlain(byte) else {
-                appendSlowly(bytes, as: escape, limit: limit)
-                return
+        let block = (source + last).loadUnaligned(as: SIMD16<UInt8>.self)
+        (target + last).storeBytes(of: block, as: SIMD16<UInt8>.self)
+        return isPlain(block)
+    }
+
+    @inline(__always)
+    private static func copyPlainShort(
+        _ source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer
+    ) -> Bool {
+        guard count >= 8 else {
+            for at in 0..<count {
+                let byte = source.load(fromByteOffset: at, as: UInt8.self)
+                guard isPlain(byte) else { return false }
+                target.storeBytes(of: byte, toByteOffset: at, as: UInt8.self)
             }
-            (target + at).storeBytes(of: byte, as: UInt8.self)
-            at &+= 1
+            return true
         }
-        count &+= bytes.count
+        let first = source.loadUnaligned(as: UInt64.self)
+        let last = (source + (count &- 8)).loadUnaligned(as: UInt64.self)
+        target.storeBytes(of: first, as: UInt64.self)
+        (target + (count &- 8)).storeBytes(of: last, as: UInt64.self)
+        return isPlain(unsafeBitCast(SIMD2(first, last), to: SIMD16<UInt8>.self))
     }
 
     // MARK: Which bytes need nothing

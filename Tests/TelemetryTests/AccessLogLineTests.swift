@@ -26,7 +26,6 @@ private struct Sample {
         sample.target = bytes
         sample.referer = bytes
         sample.agent = bytes
-        sample.requestID = bytes
         return sample
     }
 
@@ -251,7 +250,6 @@ extension AccessLogResult {
             ("target", AccessLogFormatter.targetByteCountMax),
             ("referer", AccessLogFormatter.refererByteCountMax),
             ("user_agent", AccessLogFormatter.userAgentByteCountMax),
-            ("request_id", AccessLogFormatter.requestIDByteCountMax),
         ] {
             let value = try #require(read[name])
             #expect(value.hasSuffix("..."))
@@ -264,6 +262,24 @@ extension AccessLogResult {
         let needed = sample.line(.json)?.count ?? 0
         #expect(needed > 1_000)
         for room in [1, 16, 100, 500, 900] { #expect(sample.line(.json, room: room) == nil) }
+    }
+
+    @Test func numbersOfEveryLengthAreRight() throws {
+        var values: [UInt64] = [.max, .max - 1]
+        var power: UInt64 = 1
+        for _ in 0..<19 {
+            values += [power - 1, power, power + 1, power &* 9]
+            power *= 10
+        }
+        values += [power - 1, power, 99_999_999, 100_000_000, 1_0000_0000_0000_0007]
+        var generator = SeededGenerator(seed: 7)
+        for bits in 1...64 { values += (0..<40).map { _ in generator.next() >> UInt64(64 - bits) } }
+        for value in values {
+            var result = AccessLogResult.sample
+            result.receivedByteCount = value
+            let line = Sample().text(.json, result)
+            #expect(line.contains("\"bytes_received\":\(value),"), "\(value)")
+        }
     }
 
     @Test func everyCauseAndPhaseHasItsOwnLetter() {
