@@ -46,7 +46,7 @@ func refusedRequestSplitInTwoIsRefusedAlike(_ vector: RefusedRequest) {
     let expected: [MessageFault: UInt16] = [
         .methodTooLong: 501, .unknownTransferCoding: 501, .targetTooLong: 414,
         .headTooLarge: 431, .tooManyFields: 431, .fieldNameTooLong: 431,
-        .unsupportedVersion: 505, .unknownExpectation: 417,
+        .unsupportedVersion: 505, .unknownExpectation: 417, .bodyTooLarge: 413,
     ]
     for fault in MessageFault.allCases {
         #expect(fault.statusCode == expected[fault] ?? 400)
