@@ -60,8 +60,8 @@ extension Worker {
                 try welcome(accepted.takeSocket(), peer: peer, listener)
             } catch {
                 releaseReservation(listener)
-                // What waits is worth more than what idles.
-                if error.isDescriptorShortage, evictIdleUpstream() { continue }
+                // What waits is worth more than what idles, as long as those inside are served.
+                if error.isDescriptorShortage, hasSpareUpstream, evictIdleUpstream() { continue }
                 restAccepting(error)
                 return
             }

@@ -36,6 +36,12 @@ extension Worker {
         return evictIdleUpstream()
     }
 
+    /// True when more upstream connections idle than the clients inside are likely to need.
+    ///
+    /// Without descriptors no further one can be opened: a client that is let in for the last one
+    /// would leave everybody with answers of 503.
+    var hasSpareUpstream: Bool { idleUpstreamCount > 1 &+ clients.count / 8 }
+
     /// Closes the upstream connection that has been idle the longest, as far as a bounded look
     /// tells; false when none is idle.
     mutating func evictIdleUpstream() -> Bool {
