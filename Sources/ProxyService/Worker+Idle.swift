@@ -95,14 +95,24 @@ extension Worker {
         }
         let exchange = backend.pointee.shared._withUnsafeGuaranteedRef { $0.exchange }
         while let socket = exchange.take(for: epoll) {
-            // Its end may be known to the other worker's epoll instance only.
-            guard SocketTransfer.isQuiet(socket) else { continue }
-            guard let upstream = try? register(socket, backend) else { return nil }
-            upstream.pointee.isReused = true
-            upstream.pointee.idleSince = now
-            return upstream
+            if let upstream = adopt(socket, backend) { return upstream }
         }
         return nil
+    }
+
+    private mutating func adopt(
+        _ socket: consuming FileDescriptor, _ backend: WorkerBackend.Pointer
+    ) -> UpstreamConnection.Pointer? {
+        guard let upstream = try? register(socket, backend) else { return nil }
+        // Its end may be known to the other worker's epoll instance only.
+        guard SocketTransfer.isQuiet(upstream.pointee.socket) else {
+            upstream.pointee.phase = .awaitingHead
+            close(upstream)
+            return nil
+        }
+        upstream.pointee.isReused = true
+        upstream.pointee.idleSince = now
+        return upstream
     }
 
     // MARK: What a backend allows
