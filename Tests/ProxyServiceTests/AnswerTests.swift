@@ -151,6 +151,39 @@ struct AnswerTests {
         #expect(client.isClosedByPeer())
     }
 
+    @Test func timeoutsAndDeadPoolsHaveTheirPagesToo() throws {
+        let silent = try TestBackend { _ in [.wait(.seconds(60))] }
+        let http = HTTPListenerConfiguration(
+            routes: [
+                RouteConfiguration(
+                    match: RouteMatch(path: .prefix("/down")), action: .pool("down")),
+                RouteConfiguration(action: .pool("web")),
+            ],
+            errorPages: [408, 503, 504].map {
+                ErrorPage(status: $0, contentType: "text/plain", body: "page \($0)")
+            })
+        let tandem = try TestPlane(
+            http: http,
+            pools: [
+                TestPlane.pool("web", [silent.endpoint]),
+                TestPlane.pool("down", [silent.endpoint]),
+            ],
+            timeouts: TimeoutConfiguration(
+                requestHead: .milliseconds(200), responseHead: .milliseconds(200)))
+        tandem.plane.setBackendAvailability(pool: "down", backend: "be0", isUp: false)
+        let client = try tandem.client()
+        #expect(try client.exchange("/").text == "page 504")
+        let down = try client.exchange("/down")
+        #expect(down.status == 503)
+        #expect(down.text == "page 503")
+        let slow = try tandem.client()
+        try slow.send("GET /")
+        let cut = try slow.response()
+        #expect(cut.status == 408)
+        #expect(cut.text == "page 408")
+        #expect(slow.isClosedByPeer())
+    }
+
     @Test func methodsThatAreRefusedAreToldWhatIsAllowed() throws {
         let backend = try TestBackend { _ in ReplyStep.ok("traced") }
         let route = RouteConfiguration(action: .pool("web"))
