@@ -109,6 +109,8 @@ class Proxy:
     """One running product."""
 
     def __init__(self, name, backend, workers=1, timeouts="request_head: 10s", more=""):
+        if name == "tandem" and not Path(binary()).exists():
+            raise SystemExit(f"{binary()} is not there: Tests/run build, or set TANDEM_BINARY")
         self.name = name
         self.directory = tempfile.mkdtemp(prefix="tandem-conformance-")
         self.process = None
