@@ -9,7 +9,7 @@ import vectors
 
 PAGE = vectors.ROOT / "docs" / "conformance.md"
 RESULTS = vectors.FOLDER / "results.json"
-LAST = vectors.FOLDER.parent.parent / "Fuzz" / "results.md"
+MEASURED = vectors.ROOT / "Tests" / "Conformance" / "measured.md"
 
 HEAD = """# Conformance of the HTTP/1.1 data plane
 
@@ -112,8 +112,8 @@ def rendered():
             version = f" {product['version']}" if product["version"] else ""
             scores = [score(found, name, level) for level in ("must", "should")]
             lines.append(f"| {name}{version} | {' | '.join(scores)} |")
-    if LAST.exists():
-        lines += [""] + LAST.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    if MEASURED.exists():
+        lines += [""] + MEASURED.read_text(encoding="utf-8").rstrip("\n").split("\n")
     for family in vectors.FAMILIES:
         lines += family_table(family, found, others)
     return "\n".join(lines) + "\n"

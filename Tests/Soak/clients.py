@@ -91,7 +91,7 @@ class Client:
     async def body(self, fields, pause=0.0):
         if fields.get(b"transfer-encoding") == b"chunked":
             parts = []
-            while size := int(await self.reader.readline(), 16):
+            while size := int(await self.reader.readuntil(b"\r\n"), 16):
                 parts.append((await self.reader.readexactly(size + 2))[:-2])
             await self.reader.readexactly(2)
             return b"".join(parts)
