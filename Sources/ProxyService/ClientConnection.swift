@@ -110,11 +110,10 @@ struct ClientConnection: ~Copyable {
     /// What a client is told when no further attempt can be made.
     var failure = LocalResponse.serviceUnavailable
     var body = BodyDecoder(.none)
-    var trailers = TrailerHold(isWanted: false)
+    /// Where trailers of a chunked request are kept; `nil` for any other.
+    var trailers: UnsafeMutablePointer<TrailerHold>?
     /// The client takes trailers.
     var acceptsTrailers = false
-    /// Payload of a chunked body so far.
-    var chunkedByteCount: UInt64 = 0
     /// The route it follows; counts as a use of its table.
     var route: CompiledRoute.Pointer?
     var pool: UnsafeMutablePointer<WorkerPool>?
@@ -141,8 +140,10 @@ struct ClientConnection: ~Copyable {
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?
 
-    /// The client's address as text, for the backend.
-    var address: ClientAddressText
+    /// The address of the client as text, made when it is asked for: an idle client needs none.
+    var addressText: ClientAddressText {
+        ClientAddressText(isTrusted ? foundAddress : source.address)
+    }
 
     init(
         socket: consuming FileDescriptor, listener: WorkerListener.Pointer, peer: Endpoint,
@@ -153,11 +154,10 @@ struct ClientConnection: ~Copyable {
         source = peer
         foundAddress = peer.address
         requestBegan = now
-        address = ClientAddressText(peer.address)
     }
 }
 
-/// An address as text in place, so that forwarding it costs no formatting.
+/// An address as text in place.
 struct ClientAddressText {
     /// The longest IPv6 text (RFC 5952) has 39 bytes.
     private var bytes = InlineArray<39, UInt8>(repeating: 0)

@@ -87,7 +87,6 @@ extension DataPlane {
             sum("buffer_memory") { $0.memory.value },
             sum("body_size") { $0.bodies.value },
             sum("body_rate") { $0.bodyRate.value },
-            sum("request_body") { $0.bodies.value },
             sum("drain_deadline") { $0.drainCuts.value },
         ]
     }

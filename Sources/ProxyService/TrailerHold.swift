@@ -19,6 +19,24 @@ struct TrailerHold {
 }
 
 extension Worker {
+    /// The request of a client is sent, maybe once more: its trailers will be new.
+    mutating func awaitTrailers(_ client: ClientConnection.Pointer) {
+        forgetTrailers(client)
+        guard client.pointee.isBodyChunked else { return }
+        let hold = UnsafeMutablePointer<TrailerHold>.allocate(capacity: 1)
+        hold.initialize(to: TrailerHold(isWanted: !request.connectionNamesFields))
+        client.pointee.trailers = hold
+    }
+
+    /// The request of a client is over, or will be sent anew.
+    @inline(__always)
+    mutating func forgetTrailers(_ client: ClientConnection.Pointer) {
+        guard let hold = client.pointee.trailers else { return }
+        client.pointee.trailers = nil
+        buffers.giveBack(&hold.pointee.memory)
+        hold.deallocate()
+    }
+
     /// The first trailer has come: finds a place for it, or lets all of them go.
     mutating func decideTrailers(_ hold: inout TrailerHold) {
         guard hold.isWanted, !buffers.isOverLimit else {

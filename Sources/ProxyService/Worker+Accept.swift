@@ -124,7 +124,7 @@ extension Worker {
         timers.disarm(clients.slot(of: client))
         buffers.giveBack(&client.pointee.input)
         buffers.giveBack(&client.pointee.output)
-        buffers.giveBack(&client.pointee.trailers.memory)
+        forgetTrailers(client)
         clients.remove(client)
         listener.pointee.clientCount &-= 1
         listener.pointee.count { $0.connectionsOpen.subtract() }

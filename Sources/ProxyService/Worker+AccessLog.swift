@@ -171,7 +171,8 @@ extension Worker {
         entry.listener = client.pointee.listener.pointee.nameText
         if hasHead { describeRequest(client, &entry) }
         let format = accessDesk.formatter.format
-        let record = withUnsafePointer(to: &client.pointee.address) { address in
+        var text = client.pointee.addressText
+        let record = withUnsafePointer(to: &text) { address in
             entry.client = ClientAddressText.text(at: address)
             describePeer(client, &entry)
             return openRecord(entry, format: format, began: client.pointee.requestBegan)

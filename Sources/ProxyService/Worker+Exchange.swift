@@ -25,9 +25,7 @@ extension Worker {
         upstream.pointee.sendFailed = false
         upstream.pointee.headProgress = HeadProgress()
         client.pointee.requestEnded = false
-        buffers.giveBack(&client.pointee.trailers.memory)
-        client.pointee.trailers = TrailerHold(
-            isWanted: client.pointee.isBodyChunked && !request.connectionNamesFields)
+        awaitTrailers(client)
         client.pointee.acceptsTrailers =
             request.acceptsTrailers && client.pointee.minorVersion > 0
         sentByteCount = 0
@@ -36,16 +34,7 @@ extension Worker {
             giveUp(client, upstream, .internalServerError)
             return
         }
-        let progress = relay(
-            headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,
-            trailers: &client.pointee.trailers, isChunked: client.pointee.isBodyChunked,
-            framesChunks: client.pointee.isBodyChunked,
-            to: upstream.pointee.socket, output: &upstream.pointee.output,
-            readiness: &upstream.pointee.readiness)
-        guard !isBodyTooLarge(client) else {
-            refuseBody(client, upstream)
-            return
-        }
+        let progress = relayRequest(headCount: headCount, client, upstream)
         upstream.pointee.requestBegan = true
         upstream.pointee.requestByteCount = UInt32(clamping: sentByteCount)
         arm(upstream, after: timeouts.responseHead)
@@ -70,6 +59,25 @@ extension Worker {
         }
     }
 
+    /// One step of the request towards the backend.
+    private mutating func relayRequest(
+        headCount: Int, _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
+    ) -> RelayProgress {
+        guard let hold = client.pointee.trailers else {
+            var noTrailers = TrailerHold(isWanted: false)
+            return relay(
+                headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,
+                trailers: &noTrailers, isChunked: false, framesChunks: false,
+                to: upstream.pointee.socket, output: &upstream.pointee.output,
+                readiness: &upstream.pointee.readiness)
+        }
+        return relay(
+            headCount: headCount, from: &client.pointee.input, body: &client.pointee.body,
+            trailers: &hold.pointee, isChunked: true, framesChunks: true,
+            to: upstream.pointee.socket, output: &upstream.pointee.output,
+            readiness: &upstream.pointee.readiness)
+    }
+
     mutating func writeUpstreamHead(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) -> Int? {
@@ -85,7 +93,9 @@ extension Worker {
             rewrite.forwardsUpgrade = forwardsUpgrade(client)
             if upstream.pointee.phase != .mirroring {
                 if client.pointee.acceptsTrailers { rewrite.offersTrailers = true }
-                if client.pointee.trailers.isWanted { rewrite.forwardsTrailers = true }
+                if let hold = client.pointee.trailers, hold.pointee.isWanted {
+                    rewrite.forwardsTrailers = true
+                }
             }
             followRoute(of: client, &rewrite)
             // A copy has its connection for itself, and so has a client that a header names.
@@ -154,16 +164,7 @@ extension Worker {
                 return true
             }
             if !client.pointee.input.isEmpty {
-                let progress = relay(
-                    headCount: 0, from: &client.pointee.input, body: &client.pointee.body,
-                    trailers: &client.pointee.trailers,
-                    isChunked: client.pointee.isBodyChunked,
-                    framesChunks: client.pointee.isBodyChunked, to: upstream.pointee.socket,
-                    output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
-                guard !isBodyTooLarge(client) else {
-                    refuseBody(client, upstream)
-                    return false
-                }
+                let progress = relayRequest(headCount: 0, client, upstream)
                 armAnswer(upstream)
                 switch progress {
                 case .moved: continue
@@ -248,7 +249,7 @@ extension Worker {
         endAttempt(client)
         noteCause(client, .refused)
         if isAnswered {
-            count { $0.requestFaults.add(fault) }
+            noteRequestFault(fault)
             releasePool(client)
             reset(client)
         } else {

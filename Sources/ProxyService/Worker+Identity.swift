@@ -25,7 +25,6 @@ extension Worker {
     /// A PROXY header named the client of this connection.
     func noteProxySource(_ client: ClientConnection.Pointer, source: Endpoint) {
         client.pointee.source = source
-        client.pointee.address = ClientAddressText(source.address)
         noteAccepted(client)
     }
 
@@ -42,9 +41,7 @@ extension Worker {
             peer: client.pointee.source.address, request: request,
             in: client.pointee.input.message,
             trusted: client.pointee.listener.pointee.trust.networks)
-        guard found.address != client.pointee.foundAddress else { return }
         client.pointee.foundAddress = found.address
-        client.pointee.address = ClientAddressText(found.address)
     }
 
     // MARK: What the backend is told
@@ -54,12 +51,6 @@ extension Worker {
     static func withPeerText<Result>(
         _ client: ClientConnection.Pointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
-        guard client.pointee.isTrusted else {
-            // The client itself: its text is at hand.
-            return withUnsafePointer(to: &client.pointee.address) {
-                body(ClientAddressText.text(at: $0))
-            }
-        }
         var text = ClientAddressText(client.pointee.source.address)
         return withUnsafePointer(to: &text) { body(ClientAddressText.text(at: $0)) }
     }

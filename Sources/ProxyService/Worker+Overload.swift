@@ -47,35 +47,4 @@ extension Worker {
         buffers.trim()
         ProcessMemory.giveBack()
     }
-
-    // MARK: Bodies that are too large
-
-    /// Counts the payload of the last step of a chunked request body; true when it is too much.
-    ///
-    /// A length that is too large is refused before anything is sent.
-    @inline(__always)
-    func isBodyTooLarge(_ client: ClientConnection.Pointer) -> Bool {
-        guard bodyByteCountMax < .max, client.pointee.isBodyChunked else { return false }
-        client.pointee.chunkedByteCount &+= UInt64(payloadByteCount)
-        return client.pointee.chunkedByteCount > bodyByteCountMax
-    }
-
-    /// Ends a request whose body has grown too large: 413, or a reset when it was answered before.
-    mutating func refuseBody(
-        _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
-    ) {
-        count { $0.limits.bodies.add() }
-        let isAnswered = upstream.pointee.phase == .relayingBody
-        part(client, upstream)
-        close(upstream)
-        endAttempt(client)
-        noteCause(client, .refused)
-        client.pointee.keepsAlive = false
-        guard isAnswered else {
-            answer(client, .contentTooLarge)
-            return
-        }
-        releasePool(client)
-        reset(client)
-    }
 }

@@ -98,7 +98,7 @@ extension Worker {
                 "connection closed, no valid PROXY header",
                 [
                     "reason": "\(reason)",
-                    "peer": client.pointee.address.description,
+                    "peer": client.pointee.addressText.description,
                     "listener": listener.pointee.identity.name,
                     "suppressed": "\(suppressed)",
                 ])

@@ -96,7 +96,6 @@ extension Worker {
         client.pointee.wasReplayed = false
         client.pointee.wasRetried = false
         client.pointee.pace = ClientPace()
-        client.pointee.chunkedByteCount = 0
         client.pointee.attempted = AttemptedBackends()
         client.pointee.failure = .serviceUnavailable
         client.pointee.listener.pointee.count { $0.requests.add() }
@@ -107,6 +106,7 @@ extension Worker {
     /// The connection is ready for its next request, or closes.
     mutating func nextRequest(_ client: ClientConnection.Pointer) {
         endRecord(client)
+        forgetTrailers(client)
         let mayGoOn = client.pointee.keepsAlive && client.pointee.requestEnded
         guard mayGoOn, !isDraining, !client.pointee.readiness.contains(.broken) else {
             let mayReceiveMore =
@@ -134,16 +134,21 @@ extension Worker {
 
     // MARK: Refusing
 
-    /// Refuses a request that breaks a rule; its next bytes are no request (RFC 9112 §11.2).
-    mutating func refuse(_ client: ClientConnection.Pointer, _ fault: MessageFault) {
+    /// Counts a request that breaks a rule.
+    func noteRequestFault(_ fault: MessageFault) {
         count { $0.requestFaults.add(fault) }
         if fault == .bodyTooLarge { count { $0.limits.bodies.add() } }
+    }
+
+    /// Refuses a request that breaks a rule; its next bytes are no request (RFC 9112 §11.2).
+    mutating func refuse(_ client: ClientConnection.Pointer, _ fault: MessageFault) {
+        noteRequestFault(fault)
         if let suppressed = faultLog.admit(now: now) {
             setup.logger.info(
                 "request refused",
                 [
                     "reason": "\(fault.token)",
-                    "client": client.pointee.address.description,
+                    "client": client.pointee.addressText.description,
                     "listener": client.pointee.listener.pointee.identity.name,
                     "suppressed": "\(suppressed)",
                 ])

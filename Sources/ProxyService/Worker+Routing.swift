@@ -181,7 +181,7 @@ extension Worker {
         setup.logger.info(
             "request over its rate",
             [
-                "client": client.pointee.address.description,
+                "client": client.pointee.addressText.description,
                 "listener": client.pointee.listener.pointee.identity.name,
                 "route": route.map { "\($0.pointee.number + 1)" } ?? "any",
                 "suppressed": "\(suppressed)",

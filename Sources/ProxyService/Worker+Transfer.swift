@@ -144,7 +144,6 @@ extension Worker {
             return .malformed(fault)
         }
         let payloadCount = end &- sizeLineMax
-        payloadByteCount = payloadCount
         var begin = sizeLineMax
         if framesChunks {
             if payloadCount > 0 {

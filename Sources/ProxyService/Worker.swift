@@ -90,8 +90,6 @@ struct Worker: ~Copyable {
 
     /// Bytes sent since the sender last looked; for counting only.
     var sentByteCount = 0
-    /// Payload of the last framed step; for counting only.
-    var payloadByteCount = 0
 
     // The configuration in force.
     var listeners: [WorkerListener.Pointer?] = []

@@ -19,7 +19,7 @@ import time
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGES = {
     "haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "valgrind": "valgrind",
-    "h2load": "nghttp2-client",
+    "h2load": "nghttp2-client", "cc": "gcc",
 }
 # The kernel lists ephemeral ports from 32768 on; these are below.
 PORTS = {"backend": 18101, "haproxy": 18102, "nginx": 18103, "tandem": 18104, "admin": 18105}
@@ -114,21 +114,42 @@ class Lab:
             time.sleep(0.05)
         return process
 
-    # The three proxies. Each: one worker, keep-alive on both sides. Tandem writes its access log,
-    # the others write none: that is their cheaper setting, not ours.
+    # The three proxies. Each: one worker, keep-alive on both sides, and an access log in its
+    # cheapest form: nginx's lines are buffered, HAProxy's go to a file without a log server.
+
+    def load_program(self):
+        """The light clients and backend, compiled once."""
+        binary = os.path.join(self.directory, "load")
+        if not os.path.exists(binary):
+            source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.c")
+            subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", binary, source], check=True)
+        return binary
+
+    def light_backend(self, cpu):
+        command = [self.load_program(), "serve", str(PORTS["backend"])]
+        return self.start("backend", command, cpu, PORTS["backend"])
+
+    def ask(self, name, path, connections, seconds, closes=False, pinned=True):
+        """Asks a proxy without pause; returns requests answered, and p50 and p99 in us."""
+        fields = "".join(f"{key}: {value}\r\n" for key, value in HEAD.items())
+        close = "Connection: close\r\n" if closes else ""
+        file = self.file("request", (
+            f"GET /{path} HTTP/1.1\r\nHost: 127.0.0.1:{PORTS[name]}\r\n{fields}{close}\r\n"))
+        command = [
+            *(["taskset", "-c", "0"] if pinned else []), self.load_program(), "ask",
+            str(PORTS[name]), str(connections), f"{seconds:g}", file, *(["close"] if closes else [])]
+        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        return [int(part) for part in text.split()]
 
     def backend(self, cpu):
         self.make_directory("www")
         self.file("www/small", "ok")
-        self.file("www/10k", "x" * 10_240)
-        self.file("www/1m", "x" * (1 << 20))
         with open(self.file("www/1g", ""), "w") as hole:
             hole.truncate(1 << 30)
         conf = self.file("backend.conf", nginx_conf(self.directory, "backend", f"""
             server {{
                 listen 127.0.0.1:{PORTS["backend"]} backlog=4096 reuseport;
                 keepalive_requests 1000000000;
-                location = /empty {{ return 200; }}
                 location = /small {{ return 200 "ok"; }}
                 location / {{ root {self.directory}/www; }}
             }}"""))
@@ -155,6 +176,8 @@ defaults
     timeout http-request 10s
     timeout http-keep-alive 60s
     option forwardfor
+    option httplog
+    log stdout format raw local0
     http-reuse always
 frontend web
     bind 127.0.0.1:{PORTS["haproxy"]} backlog 4096
@@ -173,6 +196,7 @@ backend web
                 keepalive_requests 1000000000;
             }}
             server {{
+                access_log {self.directory}/nginx-access.log combined buffer=64k flush=1s;
                 listen 127.0.0.1:{PORTS["nginx"]} backlog=4096 reuseport;
                 keepalive_requests 1000000000;
                 keepalive_timeout 60s;
@@ -189,7 +213,7 @@ backend web
 
     def _tandem(self, tandem, workers):
         conf = self.file("tandem.yaml", f"""workers: {workers}
-access_log: {{ file: {self.directory}/access.log, format: json }}
+access_log: {{ file: {self.directory}/access.log, format: combined }}
 listeners:
   web:
     bind: 127.0.0.1:{PORTS["tandem"]}

@@ -264,7 +264,7 @@ struct AnswerTests {
             "/", method: "POST", body: String(repeating: "a", count: 1_001))
         #expect(refused.status == 413)
         #expect(try client.exchange("/").text == "took it")
-        #expect(tandem.hits(of: "request_body") == 1)
+        #expect(tandem.hits(of: "body_size") == 1)
         #expect(backend.log.requests.count == 2)
         // A chunked body shows its length late: nothing of the chunk that is too much is passed on.
         func piece(_ count: Int) -> String {
@@ -277,7 +277,7 @@ struct AnswerTests {
         #expect(try client.response().status == 413)
         #expect(client.isClosedByPeer())
         #expect(backend.log.requests.count == 3)
-        #expect(tandem.hits(of: "request_body") == 2)
+        #expect(tandem.hits(of: "body_size") == 2)
     }
 
     @Test func headLimitsAreTheConfiguredOnes() throws {
