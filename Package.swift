@@ -111,6 +111,9 @@ let package = Package(
 
         // Tests, and what several of them need.
         .target(
+            name: "AccessLogLaboratory", path: "Tests/AccessLogLaboratory",
+            swiftSettings: common),
+        .target(
             name: "NamespaceLaboratory", dependencies: ["LinuxIO"],
             path: "Tests/NamespaceLaboratory", swiftSettings: common),
         tests("WireCoreTests", ["WireCore"]),
@@ -124,7 +127,8 @@ let package = Package(
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
-        tests("TelemetryTests", ["LinuxIO", "Telemetry", "WireCore"]),
+        tests(
+            "TelemetryTests", ["AccessLogLaboratory", "LinuxIO", "Telemetry", "WireCore"]),
         tests(
             "ConfigurationServiceTests",
             ["ConfigurationCore", "ConfigurationService", "LinuxIO", "WireCore", "YAMLIO"],
@@ -132,8 +136,8 @@ let package = Package(
         tests(
             "ProxyServiceTests",
             [
-                "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore", "LinuxIO",
-                "ProxyService", "ReplicationCore", "Telemetry", "WireCore",
+                "AccessLogLaboratory", "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore",
+                "LinuxIO", "ProxyService", "ReplicationCore", "Telemetry", "WireCore",
             ]),
         tests(
             "VRRPServiceTests",

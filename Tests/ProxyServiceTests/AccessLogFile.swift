@@ -2,6 +2,7 @@
 //
 // A file for the access log of one test, and its lines as they arrive.
 
+import AccessLogLaboratory
 import ConfigurationCore
 import LinuxIO
 import Testing

@@ -3,6 +3,7 @@
 // Goal: one line for each request and session, which says what happened and who ended it.
 // Method: every kind of ending is brought about by a real backend or client on the loopback.
 
+import AccessLogLaboratory
 import ConfigurationCore
 import LinuxIO
 import ProxyService

@@ -4,6 +4,7 @@
 // a trusted proxy can say who a client is or how a request is called.
 // Method: requests from the loopback address with forged fields, trusted and not.
 
+import AccessLogLaboratory
 import ConfigurationCore
 import LinuxIO
 import ProxyService

@@ -80,10 +80,12 @@ struct TCPListenerTests {
 
     @Test func withoutABackendTheClientIsReset() throws {
         let tandem = try Self.plane([deadEndpoint(), deadEndpoint()])
-        let client = try TunnelPeer(connectingTo: tandem.endpoint)
-        #expect(try client.end() == .reset)
+        // The reset may be there before the new connection is looked at for the first time.
+        if let client = try? TunnelPeer(connectingTo: tandem.endpoint) {
+            #expect(try client.end() == .reset)
+        }
+        #expect(eventually { tandem.listener.refusedStreams == 1 })
         #expect(eventually { tandem.plane.openConnectionCount == 0 })
-        #expect(tandem.listener.refusedStreams == 1)
         #expect(tandem.backend(0).requestsInFlight == 0)
         #expect(tandem.backend(1).requestsInFlight == 0)
     }

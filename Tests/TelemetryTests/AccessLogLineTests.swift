@@ -4,6 +4,7 @@
 // line, end the value it stands in, or make the line longer than a pipe takes at once.
 // Method: golden lines, a table of hostile values, random bytes against a strict JSON reader.
 
+import AccessLogLaboratory
 import Telemetry
 import Testing
 import WireCore

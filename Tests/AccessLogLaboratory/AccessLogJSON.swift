@@ -3,19 +3,21 @@
 // A strict reader of one flat JSON object (RFC 8259): what a log collector would accept, no more.
 
 /// The members of one line; values of strings are decoded, others are as written.
-struct AccessLogJSON {
-    private(set) var members: [String: String] = [:]
+public struct AccessLogJSON {
+    /// Values by name.
+    public private(set) var members: [String: String] = [:]
     private var bytes: [UInt8]
     private var at = 0
 
-    /// `nil` unless the line is exactly one object of strings, numbers and booleans, in UTF-8.
-    init?(_ line: [UInt8]) {
+    /// Reads a line; `nil` unless it is exactly one object of strings, numbers and booleans, in UTF-8.
+    public init?(_ line: [UInt8]) {
         guard String(validating: line, as: UTF8.self) != nil else { return nil }
         bytes = line
         guard readObject(), at == bytes.count else { return nil }
     }
 
-    subscript(name: String) -> String? { members[name] }
+    /// The value of a member.
+    public subscript(name: String) -> String? { members[name] }
 
     private mutating func take(_ byte: UInt8) -> Bool {
         guard at < bytes.count, bytes[at] == byte else { return false }
