@@ -9,7 +9,7 @@ public struct AccessLogJSON {
     private var bytes: [UInt8]
     private var at = 0
 
-    /// Reads a line; `nil` unless it is exactly one object of strings, numbers and booleans in UTF-8.
+    /// Reads a line; `nil` unless it is one object of strings, numbers and booleans in UTF-8.
     public init?(_ line: [UInt8]) {
         guard String(validating: line, as: UTF8.self) != nil else { return nil }
         bytes = line
