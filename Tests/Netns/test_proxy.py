@@ -136,8 +136,11 @@ def hop_by_hop_fields_stay_on_their_hop(lab):
             "X-Public: 2"]).response().text
     fields = _echo_fields(text)
     expect(fields.get("x-public") == ["2"], f"{fields}")
-    for name in ("x-private", "keep-alive", "proxy-connection", "te"):
+    for name in ("x-private", "keep-alive", "proxy-connection", "proxy-authorization"):
         expect(name not in fields, f"{name} was forwarded: {fields}")
+    # RFC 9110 §10.1.4: our own hop takes trailers, for a client that does, and names the field.
+    expect(fields.get("te") == ["trailers"], f"{fields}")
+    expect([value.lower() for value in fields.get("connection", [])] == ["te"], f"{fields}")
 
 
 def hop_by_hop_fields_of_responses_are_removed(lab):
