@@ -9,6 +9,8 @@ public import WireCore
 public struct Configuration: Hashable, Sendable {
     /// How many data-plane threads to run.
     public var workers: WorkerCount
+    /// Key `zone`: where this node stands when it is no node of a pair, or its node names none.
+    public var zone: String?
     /// The pair; `nil` runs a single node without virtual addresses.
     public var pair: PairConfiguration?
     /// Listeners in file order.
@@ -23,15 +25,19 @@ public struct Configuration: Hashable, Sendable {
     public var limits: LimitConfiguration
     /// Where a line per request goes; `nil` writes none.
     public var accessLog: AccessLogConfiguration?
+    /// Key `dns`: how names of backends are asked for.
+    public var resolver: ResolverConfiguration
 
     /// Makes a configuration.
     public init(
         workers: WorkerCount, pair: PairConfiguration?, listeners: [ListenerConfiguration],
         pools: [PoolConfiguration], admin: AdminConfiguration, timeouts: TimeoutConfiguration,
         limits: LimitConfiguration = LimitConfiguration(),
-        accessLog: AccessLogConfiguration? = nil
+        accessLog: AccessLogConfiguration? = nil, zone: String? = nil,
+        resolver: ResolverConfiguration = ResolverConfiguration()
     ) {
         self.workers = workers
+        self.zone = zone
         self.pair = pair
         self.listeners = listeners
         self.pools = pools
@@ -39,6 +45,12 @@ public struct Configuration: Hashable, Sendable {
         self.timeouts = timeouts
         self.limits = limits
         self.accessLog = accessLog
+        self.resolver = resolver
+    }
+
+    /// The zone of a node of the pair, or of the node that is alone.
+    public func zone(ofNode name: String?) -> String? {
+        pair?.nodes.first { $0.name == name }?.zone ?? zone
     }
 }
 
@@ -81,12 +93,15 @@ public struct NodeConfiguration: Hashable, Sendable {
     public var address: IPv4Address
     /// VRRP priority, 1-254, or 255 for the owner of the addresses (RFC 9568 §5.2.4).
     public var priority: UInt8
+    /// Key `zone`: backends of the same zone are preferred.
+    public var zone: String?
 
     /// Makes a node.
-    public init(name: String, address: IPv4Address, priority: UInt8) {
+    public init(name: String, address: IPv4Address, priority: UInt8, zone: String? = nil) {
         self.name = name
         self.address = address
         self.priority = priority
+        self.zone = zone
     }
 }
 
@@ -145,95 +160,6 @@ public enum AdvertisementTransport: Hashable, Sendable {
     case multicast
     /// To the other node's address, for networks without multicast.
     case unicast
-}
-
-/// One entry of `pools`.
-public struct PoolConfiguration: Hashable, Sendable {
-    /// The pool's name.
-    public var name: String
-    /// How a backend is chosen; default least_time.
-    public var balance: BalancePolicy
-    /// Backends in file order, at least one.
-    public var backends: [BackendConfiguration]
-    /// Active health check; `nil` takes every backend for healthy.
-    public var healthCheck: HealthCheckConfiguration?
-    /// Key `send_proxy_protocol`: the header each connection to a backend begins with.
-    ///
-    /// It names one client, so an HTTP pool that wants it has a connection for each request.
-    public var sendsProxyHeader: ProxyHeaderVersion?
-
-    /// Makes a pool.
-    public init(
-        name: String, balance: BalancePolicy, backends: [BackendConfiguration],
-        healthCheck: HealthCheckConfiguration?, sendsProxyHeader: ProxyHeaderVersion? = nil
-    ) {
-        self.name = name
-        self.balance = balance
-        self.backends = backends
-        self.healthCheck = healthCheck
-        self.sendsProxyHeader = sendsProxyHeader
-    }
-}
-
-/// Key `balance` of a pool.
-public enum BalancePolicy: String, Hashable, Sendable, CaseIterable {
-    /// Smallest `average latency x (requests in flight + 1) / weight`, failures penalised.
-    case leastTime = "least_time"
-    /// Fewest requests in flight for its weight.
-    case leastRequests = "least_requests"
-    /// Smooth weighted turns.
-    case roundRobin = "round_robin"
-    /// The less loaded of two random backends.
-    case random
-}
-
-/// One entry of `pools.NAME.backends`.
-public struct BackendConfiguration: Hashable, Sendable {
-    /// The backend's name, unique in its pool.
-    public var name: String
-    /// Where it listens.
-    public var address: Endpoint
-    /// Share of traffic relative to its siblings, 1-256; default 1.
-    public var weight: Int
-
-    /// Makes a backend.
-    public init(name: String, address: Endpoint, weight: Int) {
-        self.name = name
-        self.address = address
-        self.weight = weight
-    }
-}
-
-/// Key `health_check` of a pool.
-public struct HealthCheckConfiguration: Hashable, Sendable {
-    /// What a probe does.
-    public enum Probe: Hashable, Sendable {
-        /// Key `type: http` (the default): GET `path`, any 2xx or 3xx passes; `host` is the Host
-        /// header, by default the backend's address.
-        case http(path: String, host: String?)
-        /// Key `type: tcp`: the connection is accepted.
-        case tcp
-    }
-
-    /// The probe.
-    public var probe: Probe
-    /// Time between probes; default 5 s.
-    public var interval: TimeSpan
-    /// Time a probe may take; default 3 s.
-    public var timeout: TimeSpan
-    /// Failed probes in a row that take a backend out; default 3.
-    public var fall: Int
-    /// Passed probes in a row that bring it back; default 2.
-    public var rise: Int
-
-    /// Makes a health check.
-    public init(probe: Probe, interval: TimeSpan, timeout: TimeSpan, fall: Int, rise: Int) {
-        self.probe = probe
-        self.interval = interval
-        self.timeout = timeout
-        self.fall = fall
-        self.rise = rise
-    }
 }
 
 /// Key `admin`.

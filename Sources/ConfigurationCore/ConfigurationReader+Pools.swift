@@ -80,7 +80,9 @@ extension ConfigurationReader {
                     suggestion: "make timeout at most interval"))
         }
         return HealthCheckConfiguration(
-            probe: isTCP ? .tcp : .http(path: path ?? Self.word("path", in: section), host: host),
+            probe: isTCP
+                ? .tcp(PayloadProbe())
+                : .http(HTTPProbe(path: path ?? Self.word("path", in: section), host: host)),
             interval: interval, timeout: timeout,
             fall: integerOrDefault("fall", in: section),
             rise: integerOrDefault("rise", in: section))

@@ -119,7 +119,7 @@ extension PoolConfiguration {
         settings += backends.map { backend in
             ConfigurationSetting(
                 "\(path).backends.\(Configuration.component(backend.name))",
-                "\(backend.address), weight \(backend.weight)", group: path)
+                "\(backend.location), weight \(backend.weight)", group: path)
         }
         settings += [
             ConfigurationSetting(
@@ -140,9 +140,13 @@ extension HealthCheckConfiguration {
         switch probe {
         case .tcp:
             return "tcp, \(times)"
-        case .http(let path, let host):
-            let host = host.map(Configuration.quoted) ?? "none"
-            return "http \(Configuration.quoted(path)), host \(host), \(times)"
+        case .http(let http):
+            let host = http.host.map(Configuration.quoted) ?? "none"
+            return "http \(Configuration.quoted(http.path)), host \(host), \(times)"
+        case .grpc(let service):
+            return "grpc \(Configuration.quoted(service)), \(times)"
+        case .udp:
+            return "udp, \(times)"
         }
     }
 }

@@ -63,10 +63,10 @@ public final class HealthService {
             for backend in pool.backends {
                 let identity = BackendIdentity(pool: pool.name, backend: backend.name)
                 present.insert(identity)
-                guard let check = pool.healthCheck else { continue }
+                guard let check = pool.healthCheck, let address = backend.address else { continue }
                 identities.append(identity)
                 let target = ProbeTarget(
-                    address: backend.address, probe: check.probe,
+                    address: address, probe: check.probe,
                     proxyHeader: pool.sendsProxyHeader)
                 keepOrBegin(identity, target, check, old: old[identity])
             }
@@ -85,11 +85,12 @@ public final class HealthService {
     /// How every backend is, in the order of the configuration.
     public func snapshot() -> [BackendHealth] {
         pools.flatMap { pool in
-            pool.backends.map { backend in
+            pool.backends.compactMap { backend in
+                guard let address = backend.address else { return nil }
                 let identity = BackendIdentity(pool: pool.name, backend: backend.name)
                 let machine = monitors[identity]?.machine
                 return BackendHealth(
-                    pool: pool.name, backend: backend.name, address: backend.address,
+                    pool: pool.name, backend: backend.name, address: address,
                     isChecked: machine != nil, verdict: machine?.verdict ?? .unverified,
                     changedAt: machine?.changedAt ?? loop.now,
                     lastCheckedAt: machine?.lastProbeEndedAt,

@@ -26,11 +26,11 @@ struct ProbeTarget: Hashable, Sendable {
 
     /// The bytes to send once connected; `nil` when the connection itself is the answer.
     var request: [UInt8]? {
-        guard case .http(let path, let host) = probe else { return nil }
+        guard case .http(let http) = probe else { return nil }
         // RFC 9112 §9.6: the connection is not used again. A probe that reused one would miss a
         // backend that no longer accepts.
         let lines = [
-            "GET \(path) HTTP/1.1", "Host: \(host ?? address.description)",
+            "GET \(http.path) HTTP/1.1", "Host: \(http.host ?? address.description)",
             "User-Agent: tandem-health-check", "Accept: */*", "Connection: close", "", "",
         ]
         return Array(lines.joined(separator: "\r\n").utf8)

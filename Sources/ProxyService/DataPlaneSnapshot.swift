@@ -50,9 +50,11 @@ final class DataPlaneSnapshot: Sendable {
             known[backend.identity] = backend
         }
         return configuration.pools.map { pool in
-            let backends = pool.backends.map { backend in
+            let members = pool.backends.filter { $0.address != nil }
+            let backends = members.compactMap { backend -> SharedBackend? in
+                guard let address = backend.address else { return nil }
                 let identity = BackendIdentity(
-                    pool: pool.name, name: backend.name, address: backend.address,
+                    pool: pool.name, name: backend.name, address: address,
                     proxyHeader: pool.sendsProxyHeader)
                 let shared =
                     known[identity] ?? SharedBackend(identity: identity, workerCount: workerCount)
@@ -64,7 +66,7 @@ final class DataPlaneSnapshot: Sendable {
             }
             return PoolPlan(
                 name: pool.name, policy: policy(pool.balance), backends: backends,
-                weights: pool.backends.map(\.weight))
+                weights: members.map(\.weight))
         }
     }
 
@@ -74,6 +76,7 @@ final class DataPlaneSnapshot: Sendable {
         case .leastRequests: .leastRequests
         case .roundRobin: .roundRobin
         case .random: .random
+        case .maglev, .ringHash, .ipHash: .leastRequests
         }
     }
 }

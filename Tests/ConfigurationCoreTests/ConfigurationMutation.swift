@@ -231,13 +231,13 @@ struct ConfigurationMutation: Sendable {
         live("PROXY header") { $0.pools[0].sendsProxyHeader = .v1 },
         live("no PROXY header") { $0.pools[0].sendsProxyHeader = nil },
         live("probe path") {
-            $0.pools[0].healthCheck?.probe = .http(path: "/x", host: "h")
+            $0.pools[0].healthCheck?.probe = .http(HTTPProbe(path: "/x", host: "h"))
         },
         live("probe host") {
-            $0.pools[0].healthCheck?.probe = .http(path: "/healthz", host: "x")
+            $0.pools[0].healthCheck?.probe = .http(HTTPProbe(path: "/healthz", host: "x"))
         },
         live("probe") { $0.pools[0].healthCheck?.probe = .tcp },
-        live("probe of tcp") { $0.pools[1].healthCheck?.probe = .http(path: "/", host: nil) },
+        live("probe of tcp") { $0.pools[1].healthCheck?.probe = .http(HTTPProbe(path: "/", host: nil)) },
         live("probe interval") { $0.pools[0].healthCheck?.interval = .seconds(9) },
         live("probe timeout") { $0.pools[0].healthCheck?.timeout = .seconds(9) },
         live("fall") { $0.pools[0].healthCheck?.fall = 9 },

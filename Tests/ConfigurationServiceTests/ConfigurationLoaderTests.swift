@@ -159,7 +159,7 @@ import YAMLIO
                 BackendConfiguration(name: "be3", address: endpoint(23, 8080), weight: 1),
             ],
             healthCheck: HealthCheckConfiguration(
-                probe: .http(path: "/healthz", host: nil), interval: .seconds(5),
+                probe: .http(HTTPProbe(path: "/healthz", host: nil)), interval: .seconds(5),
                 timeout: .seconds(3), fall: 3, rise: 2))
         let api = PoolConfiguration(
             name: "api", balance: .leastTime,

@@ -51,7 +51,7 @@ final class HealthBench {
     /// A pool `web` with backends `be1` and so on, checked every ten milliseconds.
     static func pool(
         _ endpoints: [Endpoint],
-        probe: HealthCheckConfiguration.Probe = .http(path: "/healthz", host: nil),
+        probe: HealthCheckConfiguration.Probe = .http(HTTPProbe(path: "/healthz", host: nil)),
         fall: Int = 2, rise: Int = 2, timeoutMilliseconds: UInt64 = 2_000
     ) -> PoolConfiguration {
         PoolConfiguration(

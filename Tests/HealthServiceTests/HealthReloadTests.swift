@@ -74,7 +74,7 @@ import WireCore
         bench.poll(for: "two probes") { backend.acceptedCount >= 2 }
         backend.behaviour = .answer(Self.ok)
         var moved = pool
-        moved.healthCheck?.probe = .http(path: "/other", host: nil)
+        moved.healthCheck?.probe = .http(HTTPProbe(path: "/other", host: nil))
         bench.service.apply([moved])
         bench.poll(for: "all verdicts up") {
             bench.service.snapshot().allSatisfy { $0.verdict == .up }

@@ -74,7 +74,7 @@ import WireCore
     }
 
     @Test(arguments: [
-        HealthCheckConfiguration.Probe.tcp, .http(path: "/", host: "example.org"),
+        HealthCheckConfiguration.Probe.tcp(PayloadProbe()), .http(HTTPProbe(path: "/", host: "example.org")),
     ])
     func aRefusedConnectionTakesTheBackendDown(probe: HealthCheckConfiguration.Probe) throws {
         let bench = try HealthBench()
@@ -100,7 +100,7 @@ import WireCore
     @Test func aHangingBackendPassesATCPCheck() throws {
         let bench = try HealthBench()
         let backend = try ScriptedBackend(on: bench.loop, .hang)
-        bench.service.apply([HealthBench.pool([backend.endpoint], probe: .tcp)])
+        bench.service.apply([HealthBench.pool([backend.endpoint], probe: .tcp(PayloadProbe()))])
         bench.poll(for: "the first pass") { bench.first.verdict == .up }
         bench.poll(for: "three passes") { bench.first.consecutivePasses >= 3 }
         #expect(backend.requests.isEmpty)
@@ -112,7 +112,7 @@ import WireCore
         let bench = try HealthBench()
         let backend = try ScriptedBackend(on: bench.loop, .answer(Self.ok))
         bench.service.apply([
-            HealthBench.pool([backend.endpoint], probe: .http(path: "/ready?deep=1", host: host))
+            HealthBench.pool([backend.endpoint], probe: .http(HTTPProbe(path: "/ready?deep=1", host: host)))
         ])
         bench.poll(for: "a request") { !backend.requests.isEmpty }
         let request = try #require(backend.requests.first)

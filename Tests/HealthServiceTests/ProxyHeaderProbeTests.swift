@@ -28,7 +28,7 @@ import WireCore
         let backend = try ScriptedBackend(
             on: bench.loop, .answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
         bench.service.apply(
-            [Self.pool(backend.endpoint, version, probe: .http(path: "/healthz", host: nil))])
+            [Self.pool(backend.endpoint, version, probe: .http(HTTPProbe(path: "/healthz", host: nil)))])
         bench.poll(for: "the first pass") { bench.first.verdict == .up }
         let bytes = Array(try #require(backend.requests.first).utf8)
         guard case .complete(let header) = ProxyHeader.decode(bytes.span.bytes) else {
@@ -53,7 +53,7 @@ import WireCore
         let bench = try HealthBench()
         let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
         let endpoint = try #require(try StreamSocket.localEndpoint(listener))
-        bench.service.apply([Self.pool(endpoint, version, probe: .tcp)])
+        bench.service.apply([Self.pool(endpoint, version, probe: .tcp(PayloadProbe()))])
         bench.poll(for: "the first pass") { bench.first.verdict == .up }
         guard let accepted = try StreamSocket.accept(from: listener) else {
             Issue.record("nothing accepted")
