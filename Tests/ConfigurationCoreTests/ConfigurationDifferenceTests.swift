@@ -91,7 +91,8 @@ import WireCore
             $0.timeouts.connect = .seconds(1)
             $0.pools[0].balance = .random
             $0.pools[0].healthCheck = HealthCheckConfiguration(
-                probe: .tcp(PayloadProbe()), interval: .seconds(5), timeout: .seconds(3), fall: 3, rise: 2)
+                probe: .tcp(PayloadProbe()), interval: .seconds(5), timeout: .seconds(3), fall: 3,
+                rise: 2)
         }
         #expect(result.isApplicableLive)
         #expect(

@@ -226,7 +226,7 @@ struct ConfigurationMutation: Sendable {
         live("pool name") { $0.pools[0].name = "x" },
         live("balance") { $0.pools[0].balance = .random },
         live("backend name") { $0.pools[0].backends[0].name = "x" },
-        live("backend address") { $0.pools[0].backends[0].address.port = 1 },
+        live("backend address") { $0.pools[0].backends[0].location = .host(name: "x", port: 1) },
         live("weight") { $0.pools[0].backends[0].weight = 2 },
         live("PROXY header") { $0.pools[0].sendsProxyHeader = .v1 },
         live("no PROXY header") { $0.pools[0].sendsProxyHeader = nil },
@@ -236,8 +236,10 @@ struct ConfigurationMutation: Sendable {
         live("probe host") {
             $0.pools[0].healthCheck?.probe = .http(HTTPProbe(path: "/healthz", host: "x"))
         },
-        live("probe") { $0.pools[0].healthCheck?.probe = .tcp },
-        live("probe of tcp") { $0.pools[1].healthCheck?.probe = .http(HTTPProbe(path: "/", host: nil)) },
+        live("probe") { $0.pools[0].healthCheck?.probe = .tcp(PayloadProbe()) },
+        live("probe of tcp") {
+            $0.pools[1].healthCheck?.probe = .http(HTTPProbe(path: "/", host: nil))
+        },
         live("probe interval") { $0.pools[0].healthCheck?.interval = .seconds(9) },
         live("probe timeout") { $0.pools[0].healthCheck?.timeout = .seconds(9) },
         live("fall") { $0.pools[0].healthCheck?.fall = 9 },

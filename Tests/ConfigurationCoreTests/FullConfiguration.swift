@@ -10,7 +10,8 @@ enum FullConfiguration {
         Configuration(
             workers: .exactly(2), pair: pair, listeners: [web, database],
             pools: [
-                pool("web", probe: .http(HTTPProbe(path: "/healthz", host: "h"))), pool("db", probe: .tcp(PayloadProbe())),
+                pool("web", probe: .http(HTTPProbe(path: "/healthz", host: "h"))),
+                pool("db", probe: .tcp(PayloadProbe())),
             ],
             admin: AdminConfiguration(http: endpoint(1, 9_900), socket: "/run/t"),
             timeouts: TimeoutConfiguration(),

@@ -74,7 +74,8 @@ import WireCore
     }
 
     @Test(arguments: [
-        HealthCheckConfiguration.Probe.tcp(PayloadProbe()), .http(HTTPProbe(path: "/", host: "example.org")),
+        HealthCheckConfiguration.Probe.tcp(PayloadProbe()),
+        .http(HTTPProbe(path: "/", host: "example.org")),
     ])
     func aRefusedConnectionTakesTheBackendDown(probe: HealthCheckConfiguration.Probe) throws {
         let bench = try HealthBench()
@@ -112,7 +113,8 @@ import WireCore
         let bench = try HealthBench()
         let backend = try ScriptedBackend(on: bench.loop, .answer(Self.ok))
         bench.service.apply([
-            HealthBench.pool([backend.endpoint], probe: .http(HTTPProbe(path: "/ready?deep=1", host: host)))
+            HealthBench.pool(
+                [backend.endpoint], probe: .http(HTTPProbe(path: "/ready?deep=1", host: host)))
         ])
         bench.poll(for: "a request") { !backend.requests.isEmpty }
         let request = try #require(backend.requests.first)

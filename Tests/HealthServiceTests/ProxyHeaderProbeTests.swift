@@ -28,7 +28,10 @@ import WireCore
         let backend = try ScriptedBackend(
             on: bench.loop, .answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
         bench.service.apply(
-            [Self.pool(backend.endpoint, version, probe: .http(HTTPProbe(path: "/healthz", host: nil)))])
+            [
+                Self.pool(
+                    backend.endpoint, version, probe: .http(HTTPProbe(path: "/healthz", host: nil)))
+            ])
         bench.poll(for: "the first pass") { bench.first.verdict == .up }
         let bytes = Array(try #require(backend.requests.first).utf8)
         guard case .complete(let header) = ProxyHeader.decode(bytes.span.bytes) else {

@@ -110,7 +110,8 @@ struct LifecycleTests {
         let backend = try TestBackend { _ in ReplyStep.ok("ok") }
         var pool = TestPlane.pool("web", [backend.endpoint])
         pool.healthCheck = HealthCheckConfiguration(
-            probe: .tcp(PayloadProbe()), interval: .seconds(5), timeout: .seconds(3), fall: 3, rise: 2)
+            probe: .tcp(PayloadProbe()), interval: .seconds(5), timeout: .seconds(3), fall: 3,
+            rise: 2)
         let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
         let tandem = try TestPlane(routes: routes, pools: [pool])
         let client = try tandem.client()
