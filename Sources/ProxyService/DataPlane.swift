@@ -225,17 +225,22 @@ public final class DataPlane: Sendable {
         }
     }
 
+    /// Asks every worker for the same.
+    func post(_ command: WorkerCommand) {
+        for mailbox in mailboxes { mailbox.post(command) }
+    }
+
     /// Goes on serving, but parts from every client between requests.
     ///
     /// For the moments before an address moves to the peer: clients are told to come back on a
     /// new connection, which the peer will answer.
     public func sayFarewell() {
-        for mailbox in mailboxes { mailbox.post(.sayFarewell) }
+        post(.sayFarewell)
     }
 
     /// Accepts nothing new, lets requests in flight end, and cuts the rest at the deadline.
     public func beginDrain(deadline: Instant) {
-        for mailbox in mailboxes { mailbox.post(.drain(deadline: deadline)) }
+        post(.drain(deadline: deadline))
     }
 
     /// True when every worker was told to leave and has no connection left.

@@ -265,6 +265,7 @@ struct Worker: ~Copyable {
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
         case .drain(let deadline): beginDrain(deadline: deadline)
+        case .listSessions(let collector): listSessions(for: collector)
         case .stop: isStopping = true
         }
     }

@@ -12,6 +12,8 @@ enum WorkerCommand: Sendable {
     case sayFarewell
     /// Accept nothing new, let requests in flight finish until the deadline, then cut the rest.
     case drain(deadline: Instant)
+    /// Write down the clients of this moment.
+    case listSessions(SessionCollector)
     /// Close everything and end the thread.
     case stop
 }
