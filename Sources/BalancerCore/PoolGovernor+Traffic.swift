@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What traffic says: ejection, trial, return, and rates.
+
+public import WireCore
+
+extension PoolGovernor {
+    /// A backend's failures in a row reached a limit; see `FailureStreak`.
+    ///
+    /// One that is out already, or on trial, is not judged by requests of the time before.
+    public mutating func trafficFailed(
+        _ backend: Int, _ cause: EjectionCause, now: Instant
+    ) -> [GovernorAction] {
+        guard backends.indices.contains(backend) else { return [] }
+        accuse(backend, cause, now: now)
+        return finish(now: now)
+    }
+
+    /// A worker let the one request of a trial through.
+    public mutating func trialBegan(_ backend: Int, now: Instant) -> [GovernorAction] {
+        guard backends.indices.contains(backend),
+            case .trial(takenAt: nil) = backends[backend].ejection?.phase
+        else { return [] }
+        backends[backend].ejection?.phase = .trial(takenAt: now)
+        return finish(now: now)
+    }
+
+    /// The one request of a trial ended.
+    public mutating func trialEnded(
+        _ backend: Int, _ outcome: TrialOutcome, now: Instant
+    ) -> [GovernorAction] {
+        guard backends.indices.contains(backend), let ejection = backends[backend].ejection,
+            case .trial = ejection.phase
+        else { return [] }
+        switch outcome {
+        case .succeeded:
+            report(.returned(backend: backends[backend].name, after: now - ejection.since))
+            endEjection(backend, now: now)
+            verdictImproved(backend, now: now)
+        case .failed:
+            eject(backend, .failedTrial, since: ejection.since, now: now)
+        case .abandoned:
+            backends[backend].ejection?.phase = .trial(takenAt: nil)
+            refresh(backend, now: now, repeats: true)
+        }
+        return finish(now: now)
+    }
+
+    /// Judges rates by what the workers counted; call it at `nextJudgement` or more often.
+    ///
+    /// - Parameters:
+    ///   - tallies: one for each backend, in order; they only grow. One that shrank belongs to
+    ///     counters that began anew.
+    ///   - now: the time.
+    /// - Returns: what is to be done.
+    public mutating func sweep(_ tallies: [BackendTally], now: Instant) -> [GovernorAction] {
+        guard let outlier = settings.outlier, now >= nextJudgement,
+            tallies.count == backends.count
+        else { return [] }
+        nextJudgement = now + outlier.interval
+        var samples: [TrafficSample] = []
+        for (index, tally) in tallies.enumerated() {
+            let before = backends[index].tally
+            backends[index].tally = tally
+            guard let before, tally.requests >= before.requests, tally.failures >= before.failures,
+                backends[index].isJudged, backends[index].ejection == nil
+            else { continue }
+            samples.append(
+                TrafficSample(
+                    backend: index, requests: tally.requests - before.requests,
+                    failures: tally.failures - before.failures))
+        }
+        for found in OutlierDetector(settings: outlier).outliers(in: samples) {
+            accuse(found.backend, found.cause, now: now)
+        }
+        return finish(now: now)
+    }
+
+    private mutating func accuse(_ index: Int, _ cause: EjectionCause, now: Instant) {
+        guard let outlier = settings.outlier, backends[index].isJudged,
+            backends[index].ejection == nil
+        else { return }
+        // A backend that its check took out is out for that; what still comes is of before.
+        guard backends[index].isIssuedServing else { return }
+        let wasBad = backends[index].isBad(now: now)
+        let wasAccused = backends[index].accusedUntil.map { now < $0 } ?? false
+        backends[index].accusedUntil = now + (settings.cascade?.window ?? outlier.interval)
+        if !cause.meansDead { verdictWorsened(index, wasBad: wasBad, now: now) }
+        if let refusal = refusal(of: index, cause, outlier) {
+            if !wasAccused {
+                report(.ejectionRefused(backend: backends[index].name, cause, refusal))
+            }
+            return
+        }
+        let served = backends[index].returnedAt.map { now - $0 } ?? .zero
+        backends[index].ejectionNumber = OutlierDetector(settings: outlier).remaining(
+            of: backends[index].ejectionNumber, after: served)
+        eject(index, cause, since: now, now: now)
+        if cause.meansDead { verdictWorsened(index, wasBad: wasBad, now: now) }
+    }
+
+    private func refusal(
+        of index: Int, _ cause: EjectionCause, _ outlier: OutlierSettings
+    ) -> EjectionRefusal? {
+        if guardState.isActive, !cause.meansDead { return .cascade }
+        guard
+            backends.indices.contains(where: { $0 != index && backends[$0].isIssuedServing })
+        else { return .lastBackend }
+        // Who is out for the operator's reasons is no part of the pool for the time being.
+        var total = 0
+        var outCount = 0
+        for state in backends where state.admin == .ready {
+            total += 1
+            if state.issued?.admission != .serving { outCount += 1 }
+        }
+        let outMax = OutlierDetector(settings: outlier).outMax(of: total)
+        guard outCount < outMax else { return .limit(outCount: outCount, outMax: outMax) }
+        return nil
+    }
+
+    private mutating func eject(
+        _ index: Int, _ cause: EjectionCause, since: Instant, now: Instant
+    ) {
+        let detector = OutlierDetector(settings: settings.outlier ?? OutlierSettings())
+        let number = backends[index].ejectionNumber + 1
+        let time = detector.ejectionTime(number: number, using: &generator)
+        backends[index].ejectionNumber = number
+        backends[index].ejectionsTotal += 1
+        backends[index].accusedUntil = nil
+        // A trial that failed says nothing new about why.
+        let kept = cause == .failedTrial ? backends[index].ejection?.cause ?? cause : cause
+        backends[index].ejection = GovernedState.Ejection(
+            cause: kept, since: since, phase: .out(until: now + time))
+        let name = backends[index].name
+        report(.ejected(backend: name, cause, time: time, number: number))
+        if let passes = backends[index].livenessPassesSince {
+            report(
+                .checkLies(backend: name, cause, passingFor: now - passes, ejections: number))
+        }
+        refresh(index, now: now)
+    }
+
+    mutating func beginTrial(_ index: Int, now: Instant) {
+        backends[index].ejection?.phase = .trial(takenAt: nil)
+        report(.trialBegan(backend: backends[index].name))
+        refresh(index, now: now)
+    }
+}
