@@ -40,6 +40,7 @@ let package = Package(
     products: [.executable(name: "tandem", targets: ["tandem"])],
     targets: [
         // C only: module maps and static inline shims, no logic.
+        .systemLibrary(name: "CCares", pkgConfig: "libcares"),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto"),
@@ -59,6 +60,7 @@ let package = Package(
         // Shells.
         target("LinuxIO", ["CLinux", "WireCore"]),
         target("EventLoop", ["LinuxIO", "WireCore"]),
+        target("DNSIO", ["CCares", "EventLoop", "LinuxIO", "WireCore"]),
         target("NetlinkIO", ["CNetlink", "LinuxIO", "WireCore"]),
         target("TLSIO", ["COpenSSL", "WireCore"]),
         target("YAMLIO", ["CYAML"]),
@@ -93,6 +95,12 @@ let package = Package(
                 "Telemetry", "WireCore",
             ]),
         target(
+            "NameService",
+            [
+                "BalancerCore", "ConfigurationCore", "DNSIO", "EventLoop", "LinuxIO", "Telemetry",
+                "WireCore",
+            ]),
+        target(
             "AdminService",
             ["EventLoop", "HTTPCore", "LinuxIO", "Telemetry", "WireCore"]),
         target(
@@ -114,6 +122,9 @@ let package = Package(
             name: "AccessLogLaboratory", path: "Tests/AccessLogLaboratory",
             swiftSettings: common),
         .target(
+            name: "NameLaboratory", dependencies: ["EventLoop", "LinuxIO", "WireCore"],
+            path: "Tests/NameLaboratory", swiftSettings: common),
+        .target(
             name: "NamespaceLaboratory", dependencies: ["LinuxIO"],
             path: "Tests/NamespaceLaboratory", swiftSettings: common),
         tests("WireCoreTests", ["WireCore"]),
@@ -126,6 +137,7 @@ let package = Package(
         tests("EventLoopTests", ["EventLoop", "LinuxIO", "WireCore"]),
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
+        tests("DNSIOTests", ["DNSIO", "EventLoop", "LinuxIO", "NameLaboratory", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
         tests(
             "TelemetryTests", ["AccessLogLaboratory", "LinuxIO", "Telemetry", "WireCore"]),
@@ -156,6 +168,12 @@ let package = Package(
             [
                 "BalancerCore", "ConfigurationCore", "EventLoop", "HealthService", "LinuxIO",
                 "Telemetry", "WireCore",
+            ]),
+        tests(
+            "NameServiceTests",
+            [
+                "BalancerCore", "ConfigurationCore", "DNSIO", "EventLoop", "LinuxIO",
+                "NameLaboratory", "NameService", "Telemetry", "WireCore",
             ]),
         tests(
             "AdminServiceTests",
