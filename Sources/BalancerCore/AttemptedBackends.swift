@@ -5,20 +5,20 @@
 /// A short list of backend indexes that lives inside its request: no allocation.
 public struct AttemptedBackends: Hashable, Sendable {
     /// How many attempts a request may remember, and so the most it may make.
-    public static let capacity = 4
+    @inlinable public static var capacity: Int { 4 }
 
-    private var indexes = SIMD4<Int32>(repeating: -1)
+    @usableFromInline var indexes = SIMD4<Int32>(repeating: -1)
     /// How many backends are listed.
-    public private(set) var count = 0
+    public internal(set) var count = 0
 
     /// Starts with no attempt.
     public init() {}
 
     /// True before the first attempt.
-    public var isEmpty: Bool { count == 0 }
+    @inlinable public var isEmpty: Bool { count == 0 }
 
     /// True when no further attempt can be listed; such a request must not be retried.
-    public var isFull: Bool { count == Self.capacity }
+    @inlinable public var isFull: Bool { count == Self.capacity }
 
     /// Lists a backend; false when the list is full or the index cannot be one.
     @discardableResult
@@ -31,17 +31,9 @@ public struct AttemptedBackends: Hashable, Sendable {
     }
 
     /// True when the backend was tried before.
+    @inlinable
     public func contains(_ index: Int) -> Bool {
         for slot in 0..<count where Int(indexes[slot]) == index { return true }
         return false
-    }
-
-    /// One bit for each listed index below 64.
-    @usableFromInline var bits: UInt64 {
-        var bits: UInt64 = 0
-        for slot in 0..<count where indexes[slot] < 64 {
-            bits |= 1 &<< UInt64(indexes[slot])
-        }
-        return bits
     }
 }

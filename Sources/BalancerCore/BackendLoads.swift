@@ -10,6 +10,17 @@
 public protocol BackendLoads: ~Copyable {
     /// Requests that all workers together have in flight to a backend, connecting ones included.
     func requestsInFlight(at index: Int) -> Int
-    /// True when the backend may be given new work: checks pass and nobody took it out.
-    func isAvailable(at index: Int) -> Bool
+    /// True when the backend's own limit lets no further request in.
+    func isAtLimit(at index: Int) -> Bool
+    /// Requests in flight to all backends of the pool together; `nil` when nobody counts them.
+    ///
+    /// Bounded-load hashing compares with the mean. Without this number it adds up the backends,
+    /// for large groups not at every choice.
+    func requestsInFlightInPool() -> Int?
+}
+
+extension BackendLoads where Self: ~Copyable {
+    /// Nobody counts them.
+    @inlinable
+    public func requestsInFlightInPool() -> Int? { nil }
 }

@@ -12,20 +12,20 @@ extension PoolBalancer {
         return average * (1 + inFlight) * backends[index].inverseWeight
     }
 
-    /// The cheaper of two backends under the policy; `first` when they cost the same.
+    /// True unless the second of two backends is cheaper under the policy.
     @usableFromInline
-    func better(
+    func isFirstBetter(
         _ first: Int, inFlight firstLoad: Int, _ second: Int, inFlight secondLoad: Int,
         now: Instant
-    ) -> Int {
+    ) -> Bool {
         if policy == .leastTime {
             let firstCost = cost(of: first, inFlight: Double(firstLoad), now: now)
             let secondCost = cost(of: second, inFlight: Double(secondLoad), now: now)
-            return secondCost < firstCost ? second : first
+            return firstCost <= secondCost
         }
         let firstShare = firstLoad &* backends[second].weight
         let secondShare = secondLoad &* backends[first].weight
-        return secondShare < firstShare ? second : first
+        return firstShare <= secondShare
     }
 
     /// Recomputes the median latency of the pool.
@@ -51,7 +51,7 @@ extension PoolBalancer {
             if sample.count == Self.fullScanBackendsMax { return }
             let latency = backends[index].latency
             guard latency.isMeasured, !(onlySucceeding && latency.lastFailed) else { continue }
-            if isSmall, lastAvailable & (1 &<< UInt64(index)) == 0 { continue }
+            if isSmall, backends[index].group < 0 { continue }
             sample.append(
                 latency.nanoseconds(now: now, median: medianNanoseconds, tuning: tuning))
         }

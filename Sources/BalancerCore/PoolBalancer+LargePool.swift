@@ -1,100 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The policies of pools too large to look at every backend: two random ones are compared. Only
-// round robin still walks the pool.
+// The policies of groups too large to look at every backend: two random ones are compared. Turns
+// are taken from a heap; see PoolBalancer+Turns.
 
 public import WireCore
 
 extension PoolBalancer {
     @inlinable
-    mutating func chooseFromLargePool(
-        now: Instant, loads: borrowing some BackendLoads & ~Copyable,
+    mutating func chooseFromLargeGroup(
+        _ position: Int, now: Instant, loads: borrowing some BackendLoads & ~Copyable,
         excluding attempted: AttemptedBackends
-    ) -> Int? {
-        if policy == .roundRobin { return nextInTurn(loads: loads, excluding: attempted) }
-        guard let first = drawAvailable(loads: loads, excluding: attempted, other: nil) else {
-            return nil
+    ) -> BackendChoice {
+        if policy == .roundRobin {
+            return nextInTurn(position, loads: loads, excluding: attempted)
         }
-        guard let second = drawAvailable(loads: loads, excluding: attempted, other: first) else {
-            return first
-        }
-        return better(
-            first, inFlight: loads.requestsInFlight(at: first), second,
-            inFlight: loads.requestsInFlight(at: second), now: now)
+        let first = drawWithRoom(position, loads: loads, excluding: attempted, other: nil)
+        guard case .chosen(let one) = first else { return first }
+        let second = drawWithRoom(position, loads: loads, excluding: attempted, other: one)
+        guard case .chosen(let other) = second else { return first }
+        let isFirst = isFirstBetter(
+            one, inFlight: min(max(loads.requestsInFlight(at: one), 0), Self.inFlightMax), other,
+            inFlight: min(max(loads.requestsInFlight(at: other), 0), Self.inFlightMax), now: now)
+        return isFirst ? first : second
     }
 
-    /// An available backend drawn by weight, or, after many misses, the next one in order.
+    /// A backend with room drawn by weight, or, after many misses, the next one in order.
     @inlinable
-    mutating func drawAvailable(
-        loads: borrowing some BackendLoads & ~Copyable, excluding attempted: AttemptedBackends,
-        other: Int?
-    ) -> Int? {
-        var index = 0
+    mutating func drawWithRoom(
+        _ position: Int, loads: borrowing some BackendLoads & ~Copyable,
+        excluding attempted: AttemptedBackends, other: Int?
+    ) -> BackendChoice {
+        let start = groups[position].start
+        let count = groups[position].count
+        var offset = 0
         for _ in 0..<Self.drawsMax {
-            index = drawByWeight()
-            if index != other, backends[index].weight > 0, loads.isAvailable(at: index),
-                !attempted.contains(index)
-            {
-                return index
+            offset = drawByWeight(position)
+            let index = Int(members[start &+ offset])
+            if index != other, !attempted.contains(index), !loads.isAtLimit(at: index) {
+                return .chosen(index)
             }
         }
-        for _ in 0..<backends.count {
-            index = index + 1 < backends.count ? index + 1 : 0
-            if index != other, backends[index].weight > 0, loads.isAvailable(at: index),
-                !attempted.contains(index)
-            {
-                return index
-            }
+        var isAnyAtLimit = false
+        for _ in 0..<count {
+            offset = offset &+ 1 < count ? offset &+ 1 : 0
+            let index = Int(members[start &+ offset])
+            if index == other || attempted.contains(index) { continue }
+            if !loads.isAtLimit(at: index) { return .chosen(index) }
+            isAnyAtLimit = true
         }
-        return nil
+        return isAnyAtLimit ? .allAtLimit : .noneAvailable
     }
 
-    /// Smooth weighted round robin over the whole pool.
-    @inlinable
-    mutating func nextInTurn(
-        loads: borrowing some BackendLoads & ~Copyable, excluding attempted: AttemptedBackends
-    ) -> Int? {
-        var leader = -1
-        var leading = Int.min
-        var total = 0
-        for index in 0..<backends.count
-        where backends[index].weight > 0 && loads.isAvailable(at: index)
-            && !attempted.contains(index)
-        {
-            let weight = backends[index].weight
-            let turn = backends[index].turn &+ weight
-            backends[index].turn = turn
-            total &+= weight
-            if turn > leading {
-                leading = turn
-                leader = index
-            }
-        }
-        guard leader >= 0 else { return nil }
-        backends[leader].turn = leading &- total
-        return leader
-    }
-
+    /// The position in its group of a member drawn by weight.
     @usableFromInline
-    mutating func drawByWeight() -> Int {
-        guard let total = weightSums.last, total > 0 else { return 0 }
-        let ticket = generator.number(below: total)
-        // The first backend whose sum is above the ticket.
+    mutating func drawByWeight(_ position: Int) -> Int {
+        let start = groups[position].start
+        let ticket = generator.number(below: UInt64(max(groups[position].weight, 1)))
+        // The first member whose sum is above the ticket.
         var low = 0
-        var high = weightSums.count - 1
+        var high = groups[position].count - 1
         while low < high {
             let middle = (low + high) / 2
-            if weightSums[middle] > ticket { high = middle } else { low = middle + 1 }
+            if weightSums[start &+ middle] > ticket { high = middle } else { low = middle + 1 }
         }
         return low
     }
 
     mutating func rebuildWeightSums() {
         weightSums.removeAll(keepingCapacity: true)
-        var sum: UInt64 = 0
-        for backend in backends {
-            sum += UInt64(backend.weight)
-            weightSums.append(sum)
+        guard groups.contains(where: { $0.count > Self.fullScanBackendsMax }) else { return }
+        for group in groups {
+            var sum: UInt64 = 0
+            for place in group.start..<group.start + group.count {
+                sum &+= UInt64(backends[Int(members[place])].weight)
+                weightSums.append(sum)
+            }
         }
     }
 }

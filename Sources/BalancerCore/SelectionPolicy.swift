@@ -12,4 +12,15 @@ public enum SelectionPolicy: Hashable, Sendable, CaseIterable {
     case random
     /// Smallest average latency times requests in flight, failures penalised.
     case leastTime
+    /// The slot of a Maglev table that the key falls on.
+    case maglev
+    /// The point of a hash ring that follows the key.
+    case ringHash
+    /// A Maglev table keyed by the client's address, whatever the load.
+    case ipHash
+
+    /// True when a choice wants a key and a `HashTable`.
+    @inlinable public var usesHash: Bool {
+        self == .maglev || self == .ringHash || self == .ipHash
+    }
 }

@@ -93,7 +93,7 @@ public final class DataPlane: Sendable {
         }
         self.mailboxes = mailboxes
         let snapshot = try DataPlaneSnapshot.make(
-            configuration, previous: nil, workerCount: workerCount)
+            configuration, nodeName: nodeName, previous: nil, workerCount: workerCount)
         self.nodeName = nodeName
         do throws(Errno) {
             accessLog = try AccessLog(workerCount: workerCount, logger: logger)
@@ -173,7 +173,7 @@ public final class DataPlane: Sendable {
     public func apply(_ configuration: Configuration) throws(DataPlaneError) -> ReloadReport {
         let previous = currentSnapshot
         let snapshot = try DataPlaneSnapshot.make(
-            configuration, previous: previous, workerCount: workerCount)
+            configuration, nodeName: nodeName, previous: previous, workerCount: workerCount)
         let known = Set(previous.listeners.map(\.shared.identity))
         let wanted = snapshot.listeners.map(\.shared.identity)
         let added = wanted.filter { !known.contains($0) }

@@ -11,9 +11,9 @@ internal import WireCore
 /// One pool and its backends in order.
 struct PoolPlan: Sendable {
     let name: String
-    let policy: SelectionPolicy
     let backends: [SharedBackend]
-    let weights: [Int]
+    /// What the balancers of the workers are built from.
+    let shape: PoolShape
 }
 
 /// A configuration in force.
@@ -32,9 +32,12 @@ final class DataPlaneSnapshot: Sendable {
 
     /// Lays out a configuration; what `previous` has in common with it is shared.
     static func make(
-        _ configuration: Configuration, previous: DataPlaneSnapshot?, workerCount: Int
+        _ configuration: Configuration, nodeName: String, previous: DataPlaneSnapshot?,
+        workerCount: Int
     ) throws(DataPlaneError) -> DataPlaneSnapshot {
-        let pools = makePools(configuration, previous: previous, workerCount: workerCount)
+        let pools = makePools(
+            configuration, zone: configuration.zone(ofNode: nodeName), previous: previous,
+            workerCount: workerCount)
         var planner = ListenerPlanner(
             pools: pools, previous: previous, workerCount: workerCount)
         let listeners = configuration.listeners.map { planner.plan($0) }
@@ -43,7 +46,8 @@ final class DataPlaneSnapshot: Sendable {
     }
 
     private static func makePools(
-        _ configuration: Configuration, previous: DataPlaneSnapshot?, workerCount: Int
+        _ configuration: Configuration, zone: String?, previous: DataPlaneSnapshot?,
+        workerCount: Int
     ) -> [PoolPlan] {
         var known: [BackendIdentity: SharedBackend] = [:]
         for backend in (previous?.pools ?? []).flatMap(\.backends) {
@@ -65,18 +69,10 @@ final class DataPlaneSnapshot: Sendable {
                 return shared
             }
             return PoolPlan(
-                name: pool.name, policy: policy(pool.balance), backends: backends,
-                weights: members.map(\.weight))
-        }
-    }
-
-    private static func policy(_ balance: BalancePolicy) -> SelectionPolicy {
-        switch balance {
-        case .leastTime: .leastTime
-        case .leastRequests: .leastRequests
-        case .roundRobin: .roundRobin
-        case .random: .random
-        case .maglev, .ringHash, .ipHash: .leastRequests
+                name: pool.name, backends: backends,
+                shape: .make(
+                    pool, members: members, zone: zone,
+                    previous: previous?.pools.first { $0.name == pool.name }))
         }
     }
 }

@@ -46,10 +46,8 @@ extension Worker {
             return
         }
         while client.pointee.attempted.count < Self.attemptsMax {
-            let loads = pool.pointee.loads
-            let choice = pool.pointee.balancer.choose(
-                now: now, loads: loads, excluding: client.pointee.attempted)
-            guard let index = choice else { break }
+            let choice = pool.pointee.choose(now: now, excluding: client.pointee.attempted)
+            guard let index = choice.index else { break }
             let isRetry = !client.pointee.attempted.isEmpty
             client.pointee.attempted.insert(index)
             client.pointee.backendIndex = index

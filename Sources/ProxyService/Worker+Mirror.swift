@@ -43,10 +43,7 @@ extension Worker {
             !request.expectsContinue, clients.count &+ upstreams.count < setup.connectionMax,
             let bodyCount = frameMirroredBody(client)
         else { return false }
-        let loads = pool.pointee.loads
-        guard let index = pool.pointee.balancer.choose(now: now, loads: loads) else {
-            return false
-        }
+        guard let index = pool.pointee.choose(now: now).index else { return false }
         let backend = pool.pointee.backends[index]
         guard let upstream = try? openConnection(to: backend) else {
             route.pointee.count { $0.mirrorFailures.add() }

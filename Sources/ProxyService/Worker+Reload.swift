@@ -62,14 +62,13 @@ extension Worker {
     ) -> PoolBalancer {
         guard let old else {
             let seed = setup.seed &+ UInt64(setup.index) &* 0x9E37_79B9_7F4A_7C15
-            return PoolBalancer(policy: plan.policy, weights: plan.weights, seed: seed)
+            return PoolBalancer(plan.shape, seed: seed)
         }
         var balancer = old.pointee.balancer
         let previous = members.map { member in
             (0..<old.pointee.backendCount).first { old.pointee.backends[$0] == member }
         }
-        balancer.reconfigure(
-            policy: plan.policy, weights: plan.weights, previousIndexes: previous)
+        balancer.reconfigure(plan.shape, previousIndexes: previous)
         return balancer
     }
 

@@ -39,6 +39,38 @@ struct WorkerPool: ~Copyable {
         backends.deallocate()
     }
 
+    /// The backend for a request of this pool, or why there is none.
+    mutating func choose(
+        now: Instant, excluding attempted: AttemptedBackends = AttemptedBackends(),
+        key: UInt64? = nil
+    ) -> BackendChoice {
+        refreshStandings()
+        return balancer.choose(now: now, loads: loads, excluding: attempted, key: key)
+    }
+
+    /// Tells the balancer when health verdicts changed since it was told last.
+    private mutating func refreshStandings() {
+        for index in 0..<backendCount where isUp(index) != isServing(index) {
+            let standings = (0..<backendCount).map { index in
+                var standing = balancer.standing(at: index)
+                standing.admission = isUp(index) ? .serving : .unhealthy
+                return standing
+            }
+            balancer.setStandings(standings)
+            return
+        }
+    }
+
+    private func isServing(_ index: Int) -> Bool {
+        balancer.standing(at: index).admission == .serving
+    }
+
+    private func isUp(_ index: Int) -> Bool {
+        backends[index].pointee.shared._withUnsafeGuaranteedRef {
+            $0.isUp.load(ordering: .relaxed)
+        }
+    }
+
     /// The view that a choice of the balancer reads.
     var loads: PoolLoads { PoolLoads(backends: backends) }
 }
@@ -55,11 +87,7 @@ struct PoolLoads: BackendLoads {
     }
 
     @inline(__always)
-    func isAvailable(at index: Int) -> Bool {
-        backends[index].pointee.shared._withUnsafeGuaranteedRef {
-            $0.isUp.load(ordering: .relaxed)
-        }
-    }
+    func isAtLimit(at index: Int) -> Bool { false }
 }
 
 /// One backend on one worker, with its idle connections.

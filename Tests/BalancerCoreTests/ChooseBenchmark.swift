@@ -15,7 +15,7 @@ import WireCore
         let inFlight: UnsafeMutablePointer<Int>
 
         func requestsInFlight(at index: Int) -> Int { unsafe inFlight[index] }
-        func isAvailable(at index: Int) -> Bool { unsafe inFlight[index] >= 0 }
+        func isAtLimit(at index: Int) -> Bool { unsafe inFlight[index] < 0 }
     }
 
     @Test(
@@ -39,7 +39,7 @@ import WireCore
         let start = clock()
         for _ in 0..<rounds {
             now = now + .microseconds(1)
-            if balancer.choose(now: now, loads: loads) != nil { chosenCount += 1 }
+            if balancer.choose(now: now, loads: loads).index != nil { chosenCount += 1 }
         }
         let chosen = clock()
         for round in 0..<rounds {

@@ -30,14 +30,14 @@ import WireCore
         var balancer = PoolBalancer(policy: .leastRequests, weights: weights, seed: 1)
         let loads = ScriptedLoads(inFlight: inFlight)
         for _ in 0..<5 {
-            #expect(balancer.choose(now: Self.now, loads: loads) == expected)
+            #expect(balancer.pick(Self.now, loads) == expected)
         }
     }
 
     @Test func tiesTakeWeightedTurns() {
         var balancer = PoolBalancer(policy: .leastRequests, weights: [5, 1, 1], seed: 1)
         let loads = ScriptedLoads(count: 3)
-        let picks = (0..<7).map { _ in balancer.choose(now: Self.now, loads: loads) }
+        let picks = (0..<7).map { _ in balancer.pick(Self.now, loads) }
         #expect(picks == [0, 0, 1, 0, 2, 0, 0])
     }
 
@@ -45,7 +45,7 @@ import WireCore
         var balancer = PoolBalancer(policy: .leastRequests, weights: [4, 2, 1, 1], seed: 1)
         var loads = ScriptedLoads(count: 4)
         for _ in 0..<800 {
-            guard let index = balancer.choose(now: Self.now, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.now, loads) else { continue }
             loads.inFlight[index] += 1
         }
         #expect(loads.inFlight == [400, 200, 100, 100])
@@ -58,7 +58,7 @@ import WireCore
         for _ in 0..<500 {
             let loads = ScriptedLoads(
                 inFlight: (0..<64).map { _ in Int.random(in: 0...50, using: &generator) })
-            let index = balancer.choose(now: Self.now, loads: loads)
+            let index = balancer.pick(Self.now, loads)
             #expect(index.map { loads.inFlight[$0] } == loads.inFlight.min())
         }
     }
@@ -72,7 +72,7 @@ import WireCore
         let loads = ScriptedLoads(inFlight: [1, 2, 3, 9])
         var counts = [0, 0, 0, 0]
         for _ in 0..<6_000 {
-            guard let index = balancer.choose(now: Self.now, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.now, loads) else { continue }
             counts[index] += 1
         }
         // Of the six pairs, backend 0 wins three, 1 wins two, 2 wins one.
@@ -92,7 +92,7 @@ import WireCore
         let draws = 200_000
         var byWeight = [Int](repeating: 0, count: 5)
         for _ in 0..<draws {
-            guard let index = balancer.choose(now: Self.now, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.now, loads) else { continue }
             byWeight[weights[index]] += 1
         }
         for weight in 1...4 {
@@ -105,16 +105,17 @@ import WireCore
 
     @Test(arguments: [SelectionPolicy.leastRequests, .random, .leastTime])
     func theOnlyAvailableOfAThousandIsFound(policy: SelectionPolicy) {
-        var balancer = PoolBalancer(
-            policy: policy, weights: [Int](repeating: 1, count: 1_000), seed: 5)
+        var balancer = PoolBalancer.calm(policy, weights: [Int](repeating: 1, count: 1_000))
         var loads = ScriptedLoads(count: 1_000)
         loads.available = [Bool](repeating: false, count: 1_000)
-        #expect(balancer.choose(now: Self.now, loads: loads) == nil)
+        balancer.obey(loads)
+        #expect(balancer.pick(Self.now, loads) == nil)
         loads.available[777] = true
-        #expect(balancer.choose(now: Self.now, loads: loads) == 777)
+        balancer.obey(loads)
+        #expect(balancer.pick(Self.now, loads) == 777)
         var attempted = AttemptedBackends()
         attempted.insert(777)
-        #expect(balancer.choose(now: Self.now, loads: loads, excluding: attempted) == nil)
+        #expect(balancer.pick(Self.now, loads, excluding: attempted) == nil)
     }
 
     @Test(arguments: [SelectionPolicy.leastRequests, .random, .leastTime])
@@ -123,7 +124,7 @@ import WireCore
             policy: policy, weights: [Int](repeating: 1, count: 200), seed: 5)
         var loads = ScriptedLoads(count: 200)
         for _ in 0..<10_000 {
-            guard let index = balancer.choose(now: Self.now, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.now, loads) else { continue }
             loads.inFlight[index] += 1
         }
         // Two choices keep the excess over the mean of 50 at O(log log n).

@@ -39,7 +39,7 @@ import WireCore
         var balancer = Self.balancer(latenciesMilliseconds: latencies, weights: weights)
         let loads = ScriptedLoads(inFlight: inFlight)
         for _ in 0..<5 {
-            #expect(balancer.choose(now: Self.start, loads: loads) == expected)
+            #expect(balancer.pick(Self.start, loads) == expected)
         }
     }
 
@@ -54,7 +54,7 @@ import WireCore
         // The first backend is a thousand times faster than the others.
         var balancer = Self.balancer(latenciesMilliseconds: [1, 1_000, 1_000, 1_000, 1_000])
         let loads = ScriptedLoads(inFlight: inFlight)
-        #expect((balancer.choose(now: Self.start, loads: loads) == 0) == isChosen)
+        #expect((balancer.pick(Self.start, loads) == 0) == isChosen)
     }
 
     @Test func equalCostsAreDrawnEvenly() {
@@ -62,7 +62,7 @@ import WireCore
         let loads = ScriptedLoads(count: 4)
         var counts = [0, 0, 0, 0]
         for _ in 0..<8_000 {
-            guard let index = balancer.choose(now: Self.start, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.start, loads) else { continue }
             counts[index] += 1
         }
         #expect(counts.allSatisfy { abs($0 - 2_000) < 150 })
@@ -72,7 +72,7 @@ import WireCore
         var balancer = PoolBalancer(policy: .leastTime, weights: [1, 2, 1], seed: 1)
         var loads = ScriptedLoads(count: 3)
         for _ in 0..<400 {
-            guard let index = balancer.choose(now: Self.start, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.start, loads) else { continue }
             loads.inFlight[index] += 1
         }
         #expect(abs(loads.inFlight[1] - 200) <= 2)
@@ -126,15 +126,17 @@ import WireCore
             balancer.finished(
                 index: 2, latency: .milliseconds(1), failed: true, now: Self.start)
         }
-        _ = balancer.choose(now: Self.start, loads: loads)
+        _ = balancer.pick(Self.start, loads)
         loads.available[2] = false
-        _ = balancer.choose(now: Self.start, loads: loads)
+        balancer.obey(loads)
+        _ = balancer.pick(Self.start, loads)
         #expect(balancer.averageLatency(at: 2, now: Self.start) != nil)
         loads.available[2] = true
-        _ = balancer.choose(now: Self.start, loads: loads)
+        balancer.obey(loads)
+        _ = balancer.pick(Self.start, loads)
         #expect(balancer.averageLatency(at: 2, now: Self.start) == nil)
         loads.inFlight = [1, 1, 0]
-        #expect(balancer.choose(now: Self.start, loads: loads) == 2)
+        #expect(balancer.pick(Self.start, loads) == 2)
     }
 
     @Test func failingBackendsDoNotDeclareFailureNormal() throws {
@@ -165,7 +167,7 @@ import WireCore
         balancer.finished(index: 2, latency: .zero, failed: false, now: Self.start)
         balancer.finished(index: -1, latency: .zero, failed: false, now: Self.start)
         let loads = ScriptedLoads(inFlight: [1_000_000, 0])
-        #expect(balancer.choose(now: .distantFuture, loads: loads) == 1)
+        #expect(balancer.pick(.distantFuture, loads) == 1)
         #expect(balancer.averageLatency(at: 0, now: Self.start) != nil)
     }
 }

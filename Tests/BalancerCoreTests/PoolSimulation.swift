@@ -70,7 +70,7 @@ struct PoolSimulation {
         for number in 0..<count {
             time += exponential(mean: 1 / rate)
             finish(until: time, &balancer)
-            guard let index = balancer.choose(now: instant(time), loads: loads) else { continue }
+            guard let index = balancer.pick(instant(time), loads) else { continue }
             let completion = serve(index, at: time)
             insert(completion)
             loads.inFlight[index] += 1

@@ -13,10 +13,11 @@ import WireCore
         _ count: Int, weights: [Int], loads: ScriptedLoads? = nil,
         excluding attempted: AttemptedBackends = AttemptedBackends()
     ) -> [Int?] {
-        var balancer = PoolBalancer(policy: .roundRobin, weights: weights, seed: 1)
+        var balancer = PoolBalancer.calm(.roundRobin, weights: weights)
         let loads = loads ?? ScriptedLoads(count: weights.count)
+        balancer.obey(loads)
         return (0..<count).map { _ in
-            balancer.choose(now: now, loads: loads, excluding: attempted)
+            balancer.pick(now, loads, excluding: attempted)
         }
     }
 
@@ -64,7 +65,7 @@ import WireCore
         #expect(balancer.weight(at: 1) == 3)
         var counts = [0, 0]
         for _ in 0..<400 {
-            guard let index = balancer.choose(now: Self.now, loads: loads) else { continue }
+            guard let index = balancer.pick(Self.now, loads) else { continue }
             counts[index] += 1
         }
         #expect(counts == [100, 300])
@@ -101,7 +102,7 @@ import WireCore
         #expect(balancer.averageLatency(at: 1, now: Self.now) == nil)
         #expect(balancer.averageLatency(at: 2, now: Self.now) == nil)
         let loads = ScriptedLoads(count: 2)
-        let picks = (0..<3).map { _ in balancer.choose(now: Self.now, loads: loads) }
+        let picks = (0..<3).map { _ in balancer.pick(Self.now, loads) }
         #expect(picks == [0, 1, 0])
     }
 }

@@ -79,11 +79,14 @@ final class TestPlane {
     static func pool(
         _ name: String, _ backends: [Endpoint], balance: BalancePolicy = .roundRobin
     ) -> PoolConfiguration {
-        PoolConfiguration(
+        var pool = PoolConfiguration(
             name: name, balance: balance,
             backends: backends.enumerated().map { index, endpoint in
                 BackendConfiguration(name: "be\(index)", address: endpoint, weight: 1)
             }, healthCheck: nil)
+        // Most tests are about what happens when nobody serves, not about panic.
+        pool.sharing.panicPercent = 0
+        return pool
     }
 
     func client() throws -> TestClient {
