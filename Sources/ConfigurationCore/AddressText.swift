@@ -44,7 +44,7 @@ enum AddressText {
         if host.isEmpty { throw .didYouMean("the address is missing", "\(assumed):\(port)") }
         if host == "*" { throw .didYouMean("\"*\" is no address", "0.0.0.0:\(port)") }
         if host == "localhost" {
-            throw .didYouMean("names are not resolved", "127.0.0.1:\(port)")
+            throw .didYouMean("an address is needed here, not a name", "127.0.0.1:\(port)")
         }
         if IPv6Address(host) != nil {
             throw .didYouMean("an IPv6 address needs brackets", "[\(host)]:\(port)")
@@ -64,7 +64,8 @@ enum AddressText {
             "an address and a port are needed", suggestion: "write for example 10.0.0.1:80")
     }
 
-    private static func checkPort(_ port: String) throws(ScalarProblem) {
+    /// Checks the port of an address.
+    static func checkPort(_ port: String) throws(ScalarProblem) {
         guard !port.isEmpty else { throw ScalarProblem("the port after \":\" is missing") }
         guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             throw ScalarProblem("\(Quoted.text(port)) is not a port number")
@@ -78,7 +79,7 @@ enum AddressText {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         let isNumeric = host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
         guard isNumeric, !host.isEmpty else {
-            return ScalarProblem("names are not resolved in this version; write an IP address")
+            return ScalarProblem("an address is needed here, not a name")
         }
         guard parts.count == 4 else {
             return ScalarProblem("an IPv4 address has four numbers, this has \(parts.count)")

@@ -19,6 +19,7 @@ struct ConfigurationFacts: Sendable {
         var name: Located<String>
         var address: Located<IPv4Address>?
         var priority: Located<UInt8>?
+        var zone: String?
     }
 
     /// A virtual router's readable parts.
@@ -55,7 +56,15 @@ struct ConfigurationFacts: Sendable {
     struct Backend: Sendable {
         var name: String
         var pool: String
-        var address: Located<Endpoint>
+        var address: Located<BackendAddress>
+    }
+
+    /// What a pool wants to see of a request, where connections pass unread.
+    struct RequestNeed: Sendable {
+        var pool: String
+        /// What it looks at, in words.
+        var what: String
+        var range: SourceRange
     }
 
     /// The pair link's key, or the pair's when the link is not written; `nil` without a pair.
@@ -76,4 +85,10 @@ struct ConfigurationFacts: Sendable {
     /// True when some route could not be read, so that an unused pool proves nothing.
     var hasUnreadableRoutes = false
     var backends: [Backend] = []
+    /// Pools of listeners with protocol tcp.
+    var tcpPools: [Located<String>] = []
+    var requestNeeds: [RequestNeed] = []
+    /// Zones of nodes and of the top level.
+    var nodeZones: [Located<String>] = []
+    var backendZones: [Located<String>] = []
 }

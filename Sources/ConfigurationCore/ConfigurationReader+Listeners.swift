@@ -68,7 +68,11 @@ extension ConfigurationReader {
             facts.hasUnreadableRoutes = true
             return nil
         }
-        return poolName("pool", in: section).map { .tcp(pool: $0) }
+        guard let pool = poolName("pool", in: section) else { return nil }
+        if let range = section.fields["pool"]?.value.range {
+            facts.tcpPools.append(Located(value: pool, range: range))
+        }
+        return .tcp(pool: pool)
     }
 
     private mutating func httpService(

@@ -60,7 +60,8 @@ extension ConfigurationReader {
         guard let node = facts.nodes.first(where: { $0.name.value == name }),
             let address = node.address, let priority = node.priority
         else { return nil }
-        return NodeConfiguration(name: name, address: address.value, priority: priority.value)
+        return NodeConfiguration(
+            name: name, address: address.value, priority: priority.value, zone: node.zone)
     }
 
     private mutating func node(_ field: Field) -> NodeConfiguration? {
@@ -88,11 +89,15 @@ extension ConfigurationReader {
         let priority = integer("priority", in: section).map {
             Located(value: UInt8(clamping: $0.value), range: $0.range)
         }
+        let zone = self.name("zone", in: section)
+        if let zone { facts.nodeZones.append(zone) }
         facts.nodes.append(
-            ConfigurationFacts.Node(name: name, address: address, priority: priority))
+            ConfigurationFacts.Node(
+                name: name, address: address, priority: priority, zone: zone?.value))
         guard let address, let priority else { return nil }
         return NodeConfiguration(
-            name: field.name, address: address.value, priority: priority.value)
+            name: field.name, address: address.value, priority: priority.value,
+            zone: zone?.value)
     }
 
     private mutating func link(in pair: Section) -> PairLinkConfiguration {

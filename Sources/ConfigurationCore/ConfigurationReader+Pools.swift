@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys under `pools`.
+// The keys of pools and backends; what belongs to checks, balancing and limits is read beside this.
 
 import WireCore
 
@@ -16,76 +16,95 @@ extension ConfigurationReader {
         let title = "pool \(Quoted.text(field.name))"
         guard
             let section = open(
-                field.value, path: "pools.NAME", title: title, range: field.keyRange)
+                field.value, path: KeyTable.poolPath, title: title, range: field.keyRange)
         else { return nil }
-        let balance = BalancePolicy(rawValue: choiceOrDefault("balance", in: section))
-        let backends = (named("backends", in: section) ?? []).compactMap {
-            backend($0, pool: field.name)
-        }
-        let sendsProxyHeader = choice("send_proxy_protocol", in: section).flatMap {
+        let balance = choice("balance", in: section).flatMap { BalancePolicy(rawValue: $0) }
+        let backends = backends(in: section, pool: field.name)
+        var pool = PoolConfiguration(
+            name: field.name, balance: balance ?? .leastTime, backends: backends, healthCheck: nil)
+        pool.sendsProxyHeader = choice("send_proxy_protocol", in: section).flatMap {
             ProxyHeaderVersion(rawValue: $0)
         }
-        let healthCheck = self.section(
-            "health_check", title: "health_check of \(title)", in: section
-        )
-        .map { self.healthCheck(in: $0) }
-        return PoolConfiguration(
-            name: field.name, balance: balance ?? .leastTime, backends: backends,
-            healthCheck: healthCheck, sendsProxyHeader: sendsProxyHeader)
+        pool.hash = optionalSection("hash", in: section, absent: HashConfiguration()) {
+            $0.hash(in: $1)
+        }
+        pool.sticky = switched("sticky", in: section, absent: nil, off: nil) { $0.sticky(in: $1) }
+        pool.sharing = sharing(in: section)
+        pool.slowStart = switched("slow_start", in: section, absent: nil, off: nil) {
+            $0.slowStart(in: $1)
+        }
+        pool.healthCheck = check("health_check", in: section)
+        pool.readinessCheck = check("readiness_check", in: section)
+        pool.outlierDetection = switched(
+            "outlier_detection", in: section, absent: OutlierConfiguration(), off: nil
+        ) { $0.outlierDetection(in: $1) }
+        pool.cascadeGuard = switched(
+            "cascade_guard", in: section, absent: CascadeConfiguration(), off: nil
+        ) { $0.cascadeGuard(in: $1) }
+        readLimits(of: &pool, in: section)
+        PoolReview.run(
+            pool, hasBalance: section.fields["balance"] == nil || balance != nil, section, &self)
+        return pool
+    }
+
+    /// What bounds the work of the pool.
+    private mutating func readLimits(of pool: inout PoolConfiguration, in section: Section) {
+        pool.limits = optionalSection("limits", in: section, absent: PoolLimits()) {
+            $0.poolLimits(in: $1)
+        }
+        pool.queue = switched(
+            "queue", in: section, absent: QueueConfiguration(),
+            off: QueueConfiguration(length: 0)
+        ) { $0.queue(in: $1) }
+        pool.retries = switched(
+            "retries", in: section, absent: RetryConfiguration(),
+            off: RetryConfiguration(attempts: 0)
+        ) { $0.retries(in: $1) }
+        pool.hedging = switched("hedging", in: section, absent: nil, off: nil) {
+            $0.hedging(in: $1)
+        }
+        pool.adaptiveConcurrency = switched(
+            "adaptive_concurrency", in: section, absent: nil, off: nil
+        ) { $0.adaptiveConcurrency(in: $1) }
+        pool.drain = optionalSection("drain", in: section, absent: DrainConfiguration()) {
+            $0.drain(in: $1)
+        }
+    }
+
+    private mutating func backends(in section: Section, pool: String) -> [BackendConfiguration] {
+        let fields = named("backends", in: section) ?? []
+        let backends = fields.compactMap { backend($0, pool: pool) }
+        if !backends.isEmpty, backends.count == fields.count,
+            backends.allSatisfy({ $0.weight == 0 }), let field = section.fields["backends"]
+        {
+            error(
+                field.keyRange, "every weight in \(Self.phrase("backends", in: section)) is 0",
+                suggestion: "at least one backend must get requests")
+        }
+        return backends
     }
 
     private mutating func backend(_ field: Field, pool: String) -> BackendConfiguration? {
         guard
             let section = open(
-                field.value, path: "pools.NAME.backends.NAME",
+                field.value, path: "\(KeyTable.poolPath).backends.NAME",
                 title: "backend \(Quoted.text(field.name))", range: field.keyRange)
         else { return nil }
         let address = value("address", "address", in: section) { text throws(ScalarProblem) in
-            let endpoint = try AddressText.endpoint(text)
-            if endpoint.address.isAny {
-                throw ScalarProblem("\(endpoint.address) is no host's address")
-            }
-            if case .v4(let address) = endpoint.address, address.isMulticast {
-                throw ScalarProblem("this is a multicast address")
-            }
-            return endpoint
+            try BackendAddressText.parse(text)
         }
         let weight = integerOrDefault("weight", in: section)
+        let zone = name("zone", in: section)
+        let priority = integerOrDefault("priority", in: section)
+        let maxRequests = limitOrDefault("max_requests", in: section)
+        let maxConnections = limitOrDefault("max_connections", in: section)
+        if let zone { facts.backendZones.append(zone) }
         guard let address else { return nil }
         facts.backends.append(
             ConfigurationFacts.Backend(name: field.name, pool: pool, address: address))
-        return BackendConfiguration(name: field.name, address: address.value, weight: weight)
-    }
-
-    private mutating func healthCheck(in section: Section) -> HealthCheckConfiguration {
-        let isTCP = choiceOrDefault("type", in: section) == "tcp"
-        let path = urlPath("path", in: section)?.value
-        let host = host("host", allowsWildcard: false, in: section)?.value
-        for name in ["path", "host"] where isTCP {
-            guard let field = section.fields[name] else { continue }
-            error(
-                field.keyRange, "\"\(name)\" in \(section.title ?? "") has no meaning for type tcp",
-                suggestion: "remove it, or write type: http")
-        }
-        let interval = durationOrDefault("interval", in: section)
-        let timeout = durationOrDefault("timeout", in: section)
-        if timeout > interval,
-            let field = section.fields["timeout"] ?? section.fields["interval"]
-        {
-            let spans = "\(DurationText.render(timeout)), interval \(DurationText.render(interval))"
-            diagnostics.add(
-                Diagnostic(
-                    .warning, field.value.range,
-                    "a probe may outlast the time to the next one (timeout \(spans))",
-                    suggestion: "make timeout at most interval"))
-        }
-        return HealthCheckConfiguration(
-            probe: isTCP
-                ? .tcp(PayloadProbe())
-                : .http(HTTPProbe(path: path ?? Self.word("path", in: section), host: host)),
-            interval: interval, timeout: timeout,
-            fall: integerOrDefault("fall", in: section),
-            rise: integerOrDefault("rise", in: section))
+        return BackendConfiguration(
+            name: field.name, location: address.value, weight: weight, zone: zone?.value,
+            priority: priority, maxRequests: maxRequests, maxConnections: maxConnections)
     }
 
     /// A host name.

@@ -46,23 +46,28 @@ extension ConfigurationReader {
             preconditionFailure("\(key.path) is no duration")
         }
         return value(name, "duration", in: section) { text throws(ScalarProblem) in
-            let span = try DurationText.parse(text)
+            try Self.duration(text, range, step: step, key)
+        }
+    }
+
+    /// The span that `text` says, within `range` and in steps of `step`.
+    static func duration(
+        _ text: String, _ range: ClosedRange<TimeSpan>, step: TimeSpan?, _ key: KeyDescription
+    ) throws(ScalarProblem) -> TimeSpan {
+        let span = try DurationText.parse(text)
+        guard range.contains(span) else {
             let limits =
                 "\(DurationText.render(range.lowerBound)) to "
                 + DurationText.render(range.upperBound)
-            guard range.contains(span) else {
-                throw ScalarProblem(
-                    "allowed are \(limits)",
-                    suggestion: Self.consequence(span < range.lowerBound, key))
-            }
-            if let step, !span.nanoseconds.isMultiple(of: step.nanoseconds) {
-                let steps = (span.nanoseconds + step.nanoseconds / 2) / step.nanoseconds
-                let nearest = max(step.multiplied(by: steps), range.lowerBound)
-                throw .didYouMean(
-                    "allowed are multiples of \(step)", DurationText.render(nearest))
-            }
-            return span
+            throw ScalarProblem(
+                "allowed are \(limits)", suggestion: consequence(span < range.lowerBound, key))
         }
+        if let step, !span.nanoseconds.isMultiple(of: step.nanoseconds) {
+            let steps = (span.nanoseconds + step.nanoseconds / 2) / step.nanoseconds
+            let nearest = max(step.multiplied(by: steps), range.lowerBound)
+            throw .didYouMean("allowed are multiples of \(step)", DurationText.render(nearest))
+        }
+        return span
     }
 
     /// A duration, or the default of the key table.
@@ -240,6 +245,9 @@ extension ConfigurationReader {
     static func integer(
         _ text: String, _ range: ClosedRange<Int>, _ key: KeyDescription
     ) throws(ScalarProblem) -> Int {
+        if text.hasSuffix("%") {
+            throw .didYouMean("the sign is not written", String(text.dropLast()))
+        }
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             throw ScalarProblem(
@@ -258,12 +266,11 @@ extension ConfigurationReader {
 
     /// Words that the contract names and that this version cannot do yet.
     private static let planned: [String: [String]] = [
-        "pools.NAME.balance": ["maglev", "ip_hash"],
-        "listeners.NAME.protocol": ["https", "tls", "h2", "http2", "udp"],
+        "listeners.NAME.protocol": ["https", "tls", "h2", "http2", "udp"]
     ]
 
     /// Words that other programs use.
-    private static let synonyms: [String: [String: String]] = [
+    static let synonyms: [String: [String: String]] = [
         "access_log.format": ["clf": "common", "ncsa": "common", "apache": "combined"],
         "listeners.NAME.path.dot_segments": [
             "normalize": "resolve", "normalise": "resolve", "remove": "resolve", "deny": "reject",
@@ -271,6 +278,22 @@ extension ConfigurationReader {
         "listeners.NAME.path.encoded_slashes": [
             "unescape": "decode", "deny": "reject", "forward": "keep",
         ],
+        "pools.NAME.balance": [
+            "leastconn": "least_requests", "least_conn": "least_requests",
+            "least_connections": "least_requests", "least_request": "least_requests",
+            "roundrobin": "round_robin", "rr": "round_robin", "wrr": "round_robin",
+            "random_two": "random", "p2c": "random", "power_of_two": "random",
+            "source": "ip_hash", "consistent": "ring_hash", "ketama": "ring_hash",
+            "hash": "maglev", "ewma": "least_time", "peak_ewma": "least_time",
+        ],
+        "pools.NAME.retries.on": [
+            "5xx": "server_error", "502": "gateway_error", "503": "gateway_error",
+            "504": "gateway_error", "gateway-error": "gateway_error",
+            "conn-failure": "connect_failure", "connect-failure": "connect_failure",
+            "refused": "connect_failure", "error": "connect_failure",
+            "response-timeout": "timeout", "empty-response": "reset",
+        ],
+        "pools.NAME.outlier_detection.growth": ["exponential": "double", "doubling": "double"],
         "pools.NAME.send_proxy_protocol": ["1": "v1", "2": "v2", "true": "v2", "yes": "v2"],
     ]
 

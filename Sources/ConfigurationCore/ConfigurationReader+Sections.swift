@@ -179,12 +179,10 @@ extension ConfigurationReader {
         let suggestion: String
         if let nearest {
             suggestion = "did you mean \"\(nearest)\"?"
-        } else if let home = KeyTable.home(ofKeysNamed: field.name) {
-            suggestion =
-                home.isEmpty
-                ? "this key belongs at the top level" : "this key belongs under \(home)"
         } else {
-            suggestion = "known keys: \(Suggestion.list(known))"
+            suggestion =
+                Self.home(of: field.name, in: section)
+                ?? "known keys: \(Suggestion.list(known))"
         }
         error(
             field.keyRange, "unknown key \(Quoted.text(field.name)) \(place)",
@@ -193,6 +191,15 @@ extension ConfigurationReader {
             section.fields[nearest] = Field(
                 name: nearest, keyRange: field.keyRange, value: field.value)
         }
+    }
+
+    /// Where a key belongs that does not belong here.
+    private static func home(of name: String, in section: Section) -> String? {
+        let homes = KeyTable.homes(ofKeysNamed: name, inside: section.path)
+        guard let last = homes.last else { return nil }
+        if last.isEmpty { return "this key belongs at the top level" }
+        let others = homes.dropLast().filter { !$0.isEmpty }.joined(separator: ", ")
+        return "this key belongs under \(others.isEmpty ? last : "\(others) or \(last)")"
     }
 
     /// Reports a number of entries that is not allowed and returns what is; what lies beyond is
@@ -205,6 +212,7 @@ extension ConfigurationReader {
         case .named(let range), .list(let range), .pairs(let range), .shares(let range),
             .statuses(let range), .networks(let range):
             allowed = range
+        case .words(let words): allowed = 1...words.count
         default: preconditionFailure("\(key.path) has no entries")
         }
         guard !allowed.contains(count) else { return allowed }

@@ -67,6 +67,8 @@ public struct ConfigurationReader {
         }
         guard let top = open(root, path: "", title: nil, range: root.range) else { return nil }
         let workers = workers(in: top)
+        let zone = name("zone", in: top)
+        if let zone { facts.nodeZones.append(zone) }
         let pair = pair(in: top)
         let listeners = listeners(in: top)
         let pools = pools(in: top)
@@ -74,14 +76,17 @@ public struct ConfigurationReader {
         let timeouts = timeouts(in: top)
         let limits = limits(in: top)
         let accessLog = accessLog(in: top)
+        let resolver = resolver(in: top)
         return Configuration(
             workers: workers, pair: pair, listeners: listeners, pools: pools, admin: admin,
-            timeouts: timeouts, limits: limits, accessLog: accessLog)
+            timeouts: timeouts, limits: limits, accessLog: accessLog, zone: zone?.value,
+            resolver: resolver)
     }
 
     private mutating func check() {
         SocketCheck.run(facts, into: &diagnostics)
         PoolCheck.run(facts, into: &diagnostics)
+        ZoneCheck.run(facts, into: &diagnostics)
         PairCheck.run(facts, into: &diagnostics)
         RouteCheck.run(facts, into: &diagnostics)
     }

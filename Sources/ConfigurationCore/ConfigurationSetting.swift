@@ -31,7 +31,8 @@ extension Configuration {
     /// and spelling of the file play no part, the order of routes and virtual addresses does.
     public var settings: [ConfigurationSetting] {
         var settings = [
-            ConfigurationSetting("workers", workers.text, needsRestart: true)
+            ConfigurationSetting("workers", workers.text, needsRestart: true),
+            ConfigurationSetting("zone", zone.map(Self.quoted) ?? "none"),
         ]
         if let pair { settings += pair.settings }
         for listener in listeners { settings += listener.settings }
@@ -43,7 +44,7 @@ extension Configuration {
             ConfigurationSetting(
                 "admin.socket", admin.socket.map(Self.quoted) ?? "none", needsRestart: true))
         settings += timeouts.settings + limits.settings
-        return settings + AccessLogConfiguration.settings(accessLog)
+        return settings + AccessLogConfiguration.settings(accessLog) + resolver.settings
     }
 
     /// A name in a place; one with a dot is quoted, so that places stay distinct.
@@ -78,11 +79,14 @@ extension PairConfiguration {
             ConfigurationSetting(
                 "pair.interface", Configuration.quoted(interface), needsRestart: true)
         ]
-        settings += nodes.map { node in
-            ConfigurationSetting(
-                "pair.nodes.\(Configuration.component(node.name))",
-                "\(node.address), priority \(node.priority)",
-                needsRestart: true)
+        for node in nodes {
+            let path = "pair.nodes.\(Configuration.component(node.name))"
+            settings.append(
+                ConfigurationSetting(
+                    path, "\(node.address), priority \(node.priority)", needsRestart: true))
+            if let zone = node.zone {
+                settings.append(ConfigurationSetting("\(path).zone", zone))
+            }
         }
         let secret = link.secretFile.map(Configuration.quoted) ?? "none"
         settings += [
@@ -108,45 +112,6 @@ extension VirtualRouterConfiguration {
         ]
         return values.map { name, value in
             ConfigurationSetting("pair.virtual_routers[\(id)].\(name)", value, needsRestart: true)
-        }
-    }
-}
-
-extension PoolConfiguration {
-    var settings: [ConfigurationSetting] {
-        let path = "pools.\(Configuration.component(name))"
-        var settings = [ConfigurationSetting("\(path).balance", balance.rawValue, group: path)]
-        settings += backends.map { backend in
-            ConfigurationSetting(
-                "\(path).backends.\(Configuration.component(backend.name))",
-                "\(backend.location), weight \(backend.weight)", group: path)
-        }
-        settings += [
-            ConfigurationSetting(
-                "\(path).send_proxy_protocol", sendsProxyHeader?.rawValue ?? "none", group: path),
-            ConfigurationSetting(
-                "\(path).health_check", healthCheck?.text ?? "none", group: path),
-        ]
-        return settings
-    }
-}
-
-extension HealthCheckConfiguration {
-    /// The check in one line.
-    var text: String {
-        let times =
-            "interval \(DurationText.render(interval)), timeout \(DurationText.render(timeout)), "
-            + "fall \(fall), rise \(rise)"
-        switch probe {
-        case .tcp:
-            return "tcp, \(times)"
-        case .http(let http):
-            let host = http.host.map(Configuration.quoted) ?? "none"
-            return "http \(Configuration.quoted(http.path)), host \(host), \(times)"
-        case .grpc(let service):
-            return "grpc \(Configuration.quoted(service)), \(times)"
-        case .udp:
-            return "udp, \(times)"
         }
     }
 }

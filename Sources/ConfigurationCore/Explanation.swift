@@ -11,7 +11,7 @@ public enum Explanation {
 
     private static func render(_ key: KeyDescription) -> String {
         var lines = [
-            key.path, "    \(key.form.text); \(presence(key.presence))", "    \(key.meaning)",
+            key.path, "    \(key.form.text); \(presence(key))", "    \(key.meaning)",
         ]
         if let tooSmall = key.tooSmall { lines.append("    too small: \(tooSmall)") }
         if let tooLarge = key.tooLarge { lines.append("    too large: \(tooLarge)") }
@@ -19,8 +19,8 @@ public enum Explanation {
         return lines.map { "\($0)\n" }.joined()
     }
 
-    private static func presence(_ presence: KeyDescription.Presence) -> String {
-        switch presence {
+    private static func presence(_ key: KeyDescription) -> String {
+        switch key.presence {
         case .required: "required"
         case .expected(let words): "required \(words)"
         case .optional(let words): "default: \(words)"
@@ -28,8 +28,14 @@ public enum Explanation {
         case .integer(let number): "default \(number)"
         case .size(let byteCount): "default \(SizeText.render(byteCount))"
         case .percent(let hundredths): "default \(PercentText.render(hundredths))"
+        case .decimal(let number): "default \(decimal(number, key.form))"
         case .boolean(let flag): "default \(flag)"
-        case .word(let word): "default \(word)"
+        case .word(let word): word.isEmpty ? "default \"\"" : "default \(word)"
         }
+    }
+
+    private static func decimal(_ number: Int, _ form: KeyDescription.Form) -> String {
+        guard case .decimal(_, let places) = form else { return String(number) }
+        return DecimalText.render(number, places: places)
     }
 }

@@ -75,6 +75,17 @@ enum HeaderEditRule {
         }
     }
 
+    /// Throws when a probe may not send the header `written`.
+    static func check(probe written: String) throws(ScalarProblem) {
+        let name = HeaderText.lowercased(written)
+        if name == "host" {
+            throw ScalarProblem("it has its own key", suggestion: "write host: NAME beside headers")
+        }
+        if framing.contains(name) || hopByHop.contains(name) || name == "expect" {
+            throw ScalarProblem("the probe writes it itself", suggestion: "remove it")
+        }
+    }
+
     private static func checkRequest(
         _ name: String, _ written: String
     ) throws(ScalarProblem) {

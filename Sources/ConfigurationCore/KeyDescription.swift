@@ -14,12 +14,22 @@ struct KeyDescription: Hashable, Sendable {
         case size(ClosedRange<Int>)
         /// Hundredths of `percent`, written with at most two decimals.
         case percent(ClosedRange<Int>)
+        /// A number with at most so many decimals, counted in units of the last.
+        case decimal(ClosedRange<Int>, places: Int)
         /// The word `auto` or a number.
         case integerOrAuto(ClosedRange<Int>)
+        /// The word `off` or a number.
+        case integerOrOff(ClosedRange<Int>)
+        /// The word `auto` or a duration.
+        case durationOrAuto(ClosedRange<TimeSpan>)
         case boolean
         case choice([String])
+        /// A list of words.
+        case words([String])
         case ipv4Address
         case endpoint
+        /// An endpoint, a host name with a port, or `srv:` and a service's name.
+        case backendAddress
         case hostName
         case urlPath
         case filePath(byteCountMax: Int)
@@ -27,13 +37,25 @@ struct KeyDescription: Hashable, Sendable {
         case logFile(byteCountMax: Int)
         /// Free text.
         case text(byteCountMax: Int)
+        /// Bytes, written as text with escapes.
+        case payload(byteCountMax: Int)
+        /// Ranges of statuses, one or a list.
+        case statusRanges
         case mediaType
+        /// The words `client`, `path`, `tuple`, `header:NAME` or `cookie:NAME`.
+        case hashKey
+        /// A token of RFC 9110.
+        case token
+        /// A name as of nodes, pools and backends.
+        case name
         /// The words `client`, `route` or `header:NAME`.
         case bucketKey
         case interfaceName
         case poolName
         /// A mapping with fixed keys.
         case section
+        /// A mapping with fixed keys, or the words `on` and `off`.
+        case sectionOrOff
         /// A mapping from names to sections.
         case named(ClosedRange<Int>)
         /// A mapping from names of headers, parameters or cookies to values.
@@ -59,6 +81,8 @@ struct KeyDescription: Hashable, Sendable {
         case integer(Int)
         case size(Int)
         case percent(Int)
+        /// In units of the last place of the form.
+        case decimal(Int)
         case boolean(Bool)
         case word(String)
     }
@@ -126,9 +150,26 @@ extension KeyDescription.Form {
         case .percent(let range):
             return "number, \(PercentText.render(range.lowerBound)) to "
                 + "\(PercentText.render(range.upperBound)), at most two decimals"
+        case .decimal(let range, let places):
+            return "number, \(DecimalText.render(range.lowerBound, places: places)) to "
+                + "\(DecimalText.render(range.upperBound, places: places)), "
+                + "at most \(DecimalText.words(places)) decimals"
+        case .integerOrOff(let range): return "off or integer, \(Self.text(range))"
+        case .durationOrAuto(let range): return "auto or duration, \(Self.text(range))"
         case .integerOrAuto(let range): return "auto or integer, \(Self.text(range))"
         case .boolean: return "true or false"
         case .choice(let words): return "one of \(words.joined(separator: ", "))"
+        case .words(let words): return "list of \(words.joined(separator: ", "))"
+        case .backendAddress:
+            return "address:port, host name:port, or srv: and the name of SRV records"
+        case .payload(let byteCountMax):
+            return "text of at most \(SizeText.render(byteCountMax)); "
+                + "\\r \\n \\t \\0 \\xHH \\\\ are bytes"
+        case .statusRanges: return "status or range of statuses, or a list of them"
+        case .hashKey: return "client, path, tuple, header:NAME or cookie:NAME"
+        case .token: return "name of letters, digits and !#$%&'*+-.^_`|~"
+        case .name: return "name of letters, digits and -_."
+        case .sectionOrOff: return "mapping, on or off"
         case .ipv4Address: return "IPv4 address"
         case .endpoint: return "address:port; IPv6 addresses in brackets and quotes"
         case .hostName: return "host name without port; may begin with \"*.\""

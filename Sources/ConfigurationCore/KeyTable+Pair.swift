@@ -27,6 +27,10 @@ extension KeyTable {
             tooLarge: "the field on the wire has 8 bits; 255 claims to own the address",
             example: "priority: 200"),
         KeyDescription(
+            "pair.nodes.NAME.zone", .name, .optional("the key zone at the top"),
+            "Where the node stands; backends of the same zone are preferred.",
+            example: "zone: east"),
+        KeyDescription(
             "pair.link", .section, .optional("port 7946 without authentication"),
             "The connection between the nodes: heartbeat, replication, takeover.",
             example: "link: { port: 7946, secret_file: /etc/tandem/pair.key }"),

@@ -1,79 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys under `pools`.
+// The keys of pools and backends. Checks: KeyTable+Checks.swift; stickiness, zones and what follows
+// traffic: KeyTable+Balancing.swift; limits, queue, retries, drain: KeyTable+PoolLimits.swift.
 
 import WireCore
 
 extension KeyTable {
-    static let pools: [KeyDescription] = [
+    /// The place of a pool in the table.
+    static let poolPath = "pools.NAME"
+
+    static let pools: [KeyDescription] =
+        poolBasics + backends + balancing + checks + verdicts + poolLimits
+
+    private static let poolBasics: [KeyDescription] = [
         KeyDescription(
-            "pools.NAME.balance", .choice(BalancePolicy.allCases.map(\.rawValue)),
+            "\(poolPath).balance", .choice(BalancePolicy.allCases.map(\.rawValue)),
             .word(BalancePolicy.leastTime.rawValue),
-            "How a backend is chosen.",
+            "How a backend is chosen; maglev, ring_hash and ip_hash keep a client with one.",
             example: "balance: least_time"),
         KeyDescription(
-            "pools.NAME.backends", .named(1...1_000), .required,
+            "\(poolPath).backends", .named(1...10_000), .required,
             "The backends by name.",
+            tooSmall: "a pool without a backend serves nobody",
+            tooLarge: "every choice and every check has to look at them",
             example: "backends: { be1: { address: 10.0.0.1:8080 } }"),
         KeyDescription(
-            "pools.NAME.backends.NAME.address", .endpoint, .required,
-            "Where the backend listens.",
-            example: "address: 10.0.0.1:8080"),
-        KeyDescription(
-            "pools.NAME.backends.NAME.weight", .integer(1...256), .integer(1),
-            "Share of traffic relative to the pool's other backends.",
-            tooSmall: "a backend without traffic is taken out by removing it",
-            tooLarge: "one backend in place of the whole pool",
-            example: "weight: 2"),
-        KeyDescription(
-            "pools.NAME.send_proxy_protocol",
+            "\(poolPath).send_proxy_protocol",
             .choice(ProxyHeaderVersion.allCases.map(\.rawValue)), .optional("no header"),
             "PROXY header that each connection to a backend begins with.",
             example: "send_proxy_protocol: v2"),
-        KeyDescription(
-            "pools.NAME.health_check", .section, .optional("every backend counts as healthy"),
-            "Probes that take a backend out and bring it back.",
-            example: "health_check: { path: /healthz, interval: 5s }"),
     ]
 
-    static let healthCheck: [KeyDescription] = [
+    private static let backends: [KeyDescription] = [
         KeyDescription(
-            "pools.NAME.health_check.type", .choice(["http", "tcp"]), .word("http"),
-            "What a probe does: GET a path (2xx and 3xx pass), or connect only.",
-            example: "type: http"),
+            "\(poolPath).backends.NAME.address", .backendAddress, .required,
+            "Where the backend listens; each address that a name stands for is a backend.",
+            example: "address: 10.0.0.1:8080"),
         KeyDescription(
-            "pools.NAME.health_check.path", .urlPath, .word("/"),
-            "Path to GET; only for type http.",
-            example: "path: /healthz"),
+            "\(poolPath).backends.NAME.weight", .integer(0...256), .integer(1),
+            "Share of traffic relative to its siblings; 0 serves only clients that stick to it.",
+            tooSmall: "a backend that is not wanted is taken out by removing it",
+            tooLarge: "one backend in place of the whole pool",
+            example: "weight: 2"),
         KeyDescription(
-            "pools.NAME.health_check.host", .hostName, .optional("the backend's address"),
-            "Host header to send; only for type http.",
-            example: "host: www.example.org"),
+            "\(poolPath).backends.NAME.zone", .name, .optional("no zone"),
+            "Where it stands; nodes of the same zone prefer it.",
+            example: "zone: east"),
         KeyDescription(
-            "pools.NAME.health_check.interval",
-            .duration(.milliseconds(100) ... .seconds(3_600), step: nil), .duration(.seconds(5)),
-            "Time between two probes of a backend.",
-            tooSmall: "probes become a load of their own",
-            tooLarge: "a dead backend keeps its traffic for fall x interval",
-            example: "interval: 5s"),
+            "\(poolPath).backends.NAME.priority", .integer(0...7), .integer(0),
+            "Larger numbers serve when the backends of smaller ones are not enough.",
+            tooSmall: "0 serves first",
+            tooLarge: "eight levels of standby are more than anybody has",
+            example: "priority: 1"),
         KeyDescription(
-            "pools.NAME.health_check.timeout",
-            .duration(.milliseconds(10) ... .seconds(600), step: nil), .duration(.seconds(3)),
-            "Time a probe may take.",
-            tooSmall: "a slow moment counts as a failure",
-            tooLarge: "a hanging backend is noticed late",
-            example: "timeout: 3s"),
+            "\(poolPath).backends.NAME.max_requests", .integerOrOff(1...1_000_000), .word("off"),
+            "Requests it may have in flight; further ones go elsewhere or wait in the queue.",
+            tooSmall: "a backend without requests has weight: 0",
+            tooLarge: "write off for no limit",
+            example: "max_requests: 200"),
         KeyDescription(
-            "pools.NAME.health_check.fall", .integer(1...100), .integer(3),
-            "Failed probes in a row that take a backend out.",
-            tooSmall: "one lost probe takes a backend out",
-            tooLarge: "a dead backend keeps its traffic for fall x interval",
-            example: "fall: 3"),
-        KeyDescription(
-            "pools.NAME.health_check.rise", .integer(1...100), .integer(2),
-            "Passed probes in a row that bring a backend back.",
-            tooSmall: "a flapping backend gets traffic after every good probe",
-            tooLarge: "a healed backend stays idle for rise x interval",
-            example: "rise: 2"),
+            "\(poolPath).backends.NAME.max_connections", .integerOrOff(1...1_000_000),
+            .word("off"),
+            "Connections it may have, tunnels included.",
+            tooSmall: "a backend without connections has weight: 0",
+            tooLarge: "write off for no limit",
+            example: "max_connections: 500"),
     ]
 }

@@ -9,9 +9,8 @@ import WireCore
 enum KeyTable {
     /// Every key in the order of the reference.
     static let all: [KeyDescription] =
-        general + pair + virtualRouters + listeners + routes + pools + healthCheck + admin
-        + timeouts
-        + limits + accessLog
+        general + pair + virtualRouters + listeners + routes + pools + admin + timeouts
+        + limits + accessLog + resolver
 
     private static let byPath: [String: KeyDescription] = Dictionary(
         uniqueKeysWithValues: all.map { ($0.path, $0) })
@@ -30,10 +29,13 @@ enum KeyTable {
         (byParent[parent] ?? []).map(\.name).filter { $0 != "NAME" }
     }
 
-    /// The one mapping that has a key called `name`; `nil` when there are several.
-    static func home(ofKeysNamed name: String) -> String? {
+    /// The mappings that have a key called `name`, those inside of `path` before all others; empty
+    /// when there are too many to name.
+    static func homes(ofKeysNamed name: String, inside path: String) -> [String] {
         let homes = all.filter { $0.name == name }.map(\.parent)
-        return homes.count == 1 ? homes[0] : nil
+        let inner = homes.filter { !path.isEmpty && $0.hasPrefix("\(path).") }
+        let named = inner.isEmpty ? homes : inner
+        return named.count <= 4 ? named : []
     }
 
     /// What to write for the section at `path`; a lone `value` goes under the one required key.
@@ -56,6 +58,10 @@ enum KeyTable {
             tooSmall: "cores stay idle while clients wait",
             tooLarge: "threads take turns on the cores and tail latency grows",
             example: "workers: auto"),
+        KeyDescription(
+            "zone", .name, .optional("no zone"),
+            "Where this node stands, when its entry in pair.nodes does not say.",
+            example: "zone: east"),
         KeyDescription(
             "pair", .section, .optional("a single node without virtual addresses"),
             "The two nodes and what they share.",

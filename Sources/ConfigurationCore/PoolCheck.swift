@@ -25,6 +25,7 @@ enum PoolCheck {
         }
         checkUse(facts, pools, meant: meant, into: &diagnostics)
         checkTwins(facts, into: &diagnostics)
+        checkConnections(facts, into: &diagnostics)
     }
 
     private static func checkUse(
@@ -42,13 +43,31 @@ enum PoolCheck {
         }
     }
 
+    /// A connection that passes unread shows no header, path or cookie.
+    private static func checkConnections(
+        _ facts: ConfigurationFacts, into diagnostics: inout DiagnosticList
+    ) {
+        for need in facts.requestNeeds {
+            guard let user = facts.tcpPools.first(where: { $0.value == need.pool }) else {
+                continue
+            }
+            diagnostics.add(
+                Diagnostic(
+                    .warning, need.range,
+                    "\(need.what) of pool \(Quoted.text(need.pool)) is never seen in the "
+                        + "connections of a listener with protocol tcp",
+                    suggestion: "such a listener's clients go by their address",
+                    notes: [Diagnostic.Note(range: user.range, message: "the listener is here")]))
+        }
+    }
+
     /// One server under two names gets twice its share.
     private static func checkTwins(
         _ facts: ConfigurationFacts, into diagnostics: inout DiagnosticList
     ) {
         struct Place: Hashable {
             var pool: String
-            var address: Endpoint
+            var address: BackendAddress
         }
         var firsts: [Place: ConfigurationFacts.Backend] = [:]
         for backend in facts.backends {

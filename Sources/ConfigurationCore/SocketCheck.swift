@@ -60,10 +60,9 @@ enum SocketCheck {
     ) {
         let own = Set(facts.virtualRouters.flatMap(\.addresses).map(\.value))
         for backend in facts.backends {
-            guard case .v4(let address) = backend.address.value.address, own.contains(address),
-                let socket = facts.sockets.first(where: {
-                    overlap($0.endpoint, backend.address.value)
-                })
+            guard case .endpoint(let endpoint) = backend.address.value,
+                case .v4(let address) = endpoint.address, own.contains(address),
+                let socket = facts.sockets.first(where: { overlap($0.endpoint, endpoint) })
             else { continue }
             diagnostics.add(
                 Diagnostic(

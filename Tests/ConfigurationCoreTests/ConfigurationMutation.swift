@@ -10,9 +10,11 @@ struct ConfigurationMutation: Sendable {
     var needsRestart: Bool
     var apply: @Sendable (inout Configuration) -> Void
 
-    static let all = general + pairs + listeners + http + routes + actions + pools + limits
+    static let all =
+        general + pairs + listeners + http + routes + actions + pools + balancing
+        + checks + verdicts + poolLimits + resolver + limits
 
-    private static func live(
+    static func live(
         _ name: String, _ apply: @escaping @Sendable (inout Configuration) -> Void
     ) -> ConfigurationMutation {
         ConfigurationMutation(name: name, needsRestart: false, apply: apply)
@@ -65,6 +67,9 @@ struct ConfigurationMutation: Sendable {
     private static let general = [
         restart("workers") { $0.workers = .exactly(3) },
         restart("workers auto") { $0.workers = .automatic },
+        live("zone") { $0.zone = "x" },
+        live("no zone") { $0.zone = nil },
+        live("a zone called none") { $0.zone = "none" },
         restart("admin http") { $0.admin.http?.port = 1 },
         restart("admin socket") { $0.admin.socket = "/x" },
         live("log file") { $0.accessLog?.file = "/x" },
@@ -79,6 +84,8 @@ struct ConfigurationMutation: Sendable {
         restart("node name") { $0.pair?.nodes[0].name = "c" },
         restart("node address") { $0.pair?.nodes[0].address = IPv4Address(10, 0, 0, 9) },
         restart("node priority") { $0.pair?.nodes[0].priority = 9 },
+        live("node zone") { $0.pair?.nodes[0].zone = "x" },
+        live("no node zone") { $0.pair?.nodes[0].zone = nil },
         restart("link port") { $0.pair?.link.port = 1 },
         restart("secret") { $0.pair?.link.secretFile = "/x" },
         restart("no secret") { $0.pair?.link.secretFile = nil },
@@ -220,31 +227,6 @@ struct ConfigurationMutation: Sendable {
         respond("body") { $0.body = "on" },
         live("route order") { $0.listeners[0].routes.swapAt(1, 2) },
         live("a route less") { $0.listeners[0].routes.removeLast() },
-    ]
-
-    private static let pools = [
-        live("pool name") { $0.pools[0].name = "x" },
-        live("balance") { $0.pools[0].balance = .random },
-        live("backend name") { $0.pools[0].backends[0].name = "x" },
-        live("backend address") { $0.pools[0].backends[0].location = .host(name: "x", port: 1) },
-        live("weight") { $0.pools[0].backends[0].weight = 2 },
-        live("PROXY header") { $0.pools[0].sendsProxyHeader = .v1 },
-        live("no PROXY header") { $0.pools[0].sendsProxyHeader = nil },
-        live("probe path") {
-            $0.pools[0].healthCheck?.probe = .http(HTTPProbe(path: "/x", host: "h"))
-        },
-        live("probe host") {
-            $0.pools[0].healthCheck?.probe = .http(HTTPProbe(path: "/healthz", host: "x"))
-        },
-        live("probe") { $0.pools[0].healthCheck?.probe = .tcp(PayloadProbe()) },
-        live("probe of tcp") {
-            $0.pools[1].healthCheck?.probe = .http(HTTPProbe(path: "/", host: nil))
-        },
-        live("probe interval") { $0.pools[0].healthCheck?.interval = .seconds(9) },
-        live("probe timeout") { $0.pools[0].healthCheck?.timeout = .seconds(9) },
-        live("fall") { $0.pools[0].healthCheck?.fall = 9 },
-        live("rise") { $0.pools[0].healthCheck?.rise = 9 },
-        live("no health check") { $0.pools[0].healthCheck = nil },
     ]
 
     private static let limits = [

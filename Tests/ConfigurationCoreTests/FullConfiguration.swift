@@ -10,13 +10,23 @@ enum FullConfiguration {
         Configuration(
             workers: .exactly(2), pair: pair, listeners: [web, database],
             pools: [
-                pool("web", probe: .http(HTTPProbe(path: "/healthz", host: "h"))),
-                pool("db", probe: .tcp(PayloadProbe())),
+                pool(
+                    "web",
+                    probe: .http(
+                        HTTPProbe(
+                            path: "/healthz", host: "h",
+                            headers: [HeaderEdits.Header(name: "X-Probe", value: "1")],
+                            body: "ok")),
+                    readiness: .grpc(service: "shop")),
+                pool(
+                    "db", probe: .tcp(PayloadProbe(send: [1], expect: [2])),
+                    readiness: .udp(PayloadProbe(send: [3], expect: [4]))),
             ],
             admin: AdminConfiguration(http: endpoint(1, 9_900), socket: "/run/t"),
             timeouts: TimeoutConfiguration(),
             limits: LimitConfiguration(bodyByteCount: 1 << 20, requestsPerConnection: 1_000),
-            accessLog: AccessLogConfiguration(file: "/var/log/a"))
+            accessLog: AccessLogConfiguration(file: "/var/log/a"), zone: "east",
+            resolver: ResolverConfiguration(servers: [endpoint(53, 53)]))
     }
 
     static func endpoint(_ last: UInt8, _ port: UInt16) -> Endpoint {
@@ -34,7 +44,7 @@ enum FullConfiguration {
     private static let pair = PairConfiguration(
         interface: "eth0",
         nodes: [
-            NodeConfiguration(name: "a", address: IPv4Address(10, 0, 0, 1), priority: 2),
+            NodeConfiguration(name: "a", address: IPv4Address(10, 0, 0, 1), priority: 2, zone: "z"),
             NodeConfiguration(name: "b", address: IPv4Address(10, 0, 0, 2), priority: 1),
         ],
         link: PairLinkConfiguration(
@@ -93,14 +103,34 @@ enum FullConfiguration {
     private static let database = ListenerConfiguration(
         name: "db", bind: endpoint(1, 5_432), service: .tcp(pool: "db"))
 
+    private static let backends = [
+        BackendConfiguration(
+            name: "be1", address: endpoint(21, 8_080), weight: 1, zone: "z", priority: 1,
+            maxRequests: 10, maxConnections: 20),
+        BackendConfiguration(
+            name: "be2", location: .host(name: "app.internal", port: 8_080), weight: 1),
+        BackendConfiguration(
+            name: "be3", location: .service(name: "_http._tcp.app.internal"), weight: 1),
+    ]
+
     private static func pool(
-        _ name: String, probe: HealthCheckConfiguration.Probe
+        _ name: String, probe: HealthCheckConfiguration.Probe,
+        readiness: HealthCheckConfiguration.Probe
     ) -> PoolConfiguration {
-        PoolConfiguration(
-            name: name, balance: .leastTime,
-            backends: [BackendConfiguration(name: "be1", address: endpoint(21, 8_080), weight: 1)],
+        var pool = PoolConfiguration(
+            name: name, balance: .leastTime, backends: backends,
             healthCheck: HealthCheckConfiguration(
-                probe: probe, interval: .seconds(5), timeout: .seconds(3), fall: 3, rise: 2),
+                probe: probe, interval: .seconds(5), timeout: .seconds(3), fall: 3, rise: 2,
+                port: 9_000),
             sendsProxyHeader: .v2)
+        pool.readinessCheck = HealthCheckConfiguration(probe: readiness, port: 9_001)
+        pool.hash = HashConfiguration(key: name == "web" ? .header("x-user") : .cookie("user"))
+        pool.sticky = StickyConfiguration(maxAge: .seconds(60), domain: "example.org")
+        pool.slowStart = SlowStartConfiguration()
+        pool.limits = PoolLimits(requests: 100, connections: 200, retries: 5)
+        pool.retries = RetryConfiguration(conditions: [.reset], perTryTimeout: .seconds(2))
+        pool.hedging = HedgingConfiguration(after: .milliseconds(50))
+        pool.adaptiveConcurrency = AdaptiveConcurrencyConfiguration()
+        return pool
     }
 }

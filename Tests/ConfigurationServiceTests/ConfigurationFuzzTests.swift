@@ -48,7 +48,8 @@ import WireCore
 
     /// Files with every key, and with mistakes in many.
     private static let goldens = [
-        "ok-every-http-key", "ok-every-key", "ten-mistakes", "ten-mistakes-http",
+        "ok-every-http-key", "ok-every-key", "ok-every-pool-key", "ten-mistakes",
+        "ten-mistakes-http",
     ]
 
     @Test(arguments: goldens)

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rules between the keys of one pool: what has no effect, what contradicts itself.
+
+import WireCore
+
+/// Points out keys of a pool that do not go together.
+enum PoolReview {
+    typealias Section = ConfigurationReader.Section
+
+    /// Looks at a pool that was read from `section`; `hasBalance` is false when its policy could
+    /// not be read.
+    static func run(
+        _ pool: PoolConfiguration, hasBalance: Bool, _ section: Section,
+        _ reader: inout ConfigurationReader
+    ) {
+        if hasBalance { checkPolicy(pool, section, &reader) }
+        checkHedging(pool, section, &reader)
+        checkLimits(pool, section, &reader)
+        noteNeeds(of: pool, section, &reader)
+    }
+
+    /// What a connection that passes unread does not show; looked at once all listeners are known.
+    private static func noteNeeds(
+        of pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
+    ) {
+        var needs: [(what: String, key: String)] = []
+        if pool.sticky != nil { needs.append(("the cookie of sticky", "sticky")) }
+        if pool.balance.usesHash {
+            switch pool.hash.key {
+            case .header: needs.append(("the header of hash", "hash"))
+            case .cookie: needs.append(("the cookie of hash", "hash"))
+            case .path: needs.append(("the path of hash", "hash"))
+            case .client, .tuple: break
+            }
+        }
+        for need in needs {
+            guard let field = section.fields[need.key] else { continue }
+            reader.facts.requestNeeds.append(
+                ConfigurationFacts.RequestNeed(
+                    pool: pool.name, what: need.what, range: field.keyRange))
+        }
+    }
+
+    private static func checkPolicy(
+        _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
+    ) {
+        if !pool.balance.usesHash {
+            let suggestion =
+                pool.balance == .ipHash
+                ? "ip_hash takes the client's address; write balance: maglev"
+                : "write balance: maglev, or remove it"
+            reader.warnOfNoEffect(
+                "hash", in: section, because: "with balance: \(pool.balance.rawValue)",
+                suggestion: suggestion)
+        }
+        if pool.slowStart != nil, pool.balance.usesHash || pool.balance == .ipHash {
+            reader.warnOfNoEffect(
+                "slow_start", in: section,
+                because: "on the share of a backend with balance: \(pool.balance.rawValue)",
+                suggestion: "keys keep their backend; only its limits grow")
+        }
+    }
+
+    private static func checkHedging(
+        _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
+    ) {
+        guard let hedging = pool.hedging, let field = section.fields["hedging"] else { return }
+        if pool.retries.attempts > 1 {
+            reader.warning(
+                field.keyRange,
+                "with hedging and attempts: \(pool.retries.attempts) one request may reach "
+                    + "\(pool.retries.attempts + 2) backends",
+                suggestion: "write attempts: 1 beside hedging")
+        }
+        let names = pool.backends.filter { $0.address == nil }
+        if pool.backends.count == 1, names.isEmpty {
+            reader.warning(
+                field.keyRange, "hedging has no effect with one backend",
+                suggestion: "a second attempt goes to another backend")
+        }
+        if let after = hedging.after, let limit = pool.retries.perTryTimeout, after >= limit {
+            reader.warning(
+                field.keyRange,
+                "hedging has no effect: per_try_timeout \(DurationText.render(limit)) ends an "
+                    + "attempt before \(DurationText.render(after))",
+                suggestion: "make after shorter than per_try_timeout")
+        }
+    }
+
+    private static func checkLimits(
+        _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
+    ) {
+        if let adaptive = pool.adaptiveConcurrency, let limit = pool.limits.requests,
+            adaptive.requestsMin > limit, let field = section.fields["adaptive_concurrency"]
+        {
+            reader.error(
+                field.keyRange,
+                "adaptive_concurrency stays at \(adaptive.requestsMin) or more, but "
+                    + "limits.requests is \(limit)",
+                suggestion: "make min smaller, or limits.requests larger")
+        }
+    }
+}
