@@ -45,6 +45,7 @@ let package = Package(
         .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
+        .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2"),
 
         // Cores.
         .target(
@@ -64,6 +65,7 @@ let package = Package(
         target("NetlinkIO", ["CNetlink", "LinuxIO", "WireCore"]),
         target("TLSIO", ["COpenSSL", "WireCore"]),
         target("YAMLIO", ["CYAML"]),
+        target("HTTP2IO", ["CNGHTTP2"]),
         target("Telemetry", ["LinuxIO", "WireCore"]),
 
         // Services.
@@ -91,7 +93,7 @@ let package = Package(
         target(
             "HealthService",
             [
-                "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore", "LinuxIO",
+                "BalancerCore", "ConfigurationCore", "EventLoop", "HTTP2IO", "HTTPCore", "LinuxIO",
                 "Telemetry", "WireCore",
             ]),
         target(
@@ -163,11 +165,12 @@ let package = Package(
                 "ConfigurationCore", "EventLoop", "LinuxIO", "ReplicationCore",
                 "ReplicationService", "TLSIO", "Telemetry", "WireCore",
             ]),
+        tests("HTTP2IOTests", ["HTTP2IO"]),
         tests(
             "HealthServiceTests",
             [
-                "BalancerCore", "ConfigurationCore", "EventLoop", "HealthService", "LinuxIO",
-                "Telemetry", "WireCore",
+                "BalancerCore", "ConfigurationCore", "EventLoop", "HTTP2IO", "HTTPCore",
+                "HealthService", "LinuxIO", "Telemetry", "WireCore",
             ]),
         tests(
             "NameServiceTests",

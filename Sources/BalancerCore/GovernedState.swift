@@ -133,7 +133,8 @@ extension ProbeFailure {
     var meansDead: Bool {
         switch self {
         case .connectionRefused, .system: true
-        case .timedOut, .connectionClosed, .unexpectedStatus, .malformedResponse, .responseTooLong:
+        case .timedOut, .connectionClosed, .unexpectedStatus, .bodyMismatch, .unexpectedAnswer,
+            .malformedResponse, .responseTooLong, .notServing, .callStatus:
             false
         }
     }

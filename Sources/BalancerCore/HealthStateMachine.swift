@@ -16,6 +16,8 @@ public struct HealthCheckPlan: Hashable, Sendable {
     public var interval: TimeSpan
     /// Time between two probes while results in a row speak against the verdict.
     public var transitionInterval: TimeSpan
+    /// Time between two probes of a backend that is down.
+    public var downInterval: TimeSpan
     /// Time one probe may take.
     public var timeout: TimeSpan
     /// Failed probes in a row that take a backend out; at least 1.
@@ -25,12 +27,17 @@ public struct HealthCheckPlan: Hashable, Sendable {
     /// Each wait is drawn from the interval plus or minus this share of it.
     public var jitterPercent: Int
 
-    /// Makes a plan; the transition interval is the interval, but at most one second.
+    /// Makes a plan.
+    ///
+    /// Unless said otherwise the transition interval is the interval, but at most one second, and
+    /// a backend that is down is probed as often as any.
     public init(
-        interval: TimeSpan, timeout: TimeSpan, fall: Int, rise: Int, jitterPercent: Int = 15
+        interval: TimeSpan, timeout: TimeSpan, fall: Int, rise: Int, jitterPercent: Int = 15,
+        transitionInterval: TimeSpan? = nil, downInterval: TimeSpan? = nil
     ) {
         self.interval = interval
-        transitionInterval = min(interval, .seconds(1))
+        self.transitionInterval = transitionInterval ?? min(interval, .seconds(1))
+        self.downInterval = downInterval ?? interval
         self.timeout = timeout
         self.fall = max(fall, 1)
         self.rise = max(rise, 1)
@@ -175,7 +182,7 @@ public struct HealthStateMachine: Sendable {
     public mutating func replacePlan(_ plan: HealthCheckPlan, now: Instant) {
         self.plan = plan
         if case .waiting(let until) = phase {
-            phase = .waiting(until: min(until, now + plan.interval))
+            phase = .waiting(until: min(until, now + presentInterval))
         }
     }
 
@@ -213,10 +220,16 @@ public struct HealthStateMachine: Sendable {
     }
 
     private mutating func wait(from now: Instant, using generator: inout SeededGenerator) {
-        let interval = isInTransition ? plan.transitionInterval : plan.interval
+        let interval = presentInterval
         let swing = interval.divided(by: 100).multiplied(by: UInt64(plan.jitterPercent))
         let drawn = generator.span(upTo: swing.multiplied(by: 2))
         phase = .waiting(until: now + (interval - swing) + drawn)
+    }
+
+    /// Time to the next probe, before jitter.
+    private var presentInterval: TimeSpan {
+        if isInTransition { return plan.transitionInterval }
+        return verdict == .down ? plan.downInterval : plan.interval
     }
 
     /// True while the latest results speak against the verdict.

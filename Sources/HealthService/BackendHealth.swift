@@ -25,9 +25,30 @@ public struct BackendHealth: Hashable, Sendable {
     public var backend: String
     /// Where it listens.
     public var address: Endpoint
-    /// False when the pool has no health check; everything below is then as at the start.
-    public var isChecked: Bool
-    /// What the checks say.
+    /// What the liveness check says; `nil` when the pool has none.
+    public var liveness: CheckHealth?
+    /// What the readiness check says; `nil` when the pool has none.
+    public var readiness: CheckHealth?
+
+    /// False when the pool has no liveness check; everything below is then as at the start.
+    public var isChecked: Bool { liveness != nil }
+    /// What the liveness check says.
+    public var verdict: HealthVerdict { liveness?.verdict ?? .unverified }
+    /// When the liveness check last ended; `nil` before the first one did.
+    public var lastCheckedAt: Instant? { liveness?.lastCheckedAt }
+    /// Why the last liveness check failed; `nil` when it passed or none has ended.
+    public var lastFailure: ProbeFailure? { liveness?.lastFailure }
+    /// How long the last liveness check took.
+    public var lastLatency: TimeSpan { liveness?.lastLatency ?? .zero }
+    /// Liveness checks passed since the last failed one.
+    public var consecutivePasses: Int { liveness?.consecutivePasses ?? 0 }
+    /// Liveness checks failed since the last passed one.
+    public var consecutiveFailures: Int { liveness?.consecutiveFailures ?? 0 }
+}
+
+/// How one check of one backend is.
+public struct CheckHealth: Hashable, Sendable {
+    /// What it says.
     public var verdict: HealthVerdict
     /// When the verdict last changed.
     public var changedAt: Instant
@@ -41,6 +62,16 @@ public struct BackendHealth: Hashable, Sendable {
     public var consecutivePasses: Int
     /// Checks failed since the last passed one.
     public var consecutiveFailures: Int
+
+    init(_ machine: HealthStateMachine) {
+        verdict = machine.verdict
+        changedAt = machine.changedAt
+        lastCheckedAt = machine.lastProbeEndedAt
+        lastFailure = machine.lastFailure
+        lastLatency = machine.lastProbeLatency
+        consecutivePasses = machine.consecutivePasses
+        consecutiveFailures = machine.consecutiveFailures
+    }
 }
 
 /// Names a backend within a configuration.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The checks of one backend on the loop: performs what its health machine decides, one probe at a
+// One check of one backend on the loop: performs what its health machine decides, one probe at a
 // time, and says what became of it.
 
 import BalancerCore
+import ConfigurationCore
 import EventLoop
 import LinuxIO
 import Telemetry
@@ -11,39 +12,42 @@ import WireCore
 
 /// Keeps one backend under observation until it is stopped.
 final class BackendMonitor: ProbeSlots.Waiter {
-    let identity: BackendIdentity
+    /// What a monitor needs besides its target.
+    struct Surroundings {
+        let loop: EventLoop
+        let slots: ProbeSlots
+        let kept: KeptConnections
+        let counters: HealthMetrics.CheckCounters
+        let logger: Logger
+        /// Hears each change of the verdict; the failure when it is bad.
+        let announce: (ProbeFailure?) -> Void
+    }
+
+    /// The backend and the check: `[pool web] backend be1 readiness`.
+    let name: String
     let target: ProbeTarget
     private(set) var machine: HealthStateMachine
-    private let loop: EventLoop
-    private let slots: ProbeSlots
-    private let counters: HealthMetrics.BackendCounters
-    private let logger: Logger
-    private let announce: (BackendVerdict) -> Void
+    private let around: Surroundings
     private var generator: SeededGenerator
     private var timer: TimerID?
-    private var probe: HealthProbe?
+    private var probe: (any Probe)?
+    private var connection: ProbeConnection?
+    private var slotTicket: ProbeSlots.Ticket?
     private var holdsSlot = false
-    private var waitsForSlot = false
     private var isStopped = false
     private var localFaultLines = LogRateLimiter()
 
     /// Prepares the checks; `start` begins them.
     init(
-        _ identity: BackendIdentity, target: ProbeTarget, plan: HealthCheckPlan,
-        generator: SeededGenerator, loop: EventLoop, slots: ProbeSlots,
-        counters: HealthMetrics.BackendCounters, logger: Logger,
-        announce: @escaping (BackendVerdict) -> Void
+        _ name: String, target: ProbeTarget, plan: HealthCheckPlan,
+        generator: SeededGenerator, around: Surroundings
     ) {
-        self.identity = identity
+        self.name = name
         self.target = target
         self.generator = generator
-        self.loop = loop
-        self.slots = slots
-        self.counters = counters
-        self.logger = logger
-        self.announce = announce
+        self.around = around
         machine = HealthStateMachine(plan: plan, now: Clock.now(), using: &self.generator)
-        counters.up.set(1)
+        around.counters.isPassing.set(1)
     }
 
     func start() {
@@ -54,10 +58,11 @@ final class BackendMonitor: ProbeSlots.Waiter {
     func stop() {
         isStopped = true
         disarm()
-        if waitsForSlot { slots.forget(self) }
-        waitsForSlot = false
+        if let slotTicket { around.slots.forget(slotTicket) }
+        slotTicket = nil
         probe?.cancel()
         probe = nil
+        keep(nil)
         releaseSlot()
     }
 
@@ -65,13 +70,13 @@ final class BackendMonitor: ProbeSlots.Waiter {
     func replacePlan(_ plan: HealthCheckPlan) {
         guard plan != machine.plan else { return }
         machine.replacePlan(plan, now: Clock.now())
-        if !waitsForSlot { arm() }
+        if slotTicket == nil { arm() }
     }
 
     func slotGranted() {
-        waitsForSlot = false
+        slotTicket = nil
         // Another grant of the same batch may have led to a reload that stopped this one.
-        guard !isStopped else { return slots.release() }
+        guard !isStopped else { return around.slots.release() }
         holdsSlot = true
         timerFired()
     }
@@ -79,21 +84,25 @@ final class BackendMonitor: ProbeSlots.Waiter {
     private func arm() {
         disarm()
         guard !isStopped else { return }
-        timer = loop.schedule(at: machine.nextDeadline) { [weak self] in self?.timerFired() }
+        timer = around.loop.schedule(at: machine.nextDeadline) { [weak self] in
+            self?.timerFired()
+        }
     }
 
     private func disarm() {
-        if let timer { loop.cancel(timer) }
+        if let timer { around.loop.cancel(timer) }
         timer = nil
     }
 
     private func timerFired() {
         disarm()
         if !machine.isProbing, !holdsSlot {
-            holdsSlot = slots.acquire(for: self)
-            waitsForSlot = !holdsSlot
+            switch around.slots.acquire(for: self) {
+            case .granted: holdsSlot = true
+            case .waits(let ticket): slotTicket = ticket
+            }
         }
-        if waitsForSlot { return }
+        if slotTicket != nil { return }
         perform(machine.timerFired(now: Clock.now()))
         // A wait that was prolonged meanwhile, or a probe whose time limit starts to run.
         if !machine.isProbing { releaseSlot() }
@@ -108,74 +117,76 @@ final class BackendMonitor: ProbeSlots.Waiter {
         case .abandonProbe:
             probe?.abandon()
         case .becameUp:
-            counters.up.set(1)
-            counters.becameUp.add()
-            let count = machine.consecutivePasses
-            say(isServing: true, "\(count) \(count == 1 ? "check" : "checks") passed")
-        case .becameDown(let failures, let reason):
-            counters.up.set(0)
-            counters.becameDown.add()
-            say(
-                isServing: false,
-                "\(failures) \(failures == 1 ? "check" : "checks") failed: \(reason)")
+            around.counters.isPassing.set(1)
+            around.counters.becameUp.add()
+            around.announce(nil)
+        case .becameDown(_, let reason):
+            around.counters.isPassing.set(0)
+            around.counters.becameDown.add()
+            around.announce(reason)
         case nil:
             break
         }
     }
 
     private func startProbe() {
-        let probe = HealthProbe(target, on: loop) { [weak self] outcome in
-            self?.probeEnded(outcome)
+        let kept = connection
+        connection = nil
+        if kept != nil { around.kept.release() }
+        if case .udp(let payload) = target.probe {
+            probe = DatagramProbe(
+                target, payload, timeout: machine.plan.timeout, on: around.loop
+            ) { [weak self] outcome in self?.probeEnded(outcome, nil) }
+        } else {
+            probe = StreamProbe(target, on: around.loop, reusing: kept) {
+                [weak self] outcome, connection in self?.probeEnded(outcome, connection)
+            }
         }
-        self.probe = probe
-        probe.start()
+        probe?.start()
     }
 
-    private func probeEnded(_ outcome: ProbeOutcome) {
+    private func probeEnded(_ outcome: ProbeOutcome, _ connection: ProbeConnection?) {
         probe = nil
+        keep(connection)
         let now = Clock.now()
         let action: HealthStateMachine.Action?
         switch outcome {
         case .passed:
-            counters.passed.add()
+            around.counters.passed.add()
             action = machine.probeSucceeded(now: now, using: &generator)
         case .failed(let reason):
-            counters.failed(reason).add()
+            around.counters.failed(reason).add()
             action = machine.probeFailed(reason, now: now, using: &generator)
         case .notMade(let error):
-            counters.notMade.add()
+            around.counters.notMade.add()
             machine.probeSkipped(now: now, using: &generator)
             reportLocalFault(error, now: now)
             action = nil
         }
-        counters.latencyNanoseconds.set(Int64(clamping: machine.lastProbeLatency.nanoseconds))
+        if action != nil || machine.lastProbeEndedAt == now {
+            around.counters.probeTook(machine.lastProbeLatency)
+        }
         releaseSlot()
         arm()
         perform(action)
     }
 
+    /// Holds a connection for the next probe as long as there is room for one.
+    private func keep(_ new: ProbeConnection?) {
+        if connection != nil { around.kept.release() }
+        connection = nil
+        guard let new, around.kept.admit() else { return }
+        connection = new
+    }
+
     private func releaseSlot() {
         guard holdsSlot else { return }
         holdsSlot = false
-        slots.release()
-    }
-
-    private func say(isServing: Bool, _ reason: String) {
-        let word = isServing ? "up" : "down"
-        logger.log(
-            isServing ? .info : .warning,
-            "[pool \(identity.pool)] backend \(identity.backend) \(word): \(reason)",
-            ["address": target.address.description])
-        announce(
-            BackendVerdict(
-                pool: identity.pool, backend: identity.backend, isServing: isServing,
-                reason: reason))
+        around.slots.release()
     }
 
     private func reportLocalFault(_ error: Errno, now: Instant) {
         guard let held = localFaultLines.admit(now: now) else { return }
-        logger.warning(
-            "[pool \(identity.pool)] backend \(identity.backend) not checked: \(error)",
-            ["held_back": String(held)])
+        around.logger.warning("\(name) not checked: \(error)", ["held_back": String(held)])
     }
 }

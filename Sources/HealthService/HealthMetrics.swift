@@ -5,71 +5,87 @@
 import BalancerCore
 internal import Synchronization
 public import Telemetry
+internal import WireCore
 
 /// The counters of all checked backends.
 public final class HealthMetrics: MetricSource {
-    /// The counters of one backend.
-    final class BackendCounters: Sendable {
-        /// One bit of the present: 1 while the backend may serve.
-        let up = Gauge()
+    /// The counters of one check of one backend.
+    final class CheckCounters: Sendable {
+        /// One bit of the present: 1 unless the check fails.
+        let isPassing = Gauge()
         let passed = Counter()
-        let refused = Counter()
-        let timedOut = Counter()
-        let closed = Counter()
-        let status = Counter()
-        let malformed = Counter()
-        let tooLong = Counter()
-        let system = Counter()
         let notMade = Counter()
         let becameUp = Counter()
         let becameDown = Counter()
-        let latencyNanoseconds = Gauge()
+        /// All probes that ended, and how long they took together.
+        let probeCount = Counter()
+        let probeNanoseconds = Counter()
+        let lastNanoseconds = Gauge()
+        private let failures = Failures()
 
         /// The counter of a reason.
-        func failed(_ reason: ProbeFailure) -> Counter {
-            switch reason {
-            case .connectionRefused: refused
-            case .timedOut: timedOut
-            case .connectionClosed: closed
-            case .unexpectedStatus: status
-            case .malformedResponse: malformed
-            case .responseTooLong: tooLong
-            case .system: system
-            }
+        func failed(_ reason: ProbeFailure) -> Counter { failures[reason] }
+
+        func probeTook(_ latency: TimeSpan) {
+            probeCount.add()
+            probeNanoseconds.add(latency.nanoseconds)
+            lastNanoseconds.set(Int64(clamping: latency.nanoseconds))
         }
 
-        var results: KeyValuePairs<String, Counter> {
-            [
-                "passed": passed, "connection_refused": refused, "timed_out": timedOut,
-                "connection_closed": closed, "unexpected_status": status,
-                "malformed_response": malformed, "response_too_long": tooLong,
-                "system_error": system, "not_made": notMade,
-            ]
+        var results: [(result: String, count: UInt64)] {
+            [("passed", passed.value), ("not_made", notMade.value)] + failures.all
         }
     }
 
+    /// One counter for each kind of failure that came, so that a backend costs what it does.
+    private final class Failures: Sendable {
+        private let counters = Mutex<[(token: String, counter: Counter)]>([])
+
+        subscript(_ reason: ProbeFailure) -> Counter {
+            let token = reason.token
+            return counters.withLock { counters in
+                if let known = counters.first(where: { $0.token == token }) {
+                    return known.counter
+                }
+                let counter = Counter()
+                counters.append((token, counter))
+                return counter
+            }
+        }
+
+        var all: [(result: String, count: UInt64)] {
+            counters.withLock { $0.map { ($0.token, $0.counter.value) } }
+        }
+    }
+
+    /// Names one check of one backend.
+    struct CheckIdentity: Hashable {
+        let backend: BackendIdentity
+        let kind: CheckKind
+    }
+
     private struct Table {
-        var order: [BackendIdentity] = []
-        var counters: [BackendIdentity: BackendCounters] = [:]
+        var order: [CheckIdentity] = []
+        var counters: [CheckIdentity: CheckCounters] = [:]
     }
 
     private let table = Mutex(Table())
 
     init() {}
 
-    /// The counters of a backend; they go on counting when it is named again after a reload.
-    func counters(for identity: BackendIdentity) -> BackendCounters {
+    /// The counters of a check; they go on counting when it is named again after a reload.
+    func counters(for identity: CheckIdentity) -> CheckCounters {
         table.withLock { table in
             if let known = table.counters[identity] { return known }
-            let counters = BackendCounters()
+            let counters = CheckCounters()
             table.order.append(identity)
             table.counters[identity] = counters
             return counters
         }
     }
 
-    /// Forgets backends that are no longer checked, and brings the rest into this order.
-    func keep(only identities: [BackendIdentity]) {
+    /// Forgets checks that are no longer made, and brings the rest into this order.
+    func keep(only identities: [CheckIdentity]) {
         table.withLock { table in
             let known = table.counters
             table.order = identities.filter { known[$0] != nil }
@@ -83,30 +99,52 @@ public final class HealthMetrics: MetricSource {
         let present = table.withLock { $0 }
         for identity in present.order {
             guard let counters = present.counters[identity] else { continue }
-            let pool = identity.pool
-            let backend = identity.backend
+            Self.write(counters, of: identity, into: &text)
+        }
+    }
+
+    private static func write(
+        _ counters: CheckCounters, of identity: CheckIdentity, into text: inout MetricsText
+    ) {
+        let pool = identity.backend.pool
+        let backend = identity.backend.backend
+        let check = identity.kind.token
+        text.add(
+            "tandem_health_check_passing", .gauge, help: "1 unless the check fails.",
+            labels: ["pool": pool, "backend": backend, "check": check],
+            Double(counters.isPassing.value))
+        for (result, count) in counters.results {
             text.add(
-                "tandem_backend_up", .gauge,
-                help: "1 while the checks let the backend serve.",
-                labels: ["pool": pool, "backend": backend], Double(counters.up.value))
-            for (result, counter) in counters.results {
-                text.add(
-                    "tandem_health_checks_total", .counter, help: "Checks by result.",
-                    labels: ["pool": pool, "backend": backend, "result": result],
-                    Double(counter.value))
-            }
-            for (verdict, counter) in [("up", counters.becameUp), ("down", counters.becameDown)] {
-                text.add(
-                    "tandem_health_transitions_total", .counter,
-                    help: "Changes of what the checks say.",
-                    labels: ["pool": pool, "backend": backend, "to": verdict],
-                    Double(counter.value))
-            }
+                "tandem_health_checks_total", .counter, help: "Checks by result.",
+                labels: ["pool": pool, "backend": backend, "check": check, "result": result],
+                Double(count))
+        }
+        for (verdict, counter) in [("up", counters.becameUp), ("down", counters.becameDown)] {
             text.add(
-                "tandem_health_check_duration_seconds", .gauge,
-                help: "How long the last check took.",
-                labels: ["pool": pool, "backend": backend],
-                Double(counters.latencyNanoseconds.value) / 1e9)
+                "tandem_health_transitions_total", .counter,
+                help: "Changes of what the checks say.",
+                labels: ["pool": pool, "backend": backend, "check": check, "to": verdict],
+                Double(counter.value))
+        }
+        text.add(
+            "tandem_health_check_last_duration_seconds", .gauge,
+            help: "How long the last check took.",
+            labels: ["pool": pool, "backend": backend, "check": check],
+            Double(counters.lastNanoseconds.value) / 1e9)
+        text.add(
+            "tandem_health_check_duration_seconds_total", .counter,
+            help: "How long all checks took together.",
+            labels: ["pool": pool, "backend": backend, "check": check],
+            Double(counters.probeNanoseconds.value) / 1e9)
+    }
+}
+
+extension CheckKind {
+    /// The stable word for metrics.
+    var token: String {
+        switch self {
+        case .liveness: "liveness"
+        case .readiness: "readiness"
         }
     }
 }

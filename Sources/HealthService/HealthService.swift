@@ -18,6 +18,8 @@ internal import WireCore
 public final class HealthService {
     /// Probes that may run at once, each with one descriptor; more wait in line.
     public static let probesAtOnceMax = 256
+    /// Connections kept between probes, each with one descriptor; other probes connect anew.
+    public static let keptConnectionsMax = 1_024
 
     /// What the checks count.
     public let metrics = HealthMetrics()
@@ -25,9 +27,10 @@ public final class HealthService {
     private let logger: Logger
     private let announce: (BackendVerdict) -> Void
     private let slots: ProbeSlots
+    private let kept = KeptConnections(capacity: HealthService.keptConnectionsMax)
     private var generator: SeededGenerator
-    private var pools: [PoolConfiguration] = []
-    private var monitors: [BackendIdentity: BackendMonitor] = [:]
+    private var order: [String] = []
+    private var supervisors: [String: PoolSupervisor] = [:]
 
     /// Prepares the service; `apply` begins the checks.
     ///
@@ -54,90 +57,35 @@ public final class HealthService {
     /// A backend whose address and probe stayed the same keeps its verdict and its counts; a
     /// changed interval or threshold holds from the next check on. One that changed starts anew.
     public func apply(_ pools: [PoolConfiguration]) {
-        self.pools = pools
-        let old = monitors
-        monitors = [:]
-        var identities: [BackendIdentity] = []
-        var present = Set<BackendIdentity>()
+        let old = supervisors
+        supervisors = [:]
+        order = pools.map(\.name)
         for pool in pools {
-            for backend in pool.backends {
-                let identity = BackendIdentity(pool: pool.name, backend: backend.name)
-                present.insert(identity)
-                guard let check = pool.healthCheck, let address = backend.address else { continue }
-                identities.append(identity)
-                let target = ProbeTarget(
-                    address: address, probe: check.probe,
-                    proxyHeader: pool.sendsProxyHeader)
-                keepOrBegin(identity, target, check, old: old[identity])
-            }
+            let supervisor = old[pool.name] ?? makeSupervisor(pool)
+            supervisors[pool.name] = supervisor
+            supervisor.apply(pool)
         }
-        metrics.keep(only: identities)
-        retire(old, present: present)
+        for (name, supervisor) in old where supervisors[name] == nil { supervisor.stop() }
+        metrics.keep(only: present.flatMap(\.checkIdentities))
     }
 
     /// Ends all checks; a running probe is dropped without a result.
     public func stop() {
-        for monitor in monitors.values { monitor.stop() }
-        monitors = [:]
-        pools = []
+        for supervisor in supervisors.values { supervisor.stop() }
+        supervisors = [:]
+        order = []
     }
 
     /// How every backend is, in the order of the configuration.
     public func snapshot() -> [BackendHealth] {
-        pools.flatMap { pool in
-            pool.backends.compactMap { backend in
-                guard let address = backend.address else { return nil }
-                let identity = BackendIdentity(pool: pool.name, backend: backend.name)
-                let machine = monitors[identity]?.machine
-                return BackendHealth(
-                    pool: pool.name, backend: backend.name, address: address,
-                    isChecked: machine != nil, verdict: machine?.verdict ?? .unverified,
-                    changedAt: machine?.changedAt ?? loop.now,
-                    lastCheckedAt: machine?.lastProbeEndedAt,
-                    lastFailure: machine?.lastFailure,
-                    lastLatency: machine?.lastProbeLatency ?? .zero,
-                    consecutivePasses: machine?.consecutivePasses ?? 0,
-                    consecutiveFailures: machine?.consecutiveFailures ?? 0)
-            }
-        }
+        present.flatMap { $0.snapshot() }
     }
 
-    private func keepOrBegin(
-        _ identity: BackendIdentity, _ target: ProbeTarget, _ check: HealthCheckConfiguration,
-        old: BackendMonitor?
-    ) {
-        let plan = HealthCheckPlan(
-            interval: check.interval, timeout: check.timeout, fall: check.fall, rise: check.rise)
-        if let old, old.target == target {
-            old.replacePlan(plan)
-            monitors[identity] = old
-            if !old.machine.verdict.isServing {
-                say(identity, isServing: false, "still down after the reload")
-            }
-            return
-        }
-        let monitor = BackendMonitor(
-            identity, target: target, plan: plan,
-            generator: SeededGenerator(seed: generator.next()), loop: loop, slots: slots,
-            counters: metrics.counters(for: identity), logger: logger, announce: announce)
-        monitors[identity] = monitor
-        monitor.start()
-    }
+    private var present: [PoolSupervisor] { order.compactMap { supervisors[$0] } }
 
-    /// Stops what is no longer checked; a backend that stays in its pool may serve again.
-    private func retire(_ old: [BackendIdentity: BackendMonitor], present: Set<BackendIdentity>) {
-        for (identity, monitor) in old where monitors[identity] !== monitor {
-            monitor.stop()
-            if present.contains(identity), !monitor.machine.verdict.isServing {
-                say(identity, isServing: true, "its check changed, not verified yet")
-            }
-        }
-    }
-
-    private func say(_ identity: BackendIdentity, isServing: Bool, _ reason: String) {
-        announce(
-            BackendVerdict(
-                pool: identity.pool, backend: identity.backend, isServing: isServing,
-                reason: reason))
+    private func makeSupervisor(_ pool: PoolConfiguration) -> PoolSupervisor {
+        PoolSupervisor(
+            pool, loop: loop, slots: slots, kept: kept, metrics: metrics, logger: logger,
+            generator: SeededGenerator(seed: generator.next()), announce: announce)
     }
 }

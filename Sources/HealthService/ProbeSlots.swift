@@ -6,6 +6,8 @@ import EventLoop
 import WireCore
 
 /// A fixed number of places for running probes, granted first come first served.
+///
+/// Joining, leaving and being granted cost the same however long the line is.
 final class ProbeSlots {
     /// Someone who waits for a place.
     protocol Waiter: AnyObject {
@@ -13,10 +15,24 @@ final class ProbeSlots {
         func slotGranted()
     }
 
+    /// A position in the line.
+    struct Ticket: Hashable {
+        fileprivate let number: UInt64
+    }
+
+    /// What a request for a place came to.
+    enum Answer: Hashable {
+        case granted
+        case waits(Ticket)
+    }
+
     private let capacity: Int
     private let loop: EventLoop
     private var takenCount = 0
-    private var waiters: [any Waiter] = []
+    private var waiters: [UInt64: any Waiter] = [:]
+    /// The next to be granted, and the next to be given out: those between wait or have left.
+    private var first: UInt64 = 0
+    private var next: UInt64 = 0
     private var isGrantScheduled = false
 
     init(capacity: Int, on loop: EventLoop) {
@@ -25,13 +41,14 @@ final class ProbeSlots {
     }
 
     /// Takes a place; when there is none, `waiter` is granted one later.
-    func acquire(for waiter: any Waiter) -> Bool {
+    func acquire(for waiter: any Waiter) -> Answer {
         guard takenCount >= capacity else {
             takenCount += 1
-            return true
+            return .granted
         }
-        waiters.append(waiter)
-        return false
+        defer { next += 1 }
+        waiters[next] = waiter
+        return .waits(Ticket(number: next))
     }
 
     /// Gives a place back.
@@ -47,15 +64,19 @@ final class ProbeSlots {
     }
 
     /// Leaves the line.
-    func forget(_ waiter: any Waiter) {
-        waiters.removeAll { $0 === waiter }
+    func forget(_ ticket: Ticket) {
+        waiters[ticket.number] = nil
     }
 
     private func grant() {
         isGrantScheduled = false
-        let granted = waiters.prefix(max(0, capacity - takenCount))
-        waiters.removeFirst(granted.count)
-        takenCount += granted.count
+        var granted: [any Waiter] = []
+        while takenCount < capacity, first < next {
+            defer { first += 1 }
+            guard let waiter = waiters.removeValue(forKey: first) else { continue }
+            takenCount += 1
+            granted.append(waiter)
+        }
         for waiter in granted { waiter.slotGranted() }
     }
 }

@@ -7,10 +7,34 @@ import WireCore
 
 /// One backend's address and the question that is put to it.
 struct ProbeTarget: Hashable, Sendable {
+    /// Where the probe goes, the check's own port included.
     let address: Endpoint
     let probe: HealthCheckConfiguration.Probe
     /// What each connection to the pool begins with.
     var proxyHeader: ProxyHeaderVersion?
+    /// Whether a connection is used for several probes.
+    var reusesConnection = false
+
+    init(
+        address: Endpoint, probe: HealthCheckConfiguration.Probe,
+        proxyHeader: ProxyHeaderVersion? = nil, reusesConnection: Bool = false
+    ) {
+        self.address = address
+        self.probe = probe
+        self.proxyHeader = proxyHeader
+        self.reusesConnection = reusesConnection
+    }
+
+    /// The target of a pool's check.
+    ///
+    /// A port of the check's own is not the one that the pool's PROXY header is meant for.
+    init(_ check: HealthCheckConfiguration, of pool: PoolConfiguration, at address: Endpoint) {
+        self.init(
+            address: check.port.map { Endpoint(address: address.address, port: $0) } ?? address,
+            probe: check.probe,
+            proxyHeader: check.port == nil ? pool.sendsProxyHeader : nil,
+            reusesConnection: check.reusesConnection)
+    }
 
     /// The header of a connection that stands for itself, between its two `ends`.
     ///
@@ -24,15 +48,13 @@ struct ProbeTarget: Hashable, Sendable {
         }
     }
 
-    /// The bytes to send once connected; `nil` when the connection itself is the answer.
-    var request: [UInt8]? {
-        guard case .http(let http) = probe else { return nil }
-        // RFC 9112 §9.6: the connection is not used again. A probe that reused one would miss a
-        // backend that no longer accepts.
-        let lines = [
-            "GET \(http.path) HTTP/1.1", "Host: \(http.host ?? address.description)",
-            "User-Agent: tandem-health-check", "Accept: */*", "Connection: close", "", "",
-        ]
-        return Array(lines.joined(separator: "\r\n").utf8)
+    /// What is said over a new connection; `nil` for probes without one.
+    func makeDialogue() -> (any ProbeDialogue)? {
+        switch probe {
+        case .http(let http): HTTPDialogue(http, host: http.host ?? address.description)
+        case .tcp(let payload): PayloadDialogue(payload)
+        case .grpc(let service): GRPCDialogue(service: service, authority: address.description)
+        case .udp: nil
+        }
     }
 }

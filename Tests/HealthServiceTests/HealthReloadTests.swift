@@ -120,16 +120,16 @@ import WireCore
         var text = MetricsText()
         bench.service.metrics.collect(into: &text)
         let lines = text.rendered.split(separator: "\n")
-        #expect(lines.contains("tandem_backend_up{pool=\"web\",backend=\"be1\"} 1"))
-        #expect(lines.contains("tandem_backend_up{pool=\"web\",backend=\"be2\"} 0"))
-        let labels = "pool=\"web\",backend=\"be2\",result=\"connection_refused\""
-        let refused = "tandem_health_checks_total{\(labels)} "
+        let dying = "pool=\"web\",backend=\"be2\",check=\"liveness\""
+        let living = "pool=\"web\",backend=\"be1\",check=\"liveness\""
+        #expect(lines.contains("tandem_health_check_passing{\(living)} 1"))
+        #expect(lines.contains("tandem_health_check_passing{\(dying)} 0"))
+        let refused = "tandem_health_checks_total{\(dying),result=\"connection_refused\"} "
         let count = lines.first { $0.hasPrefix(refused) }.flatMap {
             Int($0.dropFirst(refused.count))
         }
         #expect(count ?? 0 >= 2)
-        let down = "tandem_health_transitions_total{pool=\"web\",backend=\"be2\",to=\"down\"} 1"
-        #expect(lines.contains { $0 == down })
+        #expect(lines.contains("tandem_health_transitions_total{\(dying),to=\"down\"} 1"))
         bench.service.stop()
     }
 }

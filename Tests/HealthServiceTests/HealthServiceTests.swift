@@ -121,7 +121,7 @@ import WireCore
         let lines = request.split(separator: "\r\n").map(String.init)
         #expect(lines.first == "GET /ready?deep=1 HTTP/1.1")
         #expect(lines.contains("Host: \(host ?? backend.endpoint.description)"))
-        #expect(lines.contains("Connection: close"))
+        #expect(!lines.contains("Connection: close"))
         bench.service.stop()
     }
 

@@ -46,8 +46,8 @@ enum TargetRules {
     ]
     /// The one shell that may import each C module.
     static let cModuleOwners = [
-        "CCares": "DNSIO", "CLinux": "LinuxIO", "CNetlink": "NetlinkIO", "COpenSSL": "TLSIO",
-        "CYAML": "YAMLIO",
+        "CCares": "DNSIO", "CLinux": "LinuxIO", "CNGHTTP2": "HTTP2IO", "CNetlink": "NetlinkIO",
+        "COpenSSL": "TLSIO", "CYAML": "YAMLIO",
     ]
     /// Shells that may import the C library beside their C module.
     static let libcShells: Set<String> = ["LinuxIO", "NetlinkIO", "TLSIO", "YAMLIO"]
