@@ -42,9 +42,13 @@ public struct NameTable: Sendable {
         generator = SeededGenerator(seed: seed)
     }
 
-    /// Takes over other settings; they hold from the next answer on.
-    public mutating func replacePlan(_ plan: NameResolutionPlan) {
+    /// Takes over other settings; they hold from the next answer on, which comes soon enough.
+    public mutating func replacePlan(_ plan: NameResolutionPlan, now: Instant) {
+        guard plan != self.plan else { return }
         self.plan = plan
+        let latest = now + plan.ttlMax
+        for text in hosts.keys { hosts[text]?.machine.ask(notLaterThan: latest) }
+        for text in services.keys { services[text]?.machine.ask(notLaterThan: latest) }
     }
 
     /// Says which names are wanted; what is known of names that stay is kept.

@@ -125,6 +125,12 @@ struct ResolutionStateMachine<Value: Hashable & Sendable>: Hashable, Sendable {
         turn = .asking
     }
 
+    /// Ask no later than that.
+    mutating func ask(notLaterThan latest: Instant) {
+        guard let dueAt, dueAt > latest else { return }
+        turn = .waiting(until: latest)
+    }
+
     /// Ask at once; a question under way is given up.
     mutating func askAnew(now: Instant) {
         turn = .waiting(until: now)

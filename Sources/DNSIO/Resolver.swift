@@ -11,8 +11,6 @@ public import WireCore
 public final class Resolver {
     /// Questions that may be open at once; more are refused.
     public static let questionsMax = 256
-    /// The file that names the servers is looked at again at most once in this time.
-    public static let serversAgeMax = TimeSpan.seconds(5)
     /// A larger one is taken for unchanged.
     private static let serversByteCountMax = 65_536
 
@@ -99,10 +97,11 @@ public final class Resolver {
         }
     }
 
-    /// Takes over changed servers of the system, as a new lease of an address brings them.
+    /// Takes over changed servers and search lists of the system, as a new lease of an address
+    /// brings them.
     private func refreshServers() {
         let now = Clock.now()
-        guard settings.servers.isEmpty, now - serversReadAt >= Self.serversAgeMax else { return }
+        guard now - serversReadAt >= settings.serversAgeMax else { return }
         serversReadAt = now
         let content = Self.content(of: settings)
         guard content != serversContent, !content.isEmpty,
@@ -154,7 +153,8 @@ public final class Resolver {
         case ARES_ENODATA: .noRecords
         case ARES_ENOTFOUND: .noSuchName
         case ARES_ETIMEOUT: .failed(.timedOut)
-        case ARES_ECONNREFUSED: .failed(.unreachable)
+        // Also what c-ares 1.18 says when every server answered SERVFAIL, REFUSED or NOTIMP.
+        case ARES_ECONNREFUSED: .failed(.noServer)
         case ARES_ESERVFAIL: .failed(.serverFailure)
         case ARES_EREFUSED: .failed(.refused)
         case ARES_ENOTIMP, ARES_EFORMERR: .failed(.notUnderstood)

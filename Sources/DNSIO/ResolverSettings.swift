@@ -14,6 +14,8 @@ public struct ResolverSettings: Hashable, Sendable {
     public var tries: Int
     /// Names the servers and the domains that short names are searched in (resolv.conf(5)).
     public var serversPath = "/etc/resolv.conf"
+    /// That file is looked at again at most once in this time.
+    public var serversAgeMax = TimeSpan.seconds(5)
     /// Names hosts that no server is asked for (hosts(5)).
     public var hostsPath = "/etc/hosts"
 

@@ -101,7 +101,7 @@ extension NameTrouble {
         case .failed(let failure):
             switch failure {
             case .timedOut: "no server answered in time"
-            case .unreachable: "no server can be reached"
+            case .noServer: "no server can be reached or is willing to answer"
             case .serverFailure: "the servers report a failure"
             case .refused: "the servers refuse to answer"
             case .notUnderstood: "the servers do not understand the question"

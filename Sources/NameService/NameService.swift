@@ -66,7 +66,7 @@ public final class NameService {
         table.replacePlan(
             NameResolutionPlan(
                 ttlMin: configuration.ttlMin, ttlMax: configuration.ttlMax,
-                hold: configuration.hold))
+                hold: configuration.hold), now: Clock.now())
         if old.servers != configuration.servers || old.timeout != configuration.timeout
             || old.tries != configuration.tries
         {

@@ -6,8 +6,8 @@
 public enum NameLookupFailure: UInt8, Hashable, Sendable, CaseIterable {
     /// No server answered in time.
     case timedOut
-    /// No server could be reached, or there is none to ask.
-    case unreachable
+    /// No server could be reached, or none was willing to answer.
+    case noServer
     /// The servers said SERVFAIL.
     case serverFailure
     /// The servers said REFUSED.
@@ -27,7 +27,7 @@ public enum NameLookupFailure: UInt8, Hashable, Sendable, CaseIterable {
     public var token: StaticString {
         switch self {
         case .timedOut: "timed_out"
-        case .unreachable: "unreachable"
+        case .noServer: "no_server"
         case .serverFailure: "server_failure"
         case .refused: "refused"
         case .notUnderstood: "not_understood"
