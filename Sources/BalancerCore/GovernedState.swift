@@ -22,6 +22,12 @@ struct GovernedState: Sendable {
         var phase: Phase
     }
 
+    /// A verdict of the traffic that did not lead to an ejection; it counts as bad for a while.
+    struct Accusation: Hashable, Sendable {
+        var until: Instant
+        var meansDead: Bool
+    }
+
     /// The work that is left at a backend that the operator took out.
     struct Drain: Hashable, Sendable {
         var since: Instant
@@ -56,8 +62,8 @@ struct GovernedState: Sendable {
     var ejectionNumber = 0
     var returnedAt: Instant?
     var ejectionsTotal: UInt64 = 0
-    /// Traffic asked for an ejection that was refused; this counts as a bad verdict until then.
-    var accusedUntil: Instant?
+    /// Its traffic asked for an ejection lately.
+    var accusation: Accusation?
 
     /// When the latest series of bad verdicts began.
     var fellAt: Instant?
@@ -91,12 +97,18 @@ struct GovernedState: Sendable {
     var failsCheck: Bool { livenessFailure != nil || readinessFailure != nil }
 
     func isBad(now: Instant) -> Bool {
-        failsCheck || ejection != nil || (accusedUntil.map { now < $0 } ?? false)
+        failsCheck || ejection != nil || isAccused(now: now)
+    }
+
+    func isAccused(now: Instant) -> Bool {
+        guard let accusation else { return false }
+        return now < accusation.until
     }
 
     /// True when nothing seems to listen there, for which no other backend can be the cause.
-    var isDead: Bool {
+    func isDead(now: Instant) -> Bool {
         if let ejection, ejection.cause.meansDead { return true }
+        if let accusation, now < accusation.until, accusation.meansDead { return true }
         return livenessFailure?.meansDead ?? false
     }
 

@@ -89,7 +89,7 @@ extension PoolGovernor {
         // Whoever worked on it did so to mend it.
         endEjection(index, now: now)
         backends[index].ejectionNumber = 0
-        backends[index].accusedUntil = nil
+        backends[index].accusation = nil
         refresh(index, now: now)
     }
 

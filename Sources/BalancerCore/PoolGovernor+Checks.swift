@@ -62,7 +62,9 @@ extension PoolGovernor {
             backends[index].readinessFailure = failure
             if isNew { backends[index].readinessFailsSince = now }
         }
-        if backends[index].isExcused, backends[index].isDead { backends[index].isExcused = false }
+        if backends[index].isExcused, backends[index].isDead(now: now) {
+            backends[index].isExcused = false
+        }
         verdictWorsened(index, wasBad: wasBad, now: now)
         if isNew {
             report(.wentDown(backend: backends[index].name, check, reason: failure))

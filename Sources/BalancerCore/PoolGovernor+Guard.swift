@@ -10,7 +10,7 @@ extension PoolGovernor {
         if !wasBad { backends[index].fellAt = now }
         guard let settings = settings.cascade, backends[index].isJudged else { return }
         if guardState.isActive {
-            if !backends[index].isDead { excuse(index, now: now) }
+            if !backends[index].isDead(now: now) { excuse(index, now: now) }
             return
         }
         beginCascadeIfShared(settings, now: now)
@@ -27,11 +27,16 @@ extension PoolGovernor {
             fallen.append(index)
         }
         guard CascadeGuard.isShared(badCount: fallen.count, total: total, settings: settings),
-            fallen.contains(where: { !backends[$0].isDead })
+            fallen.contains(where: { !backends[$0].isDead(now: now) })
         else { return }
-        guardState.begin(now: now)
+        beginGuard(now: now)
         report(.cascadeBegan(badCount: fallen.count, total: total, window: settings.window))
-        for index in fallen where !backends[index].isDead { excuse(index, now: now) }
+        for index in fallen where !backends[index].isDead(now: now) { excuse(index, now: now) }
+    }
+
+    private mutating func beginGuard(now: Instant) {
+        guardState.begin(now: now)
+        nextReview = now + CascadeGuard.tick
     }
 
     /// Lets a backend serve although its verdict is bad.
@@ -42,7 +47,8 @@ extension PoolGovernor {
             backends[index].ejection = nil
             backends[index].ejectionNumber = max(0, backends[index].ejectionNumber - 1)
             backends[index].returnedAt = now
-            backends[index].accusedUntil = now + settings.window
+            backends[index].accusation = GovernedState.Accusation(
+                until: now + settings.window, meansDead: false)
         }
         backends[index].isExcused = backends[index].failsCheck
         refresh(index, now: now, ramps: false)
@@ -58,7 +64,7 @@ extension PoolGovernor {
             total += 1
             guard backends[index].isBad(now: now) else { continue }
             badCount += 1
-            if !backends[index].isDead { excusableCount += 1 }
+            if !backends[index].isDead(now: now) { excusableCount += 1 }
         }
         guard
             guardState.isOver(
@@ -96,17 +102,21 @@ extension PoolGovernor {
             return
         }
         report(.failedOpen(total: out.count))
-        if !guardState.isActive { guardState.begin(now: now) }
-        for index in out where !backends[index].isDead { excuse(index, now: now) }
+        if !guardState.isActive { beginGuard(now: now) }
+        for index in out where !backends[index].isDead(now: now) { excuse(index, now: now) }
         guard !backends.contains(where: { $0.isIssuedServing }) else { return }
         for index in out { excuse(index, now: now) }
     }
 
     private mutating func retireDeadIfOthersLive(now: Instant) {
         guard guardState.isActive else { return }
-        let dead = backends.indices.filter { backends[$0].isExcused && backends[$0].isDead }
+        let dead = backends.indices.filter {
+            backends[$0].isExcused && backends[$0].isDead(now: now)
+        }
         guard !dead.isEmpty,
-            backends.contains(where: { $0.isIssuedServing && !($0.isExcused && $0.isDead) })
+            backends.contains(where: {
+                $0.isIssuedServing && !($0.isExcused && $0.isDead(now: now))
+            })
         else { return }
         for index in dead {
             backends[index].isExcused = false

@@ -25,7 +25,6 @@ extension PoolGovernor {
         }
         var known: [String: GovernedState] = [:]
         for state in backends { known[state.name] = state }
-        let old = known
         backends = wanted.map { backend in
             guard let state = known.removeValue(forKey: backend.name) else {
                 return GovernedState(backend, now: now)
@@ -42,8 +41,7 @@ extension PoolGovernor {
             refresh(index, now: now, repeats: true)
         }
         for index in backends.indices where backends[index].issued == nil {
-            let isReplaced = old[backends[index].name] != nil
-            refresh(index, now: now, ramps: !old.isEmpty || isReplaced)
+            refresh(index, now: now)
         }
         reviewCascade(now: now)
         isUnsettled = true

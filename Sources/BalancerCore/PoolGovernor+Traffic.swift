@@ -81,11 +81,13 @@ extension PoolGovernor {
             backends[index].ejection == nil
         else { return }
         // A backend that its check took out is out for that; what still comes is of before.
-        guard backends[index].isIssuedServing else { return }
+        guard backends[index].issued?.admission == .serving else { return }
         let wasBad = backends[index].isBad(now: now)
-        let wasAccused = backends[index].accusedUntil.map { now < $0 } ?? false
-        backends[index].accusedUntil = now + (settings.cascade?.window ?? outlier.interval)
-        if !cause.meansDead { verdictWorsened(index, wasBad: wasBad, now: now) }
+        let wasAccused = backends[index].isAccused(now: now)
+        backends[index].accusation = GovernedState.Accusation(
+            until: now + (settings.cascade?.window ?? outlier.interval),
+            meansDead: cause.meansDead)
+        verdictWorsened(index, wasBad: wasBad, now: now)
         if let refusal = refusal(of: index, cause, outlier) {
             if !wasAccused {
                 report(.ejectionRefused(backend: backends[index].name, cause, refusal))
@@ -96,7 +98,6 @@ extension PoolGovernor {
         backends[index].ejectionNumber = OutlierDetector(settings: outlier).remaining(
             of: backends[index].ejectionNumber, after: served)
         eject(index, cause, since: now, now: now)
-        if cause.meansDead { verdictWorsened(index, wasBad: wasBad, now: now) }
     }
 
     private func refusal(
@@ -126,7 +127,7 @@ extension PoolGovernor {
         let time = detector.ejectionTime(number: number, using: &generator)
         backends[index].ejectionNumber = number
         backends[index].ejectionsTotal += 1
-        backends[index].accusedUntil = nil
+        backends[index].accusation = nil
         // A trial that failed says nothing new about why.
         let kept = cause == .failedTrial ? backends[index].ejection?.cause ?? cause : cause
         backends[index].ejection = GovernedState.Ejection(
