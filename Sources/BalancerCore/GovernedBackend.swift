@@ -14,12 +14,18 @@ public struct GovernedBackend: Hashable, Sendable {
     /// Where it listens; a backend of the same name elsewhere is another one, of which nothing is
     /// known but what the operator said.
     public var address: Endpoint?
+    /// Its zone and priority, which panic depends on.
+    public var placement: BackendPlacement
 
     /// Names a backend.
-    public init(name: String, weight: Int = 1, address: Endpoint? = nil) {
+    public init(
+        name: String, weight: Int = 1, address: Endpoint? = nil,
+        placement: BackendPlacement = BackendPlacement()
+    ) {
         self.name = name
         self.weight = weight
         self.address = address
+        self.placement = placement
     }
 }
 

@@ -43,6 +43,7 @@ struct GovernedState: Sendable {
     let name: String
     var configuredWeight: Int
     var address: Endpoint?
+    var placement: BackendPlacement
 
     var admin = AdminState.ready
     var weightOverride: Int?
@@ -82,6 +83,7 @@ struct GovernedState: Sendable {
         name = backend.name
         configuredWeight = backend.weight
         address = backend.address
+        placement = backend.placement
         changedAt = now
     }
 

@@ -47,6 +47,8 @@ public struct GovernorSettings: Hashable, Sendable {
     public var cascade: CascadeSettings? = CascadeSettings()
     /// Slow start; `nil` gives a returning backend its whole share at once.
     public var slowStart: SlowStartSettings?
+    /// When a level panics; only to say so, the workers see to it themselves.
+    public var sharing = PoolSharing()
     /// Draining.
     public var drain = DrainSettings()
     /// Requests in flight are cut when a backend fails its liveness check.

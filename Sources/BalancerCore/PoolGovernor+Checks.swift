@@ -117,6 +117,8 @@ extension PoolGovernor {
     mutating func verdictImproved(_ index: Int, now: Instant) {
         let wasExcused = backends[index].isExcused
         if !backends[index].failsCheck { backends[index].isExcused = false }
+        // Its own standing may stay; dead ones that were excused may not.
+        isUnsettled = true
         refresh(index, now: now, ramps: !wasExcused)
         reviewCascade(now: now)
     }

@@ -124,6 +124,22 @@ extension PoolGovernor {
         }
     }
 
+    /// Says when too few are healthy; the workers find out by the same arithmetic.
+    mutating func noticePanic(now: Instant) {
+        let view = PoolView(
+            standings: backends.indices.map { standing(at: $0) },
+            placements: backends.map(\.placement), sharing: settings.sharing)
+        guard view.isPanicking != (panicSince != nil) else { return }
+        if let since = panicSince {
+            panicSince = nil
+            report(.panicEnded(after: now - since))
+        } else {
+            panicSince = now
+            let serving = backends.count { $0.isIssuedServing }
+            report(.panicBegan(servingCount: serving, total: backends.count))
+        }
+    }
+
     /// Ends an ejection as if it had been passed.
     mutating func endEjection(_ index: Int, now: Instant) {
         guard backends[index].ejection != nil else { return }

@@ -61,6 +61,7 @@ extension PoolGovernor {
         }
         if state.configuredWeight != backend.weight { kept.weightOverride = nil }
         kept.configuredWeight = backend.weight
+        kept.placement = backend.placement
         return kept
     }
 }

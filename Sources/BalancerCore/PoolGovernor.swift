@@ -144,6 +144,7 @@ public struct PoolGovernor: Sendable {
             keepSomebody(now: now)
             endPointlessRamps(now: now)
             isUnsettled = false
+            noticePanic(now: now)
         }
         nextDeadline = earliestDeadline()
         checkInvariants()

@@ -41,6 +41,6 @@ public struct SlowStart: Hashable, Sendable {
         let aggression = Double(min(max(settings.aggressionPercent, 1), 10_000)) / 100
         let share =
             aggression == 1 ? factor : NaturalLogarithm.power(factor, exponent: 1 / aggression)
-        return UInt8(max(Double(minimum), min(100, share * 100)))
+        return UInt8(max(Double(minimum), min(100, share * 100 + 1e-6)))
     }
 }
