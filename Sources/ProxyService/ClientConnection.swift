@@ -119,6 +119,8 @@ struct ClientConnection: ~Copyable {
     var pool: UnsafeMutablePointer<WorkerPool>?
     var backendIndex = 0
     var attempted = AttemptedBackends()
+    /// Names the trial of a backend that the present attempt is; 0 when it is none.
+    var trialTicket: UInt32 = 0
     var attemptBegan = Instant(nanoseconds: 0)
     var upstream: UpstreamConnection.Pointer?
 

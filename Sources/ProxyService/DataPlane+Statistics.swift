@@ -2,6 +2,7 @@
 //
 // Reading the workers' counters, as values and as metrics.
 
+internal import BalancerCore
 internal import HTTPCore
 internal import Synchronization
 public import Telemetry
@@ -15,13 +16,18 @@ extension DataPlane {
         return DataPlaneStatistics(
             listeners: snapshot.listeners.map { Self.statistics(of: $0.shared) },
             backends: snapshot.pools.flatMap { $0.backends.map { Self.statistics(of: $0) } },
+            pools: snapshot.pools.map { Self.statistics(of: $0.shared) },
             requestFaults: Self.faults(rows.map(\.requestFaults)),
             responseFaults: Self.faults(rows.map(\.responseFaults)),
             limits: Self.limits(rows),
             openConnections: openConnectionCount, workerCount: rows.count,
             bufferByteCount: rows.reduce(0) {
                 $0 + $1.bufferByteCount.load(ordering: .relaxed)
-            })
+            },
+            longestAdoption: TimeSpan(
+                nanoseconds: rows.reduce(0) {
+                    max($0, $1.longestAdoptionNanoseconds.load(ordering: .relaxed))
+                }))
     }
 
     private static func statistics(of listener: SharedListener) -> ListenerStatistics {
@@ -45,11 +51,23 @@ extension DataPlane {
         return sum
     }
 
+    private static func statistics(of pool: SharedPool) -> PoolStatistics {
+        let limit = pool.adaptiveLimit.load(ordering: .relaxed)
+        return PoolStatistics(
+            name: pool.name, requestsInFlight: pool.requestsInFlight.load(ordering: .relaxed),
+            connections: pool.connections.load(ordering: .relaxed),
+            retriesInFlight: pool.retriesInFlight.load(ordering: .relaxed),
+            waiting: pool.waiting.load(ordering: .relaxed),
+            adaptiveLimit: limit == .max ? nil : limit)
+    }
+
     private static func statistics(of backend: SharedBackend) -> BackendStatistics {
         var sum = BackendStatistics(
             pool: backend.identity.pool, name: backend.identity.name,
-            address: backend.identity.address, isUp: backend.isUp.load(ordering: .relaxed),
-            requestsInFlight: backend.requestsInFlight.load(ordering: .relaxed))
+            address: backend.identity.address, standing: backend.standing,
+            requestsInFlight: backend.requestsInFlight.load(ordering: .relaxed),
+            tunnelsInFlight: backend.tunnelsInFlight.load(ordering: .relaxed),
+            openConnections: backend.connections.load(ordering: .relaxed))
         for row in backend.tallies {
             sum.idleConnections &+= row.idleConnections.value
             sum.requests &+= row.requests.value
@@ -58,6 +76,8 @@ extension DataPlane {
             sum.retries &+= row.retries.value
             sum.replays &+= row.replays.value
             sum.failures &+= row.failures.value
+            sum.cutRequests &+= row.cutRequests.value
+            sum.cutTunnels &+= row.cutTunnels.value
             sum.responses += row.statuses.classes
             sum.latencySum = sum.latencySum + .microseconds(row.latencyMicroseconds.value)
             sum.latencyCount &+= row.latencyCount.value
@@ -119,6 +139,10 @@ extension DataPlane: MetricSource {
         text.add(
             "tandem_buffer_bytes", .gauge, help: "Bytes of buffers in use.",
             Double(numbers.bufferByteCount))
+        text.add(
+            "tandem_reload_stall_max_seconds", .gauge,
+            help: "Longest time a change of configuration has kept a worker from its clients.",
+            numbers.longestAdoption.secondsAsDouble)
         text.add(
             "tandem_workers", .gauge, help: "Threads of the data plane.",
             Double(numbers.workerCount))

@@ -41,13 +41,14 @@ public final class DataPlane: Sendable {
         var accessLogSettings: AccessLogConfiguration?
     }
 
-    private let mailboxes: [Mailbox<WorkerCommand>]
+    let mailboxes: [Mailbox<WorkerCommand>]
     private let connectionMax: Int
     private let listenerNumbers: Range<CInt>
     private let logger: Logger
     private let journal: ConnectionJournal?
     private let nodeName: String
     let accessLog: AccessLog
+    let reports: Mailbox<TrafficReport>
     private let state: Mutex<State>
     let workerTallies: [WorkerTallies]
 
@@ -92,6 +93,11 @@ public final class DataPlane: Sendable {
             }
         }
         self.mailboxes = mailboxes
+        do throws(Errno) {
+            reports = try Mailbox<TrafficReport>()
+        } catch {
+            throw DataPlaneError(problems: ["cannot make a mailbox: \(error)"])
+        }
         let snapshot = try DataPlaneSnapshot.make(
             configuration, nodeName: nodeName, previous: nil, workerCount: workerCount)
         self.nodeName = nodeName
@@ -142,7 +148,7 @@ public final class DataPlane: Sendable {
             index: index, connectionMax: connectionMax, workerCount: workerCount,
             mailbox: mailboxes[index],
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
-            journal: journal, accessLog: accessLog, nodeName: nodeName)
+            journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))
@@ -180,6 +186,7 @@ public final class DataPlane: Sendable {
         let removed = known.subtracting(wanted)
         let binding = try ListenerBinding(added, workerCount: workerCount)
         try adoptAccessLog(configuration.accessLog)
+        snapshot.settleStandings()
         let isStarted = state.withLock { state in
             state.accessLogSettings = configuration.accessLog
             state.snapshot = snapshot
@@ -216,18 +223,12 @@ public final class DataPlane: Sendable {
             needsRestart: needsRestart)
     }
 
-    /// Tells the workers whether a backend may be given requests; an unknown one is ignored.
-    public func setBackendAvailability(pool: String, backend: String, isUp: Bool) {
-        for plan in currentSnapshot.pools where plan.name == pool {
-            for shared in plan.backends where shared.identity.name == backend {
-                shared.isUp.store(isUp, ordering: .relaxed)
-            }
-        }
-    }
-
-    /// Asks every worker for the same.
-    func post(_ command: WorkerCommand) {
-        for mailbox in mailboxes { mailbox.post(command) }
+    /// Asks every worker for the same; false when a mailbox was full.
+    @discardableResult
+    func post(_ command: WorkerCommand) -> Bool {
+        var isTaken = true
+        for mailbox in mailboxes where !mailbox.post(command) { isTaken = false }
+        return isTaken
     }
 
     /// Goes on serving, but parts from every client between requests.

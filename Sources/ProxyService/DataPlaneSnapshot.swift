@@ -5,15 +5,33 @@
 
 internal import BalancerCore
 internal import ConfigurationCore
-internal import Synchronization
-internal import WireCore
 
-/// One pool and its backends in order.
+/// What one backend may have at a time; `nil` for any number.
+struct BackendLimits: Hashable, Sendable {
+    var requests: Int?
+    var connections: Int?
+}
+
+/// One pool and its backends in order; those without an address are left out.
 struct PoolPlan: Sendable {
-    let name: String
+    let configuration: PoolConfiguration
+    let shared: SharedPool
     let backends: [SharedBackend]
     /// What the balancers of the workers are built from.
     let shape: PoolShape
+    let limits: [BackendLimits]
+
+    var name: String { shared.name }
+
+    /// What its backends may fail in a row; `nil` when nobody looks.
+    var outlierSettings: OutlierSettings? {
+        guard let outlier = configuration.outlierDetection else { return nil }
+        var settings = OutlierSettings()
+        settings.serverErrorsMax = outlier.consecutiveServerErrors
+        settings.gatewayErrorsMax = outlier.consecutiveGatewayErrors
+        settings.localErrorsMax = outlier.consecutiveLocalErrors
+        return settings
+    }
 }
 
 /// A configuration in force.
@@ -22,12 +40,20 @@ final class DataPlaneSnapshot: Sendable {
     let pools: [PoolPlan]
     let timeouts: TimeoutConfiguration
     let limits: LimitConfiguration
+    /// Where backends are found by name.
+    let directory: BackendDirectory
+    private let changes: [(backend: SharedBackend, standing: BackendStanding)]
 
-    private init(_ configuration: Configuration, listeners: [ListenerPlan], pools: [PoolPlan]) {
+    private init(
+        _ configuration: Configuration, listeners: [ListenerPlan], pools: [PoolPlan],
+        changes: [(backend: SharedBackend, standing: BackendStanding)]
+    ) {
+        self.changes = changes
         self.listeners = listeners
         self.pools = pools
         timeouts = configuration.timeouts
         limits = configuration.limits
+        directory = BackendDirectory(pools)
     }
 
     /// Lays out a configuration; what `previous` has in common with it is shared.
@@ -35,44 +61,25 @@ final class DataPlaneSnapshot: Sendable {
         _ configuration: Configuration, nodeName: String, previous: DataPlaneSnapshot?,
         workerCount: Int
     ) throws(DataPlaneError) -> DataPlaneSnapshot {
-        let pools = makePools(
-            configuration, zone: configuration.zone(ofNode: nodeName), previous: previous,
+        var planner = PoolPlanner(
+            previous: previous, zone: configuration.zone(ofNode: nodeName),
             workerCount: workerCount)
-        var planner = ListenerPlanner(
+        let pools = configuration.pools.map { planner.plan($0) }
+        var listenerPlanner = ListenerPlanner(
             pools: pools, previous: previous, workerCount: workerCount)
-        let listeners = configuration.listeners.map { planner.plan($0) }
-        guard planner.problems.isEmpty else { throw DataPlaneError(problems: planner.problems) }
-        return DataPlaneSnapshot(configuration, listeners: listeners, pools: pools)
+        let listeners = configuration.listeners.map { listenerPlanner.plan($0) }
+        guard listenerPlanner.problems.isEmpty else {
+            throw DataPlaneError(problems: listenerPlanner.problems)
+        }
+        return DataPlaneSnapshot(
+            configuration, listeners: listeners, pools: pools, changes: planner.changes)
     }
 
-    private static func makePools(
-        _ configuration: Configuration, zone: String?, previous: DataPlaneSnapshot?,
-        workerCount: Int
-    ) -> [PoolPlan] {
-        var known: [BackendIdentity: SharedBackend] = [:]
-        for backend in (previous?.pools ?? []).flatMap(\.backends) {
-            known[backend.identity] = backend
-        }
-        return configuration.pools.map { pool in
-            let members = pool.backends.filter { $0.address != nil }
-            let backends = members.compactMap { backend -> SharedBackend? in
-                guard let address = backend.address else { return nil }
-                let identity = BackendIdentity(
-                    pool: pool.name, name: backend.name, address: address,
-                    proxyHeader: pool.sendsProxyHeader)
-                let shared =
-                    known[identity] ?? SharedBackend(identity: identity, workerCount: workerCount)
-                if pool.healthCheck == nil {
-                    // Nobody will ever bring it back: a pool without checks is always up.
-                    shared.isUp.store(true, ordering: .relaxed)
-                }
-                return shared
-            }
-            return PoolPlan(
-                name: pool.name, backends: backends,
-                shape: .make(
-                    pool, members: members, zone: zone,
-                    previous: previous?.pools.first { $0.name == pool.name }))
+    /// Gives backends that go on what their configuration says now; when it is certain that the
+    /// configuration comes into force.
+    func settleStandings() {
+        for change in changes where change.backend.setStanding(change.standing) {
+            change.backend.pool.announceStandings()
         }
     }
 }

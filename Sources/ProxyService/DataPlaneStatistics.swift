@@ -2,6 +2,7 @@
 //
 // The numbers of the data plane at one moment, summed over its workers.
 
+public import BalancerCore
 public import WireCore
 
 /// Responses counted by the first digit of their status.
@@ -78,10 +79,16 @@ public struct BackendStatistics: Hashable, Sendable {
     public var name: String
     /// Where it listens.
     public var address: Endpoint
-    /// The verdict of the health checks.
-    public var isUp: Bool
-    /// Requests in flight now, connecting ones included.
+    /// What it may be given now.
+    public var standing: BackendStanding
+    /// True when anybody may be sent there.
+    public var isUp: Bool { standing.admission == .serving }
+    /// Requests in flight now, connecting ones and tunnels included.
     public var requestsInFlight: Int
+    /// How many of them are tunnels.
+    public var tunnelsInFlight: Int
+    /// Connections now, idle ones included.
+    public var openConnections: Int
     /// Idle connections kept now.
     public var idleConnections: UInt64 = 0
     /// Requests sent to it, retries included.
@@ -96,12 +103,32 @@ public struct BackendStatistics: Hashable, Sendable {
     public var replays: UInt64 = 0
     /// Requests that got no response, or a broken one.
     public var failures: UInt64 = 0
+    /// Requests that an order cut while they were with it.
+    public var cutRequests: UInt64 = 0
+    /// Tunnels that an order cut.
+    public var cutTunnels: UInt64 = 0
     /// Responses begun.
     public var responses = ResponseClassCounts()
     /// Sum of the times from the choice of the backend to its response head.
     public var latencySum = TimeSpan.zero
     /// How many times that sum has.
     public var latencyCount: UInt64 = 0
+}
+
+/// The numbers of one pool at this moment.
+public struct PoolStatistics: Hashable, Sendable {
+    /// The pool's name.
+    public var name: String
+    /// Requests at its backends, connecting ones included, tunnels not.
+    public var requestsInFlight: Int
+    /// Connections to its backends, idle ones and tunnels included.
+    public var connections: Int
+    /// Requests that are with a backend after another attempt of theirs failed.
+    public var retriesInFlight: Int
+    /// Requests in its queue.
+    public var waiting: Int
+    /// Requests that may be in flight as latency has it; `nil` without adaptive concurrency.
+    public var adaptiveLimit: Int?
 }
 
 /// One refused kind of message and how often it came.
@@ -126,6 +153,8 @@ public struct DataPlaneStatistics: Hashable, Sendable {
     public var listeners: [ListenerStatistics]
     /// Backends in file order of their pools.
     public var backends: [BackendStatistics]
+    /// Pools in file order.
+    public var pools: [PoolStatistics]
     /// Requests refused, by reason; reasons that never came are left out.
     public var requestFaults: [FaultCount]
     /// Responses refused, by reason; reasons that never came are left out.
@@ -138,4 +167,6 @@ public struct DataPlaneStatistics: Hashable, Sendable {
     public var workerCount: Int
     /// Bytes of buffers in use now.
     public var bufferByteCount: Int
+    /// The longest time that a change of configuration has kept a worker from its clients.
+    public var longestAdoption: TimeSpan
 }

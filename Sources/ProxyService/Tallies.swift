@@ -51,6 +51,33 @@ struct StatusTallies: ~Copyable, Sendable {
     }
 }
 
+/// Attempts without an answer, by kind.
+struct FailureTallies: ~Copyable, Sendable {
+    let refused = Tally()
+    let connectTimeouts = Tally()
+    let resets = Tally()
+    let timeouts = Tally()
+    let malformed = Tally()
+    let truncated = Tally()
+
+    borrowing func add(_ failure: AttemptFailure) {
+        switch failure {
+        case .refused: refused.add()
+        case .connectTimeout: connectTimeouts.add()
+        case .reset: resets.add()
+        case .timeout: timeouts.add()
+        case .malformed: malformed.add()
+        case .truncated: truncated.add()
+        case .ours: break
+        }
+    }
+
+    var sum: UInt64 {
+        refused.value &+ connectTimeouts.value &+ resets.value &+ timeouts.value
+            &+ malformed.value &+ truncated.value
+    }
+}
+
 /// What one worker counts about one listener.
 final class ListenerTallies: Sendable {
     let connectionsAccepted = Tally()
@@ -85,6 +112,11 @@ final class BackendTallies: Sendable {
     let replays = Tally()
     let failures = Tally()
     let idleConnections = Tally()
+    let gatewayErrors = Tally()
+    let localFailures = FailureTallies()
+    /// Requests and tunnels that an order of the control thread cut.
+    let cutRequests = Tally()
+    let cutTunnels = Tally()
     let latencyMicroseconds = Tally()
     let latencyCount = Tally()
     let statuses = StatusTallies()
@@ -102,6 +134,8 @@ final class WorkerTallies: Sendable {
     let isDraining = Atomic<Bool>(false)
     /// The worker could not set itself up.
     let hasFailed = Atomic<Bool>(false)
+    /// The longest time that a change of configuration took the worker.
+    let longestAdoptionNanoseconds = Atomic<UInt64>(0)
     /// Snapshots adopted.
     let reloads = Tally()
     let requestFaults: FaultTallies

@@ -46,7 +46,7 @@ extension Worker {
             return
         }
         while client.pointee.attempted.count < Self.attemptsMax {
-            let choice = pool.pointee.choose(now: now, excluding: client.pointee.attempted)
+            let choice = choose(client, pool)
             guard let index = choice.index else { break }
             let isRetry = !client.pointee.attempted.isEmpty
             client.pointee.attempted.insert(index)
@@ -68,7 +68,7 @@ extension Worker {
             }
             switch connect(client, to: backend) {
             case .begun: return
-            case .refused: attemptFailed(client)
+            case .refused: attemptFailed(client, .refused)
             case .shortage:
                 answerShortage(client)
                 return
@@ -162,6 +162,7 @@ extension Worker {
     ) throws(Errno) -> UpstreamConnection.Pointer {
         let upstream = upstreams.insert(UpstreamConnection(socket: socket, backend: backend))
         backend.pointee.connectionCount &+= 1
+        backend.pointee.connectionBegins()
         let slot = upstreams.slot(of: upstream)
         timers.prepare(clients.capacity &+ slot)
         let token = EventToken(
@@ -214,7 +215,7 @@ extension Worker {
         client.pointee.failure = failure
         part(client, upstream)
         close(upstream)
-        attemptFailed(client)
+        attemptFailed(client, failure == .gatewayTimeout ? .connectTimeout : .refused)
         if client.pointee.phase == .opening {
             attemptStream(client)
         } else {
@@ -223,13 +224,12 @@ extension Worker {
     }
 
     /// Books an attempt that got no answer.
-    mutating func attemptFailed(_ client: ClientConnection.Pointer) {
+    mutating func attemptFailed(
+        _ client: ClientConnection.Pointer, _ failure: AttemptFailure = .reset
+    ) {
         guard let pool = client.pointee.pool else { return }
-        let index = client.pointee.backendIndex
-        pool.pointee.backends[index].pointee.requestEnds()
-        pool.pointee.backends[index].pointee.count { $0.failures.add() }
-        pool.pointee.balancer.finished(
-            index: index, latency: now - client.pointee.attemptBegan, failed: true, now: now)
+        judge(client, failure)
+        pool.pointee.backends[client.pointee.backendIndex].pointee.requestEnds()
     }
 
     /// Separates a client from its upstream connection; neither is closed.
@@ -298,7 +298,7 @@ extension Worker {
         switch connect(client, to: backend) {
         case .begun: break
         case .refused:
-            attemptFailed(client)
+            attemptFailed(client, .refused)
             attempt(client, isHeadParsed: false)
         case .shortage: answerShortage(client)
         }
@@ -307,11 +307,11 @@ extension Worker {
     /// Ends an attempt that no other one follows, and answers the client ourselves.
     mutating func giveUp(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
-        _ response: LocalResponse
+        _ response: LocalResponse, _ failure: AttemptFailure = .reset
     ) {
         part(client, upstream)
         close(upstream)
-        attemptFailed(client)
+        attemptFailed(client, failure)
         answer(client, response)
     }
 
@@ -330,7 +330,13 @@ extension Worker {
     /// The backend no longer works on the request of this client.
     func endAttempt(_ client: ClientConnection.Pointer) {
         guard let pool = client.pointee.pool else { return }
-        pool.pointee.backends[client.pointee.backendIndex].pointee.requestEnds()
+        endTrial(client, .abandoned)
+        let backend = pool.pointee.backends[client.pointee.backendIndex]
+        if client.pointee.phase == .tunnelling {
+            backend.pointee.tunnelEnds()
+        } else {
+            backend.pointee.requestEnds()
+        }
     }
 
     /// The request of this client no longer refers to its pool.

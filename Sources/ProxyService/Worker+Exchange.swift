@@ -15,7 +15,7 @@ extension Worker {
         isHeadParsed: Bool
     ) {
         guard isHeadParsed || parseAgain(client) else {
-            giveUp(client, upstream, .serviceUnavailable)
+            giveUp(client, upstream, .serviceUnavailable, .ours)
             return
         }
         upstream.pointee.phase = .awaitingHead
@@ -31,7 +31,7 @@ extension Worker {
         sentByteCount = 0
         guard let headCount = writeUpstreamHead(client, upstream) else {
             // Our own limits contradict each other: the client's fault or not, it must not trap.
-            giveUp(client, upstream, .internalServerError)
+            giveUp(client, upstream, .internalServerError, .ours)
             return
         }
         let progress = relayRequest(headCount: headCount, client, upstream)
@@ -293,7 +293,8 @@ extension Worker {
         }
         // RFC 9112 §9.6: the backend is about to close, or sent bytes that nobody asked for.
         guard upstream.pointee.readiness.isDisjoint(with: [.readable, .peerEnded, .broken]),
-            !backend.pointee.isRetired, !isDraining, backend.pointee.idle.hasRoom
+            !backend.pointee.isRetired, backend.pointee.mayKeepIdle, !isDraining,
+            backend.pointee.idle.hasRoom
         else {
             close(upstream)
             return
@@ -337,6 +338,7 @@ extension Worker {
         buffers.giveBack(&upstream.pointee.trailers.memory)
         upstreams.remove(upstream)
         backend.pointee.connectionCount &-= 1
+        backend.pointee.connectionEnds()
         if backend.pointee.isUnused { discard(backend) }
     }
 }

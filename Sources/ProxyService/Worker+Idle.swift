@@ -95,6 +95,8 @@ extension Worker {
         }
         let exchange = backend.pointee.shared._withUnsafeGuaranteedRef { $0.exchange }
         while let socket = exchange.take(for: epoll) {
+            // The worker that had it goes on counting it until this one does.
+            defer { backend.pointee.connectionEnds() }
             if let upstream = adopt(socket, backend) { return upstream }
         }
         return nil

@@ -13,62 +13,84 @@ internal import WireCore
 extension Worker {
     /// Serves `snapshot` from the next request on.
     mutating func adopt(_ snapshot: DataPlaneSnapshot, newSockets: [ListenerSocket]) {
+        let began = Clock.now()
         timeouts = snapshot.timeouts
         limits = snapshot.limits
         buffers.setLimit(byteCount: limits.bufferByteCount / max(1, setup.workerCount))
         accessDesk.adopt(setup.accessLog.format)
         adoptLimits(snapshot.limits)
         let oldBackends = backends
-        let oldPools = pools
-        backends = []
-        pools = []
-        for plan in snapshot.pools {
-            var members: [WorkerBackend.Pointer] = []
-            for shared in plan.backends { members.append(backend(for: shared, among: oldBackends)) }
-            let old = oldPools.first { $0.pointee.name == plan.name }
-            let pool = UnsafeMutablePointer<WorkerPool>.allocate(capacity: 1)
-            pool.initialize(
-                to: WorkerPool(
-                    plan, balancer: balancer(for: plan, members: members, old: old),
-                    backends: members))
-            pools.append(pool)
-        }
+        let oldPools = adoptPools(snapshot)
         adoptListeners(snapshot, newSockets: newSockets)
         for pool in oldPools {
             pool.pointee.isRetired = true
             if pool.pointee.useCount == 0 { discard(pool) }
         }
-        for backend in oldBackends where !backends.contains(backend) { retire(backend) }
-        count { $0.reloads.add() }
+        for backend in oldBackends where !backend.pointee.isListed { retire(backend) }
+        let nanoseconds = (Clock.now() - began).nanoseconds
+        count {
+            let longest = $0.longestAdoptionNanoseconds.load(ordering: .relaxed)
+            $0.longestAdoptionNanoseconds.store(max(longest, nanoseconds), ordering: .relaxed)
+            $0.reloads.add()
+        }
     }
 
-    private mutating func backend(
-        for shared: SharedBackend, among old: [WorkerBackend.Pointer]
-    ) -> WorkerBackend.Pointer {
-        if let known = old.first(where: { $0.pointee.isSame(as: shared) }) {
-            backends.append(known)
-            return known
+    /// Replaces pools and backends; returns the pools that were in force.
+    ///
+    /// A pool may have thousands of backends: each is looked at a fixed number of times.
+    private mutating func adoptPools(
+        _ snapshot: DataPlaneSnapshot
+    ) -> [UnsafeMutablePointer<WorkerPool>] {
+        let oldPools = pools
+        var oldByName: [String: UnsafeMutablePointer<WorkerPool>] = [:]
+        for pool in oldPools { oldByName[pool.pointee.name] = pool }
+        let known = records
+        for backend in backends { backend.pointee.isListed = false }
+        backends = []
+        pools = []
+        records = [:]
+        records.reserveCapacity(snapshot.pools.reduce(0) { $0 + $1.backends.count })
+        for plan in snapshot.pools {
+            var members: [WorkerBackend.Pointer] = []
+            members.reserveCapacity(plan.backends.count)
+            var places: [Int?] = []
+            places.reserveCapacity(plan.backends.count)
+            for shared in plan.backends {
+                let identifier = ObjectIdentifier(shared)
+                let old = known[identifier]
+                // Backends belong to one pool for good, so the place is one in the old pool.
+                places.append(old?.pointee.position)
+                let backend = old ?? makeBackend(shared)
+                backend.pointee.isListed = true
+                records[identifier] = backend
+                backends.append(backend)
+                members.append(backend)
+            }
+            let old = oldByName[plan.name]
+            let balancer = balancer(for: plan, places: places, old: old)
+            let pool = UnsafeMutablePointer<WorkerPool>.allocate(capacity: 1)
+            pool.initialize(to: WorkerPool(plan, balancer: balancer, backends: members))
+            pools.append(pool)
         }
+        return oldPools
+    }
+
+    private func makeBackend(_ shared: SharedBackend) -> WorkerBackend.Pointer {
         let backend = WorkerBackend.Pointer.allocate(capacity: 1)
         backend.initialize(to: WorkerBackend(shared, workerIndex: setup.index))
-        backends.append(backend)
         return backend
     }
 
     /// An unchanged backend keeps what was learned about it.
     private func balancer(
-        for plan: PoolPlan, members: [WorkerBackend.Pointer],
-        old: UnsafeMutablePointer<WorkerPool>?
+        for plan: PoolPlan, places: [Int?], old: UnsafeMutablePointer<WorkerPool>?
     ) -> PoolBalancer {
         guard let old else {
             let seed = setup.seed &+ UInt64(setup.index) &* 0x9E37_79B9_7F4A_7C15
             return PoolBalancer(plan.shape, seed: seed)
         }
         var balancer = old.pointee.balancer
-        let previous = members.map { member in
-            (0..<old.pointee.backendCount).first { old.pointee.backends[$0] == member }
-        }
-        balancer.reconfigure(plan.shape, previousIndexes: previous)
+        balancer.reconfigure(plan.shape, previousIndexes: places)
         return balancer
     }
 
@@ -149,10 +171,7 @@ extension Worker {
     /// A backend that no pool lists any more: its idle connections go now, the rest when done.
     private mutating func retire(_ backend: WorkerBackend.Pointer) {
         backend.pointee.isRetired = true
-        // Closing the last connection may free the backend.
-        backend.pointee.poolCount += 1
-        while let idle = backend.pointee.idle.newest { close(idle) }
-        backend.pointee.poolCount -= 1
+        closeIdle(backend)
         if backend.pointee.isUnused { discard(backend) }
     }
 
@@ -271,5 +290,6 @@ extension Worker {
         pools = []
         for backend in backends { discard(backend) }
         backends = []
+        records = [:]
     }
 }

@@ -188,22 +188,6 @@ extension Worker {
         return nil
     }
 
-    mutating func bookResponse(
-        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
-    ) {
-        if !upstream.pointee.isReused { learnPatience(upstream) }
-        let status = response.status
-        let latency = now - client.pointee.attemptBegan
-        client.pointee.listener.pointee.count { $0.statuses.add(status: status) }
-        upstream.pointee.backend.pointee.count {
-            $0.statuses.add(status: status)
-            $0.latencyMicroseconds.add(latency.microseconds)
-            $0.latencyCount.add()
-        }
-        client.pointee.pool?.pointee.balancer.finished(
-            index: client.pointee.backendIndex, latency: latency, failed: status >= 500, now: now)
-    }
-
     /// One step of the response; true when the client takes more.
     private mutating func relayResponse(
         headCount: Int, _ upstream: UpstreamConnection.Pointer,
@@ -334,7 +318,7 @@ extension Worker {
     ) {
         client.pointee.listener.pointee.count { $0.truncatedResponses.add() }
         noteCause(client, .serverAborted)
-        upstream.pointee.backend.pointee.count { $0.failures.add() }
+        judge(client, .truncated)
         let endsWithConnection =
             !upstream.pointee.framesChunks && upstream.pointee.body.remainingByteCount == nil
         guard !endsWithConnection else {
@@ -364,6 +348,6 @@ extension Worker {
                 ])
         }
         noteCause(client, .refused)
-        giveUp(client, upstream, .badGateway)
+        giveUp(client, upstream, .badGateway, .malformed)
     }
 }

@@ -45,7 +45,7 @@ extension Worker {
     mutating func attemptStream(_ client: ClientConnection.Pointer) {
         guard let pool = client.pointee.pool else { preconditionFailure("stream without pool") }
         while client.pointee.attempted.count < Self.attemptsMax {
-            let choice = pool.pointee.choose(now: now, excluding: client.pointee.attempted)
+            let choice = choose(client, pool)
             guard let index = choice.index else { break }
             let isRetry = !client.pointee.attempted.isEmpty
             client.pointee.attempted.insert(index)
@@ -57,7 +57,7 @@ extension Worker {
             if isRetry { backend.pointee.count { $0.retries.add() } }
             switch connect(client, to: backend) {
             case .begun: return
-            case .refused: attemptFailed(client)
+            case .refused: attemptFailed(client, .refused)
             case .shortage:
                 // No other backend changes that.
                 endAttempt(client)
@@ -83,9 +83,7 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
         noteConnected(client, upstream)
-        client.pointee.pool?.pointee.balancer.finished(
-            index: client.pointee.backendIndex, latency: now - client.pointee.attemptBegan,
-            failed: false, now: now)
+        bookConnected(upstream, client)
         beginTunnel(client, upstream)
     }
 

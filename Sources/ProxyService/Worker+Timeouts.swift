@@ -95,7 +95,7 @@ extension Worker {
             if owesBody(client, upstream) {
                 arm(upstream, after: timeouts.bodyIdle)
             } else {
-                giveUp(client, upstream, .gatewayTimeout)
+                giveUp(client, upstream, .gatewayTimeout, .timeout)
             }
         case .relayingBody:
             let isWaitingForClient =

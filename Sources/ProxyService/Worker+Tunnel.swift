@@ -60,7 +60,7 @@ extension Worker {
         guard
             let count = response.writeClientHead(from: message, rewrite: rewrite, into: headScratch)
         else {
-            giveUp(client, upstream, .internalServerError)
+            giveUp(client, upstream, .internalServerError, .ours)
             return
         }
         noteResponseHead(client, status: response.status, headByteCount: count)
@@ -77,6 +77,7 @@ extension Worker {
     ) {
         client.pointee.phase = .tunnelling
         client.pointee.tunnel = []
+        upstream.pointee.backend.pointee.tunnelBegins()
         client.pointee.record?.pointee.phase = .data
         upstream.pointee.phase = .tunnelling
         client.pointee.input.mark = client.pointee.input.start

@@ -28,6 +28,8 @@ struct WorkerSetup: Sendable {
     let journal: ConnectionJournal?
     let accessLog: AccessLog
     let nodeName: String
+    /// Where it tells what traffic shows about backends.
+    let reports: Mailbox<TrafficReport>
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -95,6 +97,8 @@ struct Worker: ~Copyable {
     var listeners: [WorkerListener.Pointer?] = []
     var pools: [UnsafeMutablePointer<WorkerPool>] = []
     var backends: [WorkerBackend.Pointer] = []
+    /// The same backends by what they stand for.
+    var records: [ObjectIdentifier: WorkerBackend.Pointer] = [:]
 
     /// Upstream connections in the pools of all backends.
     var idleUpstreamCount = 0
@@ -264,6 +268,8 @@ struct Worker: ~Copyable {
         switch command {
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
+        case .closeIdle(let backends): closeIdle(backends)
+        case .cut(let backends, let tunnelsToo): cut(backends, tunnelsToo: tunnelsToo)
         case .drain(let deadline): beginDrain(deadline: deadline)
         case .listSessions(let collector): listSessions(for: collector)
         case .stop: isStopping = true

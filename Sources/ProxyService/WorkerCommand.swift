@@ -10,6 +10,10 @@ enum WorkerCommand: Sendable {
     case adopt(DataPlaneSnapshot, newSockets: [ListenerSocket])
     /// Go on serving, but part from clients between requests.
     case sayFarewell
+    /// Close idle connections to these backends.
+    case closeIdle([SharedBackend])
+    /// Close connections to these backends that have work; tunnels when asked.
+    case cut([SharedBackend], tunnelsToo: Bool)
     /// Accept nothing new, let requests in flight finish until the deadline, then cut the rest.
     case drain(deadline: Instant)
     /// Write down the clients of this moment.

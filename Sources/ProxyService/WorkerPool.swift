@@ -14,9 +14,20 @@ struct WorkerPool: ~Copyable {
     let name: String
     /// The name for the access log.
     let nameText: UnsafeRawBufferPointer
+    /// Keeps `shared` alive, and the settings at hand.
+    let plan: PoolPlan
+    let shared: Unmanaged<SharedPool>
     var balancer: PoolBalancer
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
     let backendCount: Int
+    /// What its backends may fail in a row.
+    let outlierSettings: OutlierSettings?
+    /// The epoch whose standings the balancer has.
+    ///
+    /// A pool that is new has seen none: the epoch of a pool is never 0 before 4 billion changes.
+    private var seenEpoch: UInt32 = 0
+    /// Standings as read last; kept so that reading them again takes no memory.
+    private var standings: [BackendStanding] = []
     /// Routes that lead here, and requests that chose from here and are not over.
     var useCount = 0
     /// A reload has replaced it; it goes with its last use.
@@ -25,12 +36,17 @@ struct WorkerPool: ~Copyable {
     init(_ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer]) {
         name = plan.name
         nameText = AccessDesk.copy(plan.name)
+        self.plan = plan
+        shared = Unmanaged.passUnretained(plan.shared)
+        outlierSettings = plan.outlierSettings
         self.balancer = balancer
         backendCount = list.count
         backends = .allocate(capacity: max(1, list.count))
         for (index, backend) in list.enumerated() {
             (backends + index).initialize(to: backend)
             backend.pointee.poolCount += 1
+            backend.pointee.position = index
+            backend.pointee.setLimits(plan.limits[index])
         }
     }
 
@@ -40,44 +56,58 @@ struct WorkerPool: ~Copyable {
     }
 
     /// The backend for a request of this pool, or why there is none.
+    @inline(__always)
     mutating func choose(
         now: Instant, excluding attempted: AttemptedBackends = AttemptedBackends(),
         key: UInt64? = nil
     ) -> BackendChoice {
-        refreshStandings()
+        followStandings()
         return balancer.choose(now: now, loads: loads, excluding: attempted, key: key)
     }
 
-    /// Tells the balancer when health verdicts changed since it was told last.
-    private mutating func refreshStandings() {
-        for index in 0..<backendCount where isUp(index) != isServing(index) {
-            let standings = (0..<backendCount).map { index in
-                var standing = balancer.standing(at: index)
-                standing.admission = isUp(index) ? .serving : .unhealthy
-                return standing
-            }
-            balancer.setStandings(standings)
-            return
-        }
-    }
-
-    private func isServing(_ index: Int) -> Bool {
-        balancer.standing(at: index).admission == .serving
-    }
-
-    private func isUp(_ index: Int) -> Bool {
-        backends[index].pointee.shared._withUnsafeGuaranteedRef {
-            $0.isUp.load(ordering: .relaxed)
-        }
-    }
-
     /// The view that a choice of the balancer reads.
-    var loads: PoolLoads { PoolLoads(backends: backends) }
+    @inline(__always)
+    var loads: PoolLoads { PoolLoads(backends: backends, shared: shared) }
+
+    /// Brings the balancer up to date with what the control thread decided; before each choice.
+    @inline(__always)
+    mutating func followStandings() {
+        let epoch = shared._withUnsafeGuaranteedRef { $0.epoch.load(ordering: .acquiring) }
+        if epoch != seenEpoch { readStandings(epoch) }
+    }
+
+    private mutating func readStandings(_ epoch: UInt32) {
+        seenEpoch = epoch
+        standings.removeAll(keepingCapacity: true)
+        for index in 0..<backendCount { standings.append(backends[index].pointee.followStanding()) }
+        balancer.setStandings(standings)
+    }
+
+    /// True when a backend may wait for its trial.
+    @inline(__always)
+    var hasTrials: Bool { balancer.trialCount > 0 }
+
+    /// Takes the trial of a backend that waits for one.
+    ///
+    /// Only for a request that may be sent again: the backend was ejected for a reason.
+    ///
+    /// - Returns: the backend and the ticket that names its trial.
+    func claimTrial() -> (index: Int, ticket: UInt32)? {
+        for position in 0..<balancer.trialCount {
+            let index = balancer.trialIndex(at: position)
+            let ticket = backends[index].pointee.shared._withUnsafeGuaranteedRef {
+                $0.trial.claim()
+            }
+            if let ticket { return (index, ticket) }
+        }
+        return nil
+    }
 }
 
 /// The shared facts about a pool's backends.
 struct PoolLoads: BackendLoads {
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
+    let shared: Unmanaged<SharedPool>
 
     @inline(__always)
     func requestsInFlight(at index: Int) -> Int {
@@ -87,7 +117,14 @@ struct PoolLoads: BackendLoads {
     }
 
     @inline(__always)
-    func isAtLimit(at index: Int) -> Bool { false }
+    func isAtLimit(at index: Int) -> Bool {
+        backends[index].pointee.isLimited && backends[index].pointee.isAtLimit
+    }
+
+    @inline(__always)
+    func requestsInFlightInPool() -> Int? {
+        shared._withUnsafeGuaranteedRef { $0.requestsInFlight.load(ordering: .relaxed) }
+    }
 }
 
 /// One backend on one worker, with its idle connections.
@@ -106,9 +143,10 @@ struct WorkerBackend: ~Copyable {
     let hostText: UnsafeRawBufferPointer
     /// The name for the access log.
     let nameText: UnsafeRawBufferPointer
-    /// Keeps `shared` and `tallies` alive; the hot path goes through those, which count no
-    /// references.
+    /// Keeps `shared`, `pool`, `tallies` and the texts alive; the hot path goes through those,
+    /// which count no references.
     private let owner: SharedBackend
+    let pool: Unmanaged<SharedPool>
     let shared: Unmanaged<SharedBackend>
     let tallies: Unmanaged<BackendTallies>
     /// Idle connections, last used first.
@@ -121,6 +159,19 @@ struct WorkerBackend: ~Copyable {
     var poolCount = 0
     /// No pool in force lists it.
     var isRetired = false
+    /// Its place in the pool in force.
+    var position = 0
+    /// A reload in progress has found it in the new configuration.
+    var isListed = false
+    /// An order in progress cuts its connections.
+    var isBeingCut = false
+    /// Requests and connections it may have; configured, and as far as its ramp goes by now.
+    private var limits = BackendLimits()
+    private var rampPercent = BackendStanding.rampPercentMax
+    /// It has a limit.
+    private(set) var isLimited = false
+    private(set) var requestsMax = Int.max
+    private(set) var connectionsMax = Int.max
 
     init(_ backend: SharedBackend, workerIndex: Int) {
         owner = backend
@@ -128,33 +179,92 @@ struct WorkerBackend: ~Copyable {
         tallies = Unmanaged.passUnretained(backend.tallies[workerIndex])
         endpoint = backend.identity.address
         proxyHeader = backend.identity.proxyHeader
-        let text = Array(backend.identity.address.description.utf8)
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 1)
-        memory.copyBytes(from: text)
-        hostText = UnsafeRawBufferPointer(memory)
-        nameText = AccessDesk.copy(backend.identity.name)
-    }
-
-    deinit {
-        hostText.deallocate()
-        nameText.deallocate()
+        pool = Unmanaged.passUnretained(backend.pool)
+        hostText = backend.hostText
+        nameText = backend.nameText
     }
 
     /// True when nothing refers to it any more.
     var isUnused: Bool { isRetired && connectionCount == 0 && poolCount == 0 }
-
-    func isSame(as backend: SharedBackend) -> Bool { owner === backend }
 
     @inline(__always)
     func count(_ body: (BackendTallies) -> Void) {
         tallies._withUnsafeGuaranteedRef(body)
     }
 
-    /// Counts a request to it for all workers, from its choice to its end.
+    /// The object it stands for; counts a reference.
+    var object: SharedBackend { owner }
+
+    /// True when connections to it are worth keeping.
+    @inline(__always)
+    var mayKeepIdle: Bool { shared._withUnsafeGuaranteedRef { $0.mayKeepIdle } }
+
+    /// It answered something that is no failure.
+    @inline(__always)
+    func endStreak() {
+        shared._withUnsafeGuaranteedRef { $0.streak.end() }
+    }
+
+    /// Counts a time to the head of a response.
+    @inline(__always)
+    func noteLatency(_ latency: TimeSpan) {
+    }
+
+    // MARK: Limits
+
+    /// Puts configured limits in force.
+    mutating func setLimits(_ limits: BackendLimits) {
+        self.limits = limits
+        isLimited = limits != BackendLimits()
+        applyRamp()
+    }
+
+    /// Reads what the control thread decided.
+    mutating func followStanding() -> BackendStanding {
+        let standing = shared._withUnsafeGuaranteedRef { $0.standing }
+        if standing.rampPercent != rampPercent {
+            rampPercent = standing.rampPercent
+            applyRamp()
+        }
+        return standing
+    }
+
+    private mutating func applyRamp() {
+        requestsMax = limits.requests.map { scaled($0) } ?? .max
+        connectionsMax = limits.connections.map { scaled($0) } ?? .max
+    }
+
+    private func scaled(_ limit: Int) -> Int {
+        max(1, limit * Int(min(rampPercent, BackendStanding.rampPercentMax)) / 100)
+    }
+
+    /// True when it may get no further request.
+    var isAtLimit: Bool {
+        shared._withUnsafeGuaranteedRef { backend in
+            let inFlight = backend.requestsInFlight.load(ordering: .relaxed)
+            if requestsMax < .max,
+                inFlight - backend.tunnelsInFlight.load(ordering: .relaxed) >= requestsMax
+            {
+                return true
+            }
+            guard connectionsMax < .max else { return false }
+            if inFlight >= connectionsMax { return true }
+            // Who has an idle connection needs no other one.
+            return idle.count == 0
+                && backend.connections.load(ordering: .relaxed) >= connectionsMax
+        }
+    }
+
+    // MARK: Counting for all workers
+
+    /// Counts a request to it, from its choice to its end.
     @inline(__always)
     func requestBegins() {
         shared._withUnsafeGuaranteedRef { backend in
             _ = backend.requestsInFlight.wrappingAdd(1, ordering: .relaxed)
+        }
+        pool._withUnsafeGuaranteedRef { pool in
+            _ = pool.requestsInFlight.wrappingAdd(1, ordering: .relaxed)
         }
     }
 
@@ -162,6 +272,45 @@ struct WorkerBackend: ~Copyable {
     func requestEnds() {
         shared._withUnsafeGuaranteedRef { backend in
             _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+        }
+        pool._withUnsafeGuaranteedRef { pool in
+            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+        }
+    }
+
+    /// A request became a tunnel: it stays with the backend, and no longer counts for the pool.
+    func tunnelBegins() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.tunnelsInFlight.wrappingAdd(1, ordering: .relaxed)
+        }
+        pool._withUnsafeGuaranteedRef { pool in
+            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+        }
+    }
+
+    func tunnelEnds() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+            _ = backend.tunnelsInFlight.wrappingSubtract(1, ordering: .relaxed)
+        }
+    }
+
+    /// Counts a connection to it; one that goes to another worker goes on being counted.
+    func connectionBegins() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.connections.wrappingAdd(1, ordering: .relaxed)
+        }
+        pool._withUnsafeGuaranteedRef { pool in
+            _ = pool.connections.wrappingAdd(1, ordering: .relaxed)
+        }
+    }
+
+    func connectionEnds() {
+        shared._withUnsafeGuaranteedRef { backend in
+            _ = backend.connections.wrappingSubtract(1, ordering: .relaxed)
+        }
+        pool._withUnsafeGuaranteedRef { pool in
+            _ = pool.connections.wrappingSubtract(1, ordering: .relaxed)
         }
     }
 }

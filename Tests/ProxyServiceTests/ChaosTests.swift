@@ -157,6 +157,9 @@ struct ChaosTests {
             eventually {
                 tandem.plane.statistics().backends.allSatisfy { $0.requestsInFlight == 0 }
             })
+        let pools = tandem.plane.statistics().pools
+        #expect(pools.allSatisfy { $0.requestsInFlight == 0 && $0.retriesInFlight == 0 })
+        #expect(pools.allSatisfy { $0.waiting == 0 })
         #expect(tandem.listener.connectionsOpen == 0)
         #expect(eventually { tandem.plane.statistics().bufferByteCount == 0 })
         #expect(!tandem.plane.isStalled(now: Clock.now()))

@@ -31,14 +31,14 @@ final class TestPlane {
 
     convenience init(
         routes: [RouteConfiguration], pools: [PoolConfiguration], workers: Int = 1,
-        timeouts: TimeoutConfiguration = TimeoutConfiguration(),
+        zone: String? = nil, timeouts: TimeoutConfiguration = TimeoutConfiguration(),
         limits: LimitConfiguration = LimitConfiguration(),
         listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
     ) throws {
         try self.init(
-            http: HTTPListenerConfiguration(routes: routes), pools: pools, workers: workers,
-            timeouts: timeouts, limits: limits, listenerLimits: listenerLimits,
-            descriptorLimit: descriptorLimit)
+            service: .http(HTTPListenerConfiguration(routes: routes)), pools: pools,
+            workers: workers, zone: zone, timeouts: timeouts, limits: limits,
+            listenerLimits: listenerLimits, descriptorLimit: descriptorLimit)
     }
 
     convenience init(
@@ -54,7 +54,7 @@ final class TestPlane {
 
     init(
         service: ListenerService, proxyProtocolSources: [IPNetwork] = [],
-        pools: [PoolConfiguration], workers: Int = 1,
+        pools: [PoolConfiguration], workers: Int = 1, zone: String? = nil,
         timeouts: TimeoutConfiguration = TimeoutConfiguration(),
         limits: LimitConfiguration = LimitConfiguration(),
         listenerLimits: ListenerLimits = ListenerLimits(), descriptorLimit: Int = 1_024
@@ -64,7 +64,8 @@ final class TestPlane {
             proxyProtocolSources: proxyProtocolSources, limits: listenerLimits)
         configuration = Configuration(
             workers: .exactly(workers), pair: nil, listeners: [listener], pools: pools,
-            admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts, limits: limits)
+            admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts, limits: limits,
+            zone: zone)
         plane = try DataPlane(
             configuration: configuration, nodeName: "test",
             logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit)
