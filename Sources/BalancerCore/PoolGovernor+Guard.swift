@@ -13,10 +13,14 @@ extension PoolGovernor {
             if !backends[index].isDead(now: now) { excuse(index, now: now) }
             return
         }
-        beginCascadeIfShared(settings, now: now)
+        if isTogether {
+            hasFallenTogether = true
+        } else {
+            beginCascadeIfShared(settings, now: now)
+        }
     }
 
-    private mutating func beginCascadeIfShared(_ settings: CascadeSettings, now: Instant) {
+    mutating func beginCascadeIfShared(_ settings: CascadeSettings, now: Instant) {
         var total = 0
         var fallen: [Int] = []
         for index in backends.indices where backends[index].isJudged {
@@ -56,7 +60,7 @@ extension PoolGovernor {
 
     /// Counts the verdicts while the cause is shared.
     mutating func reviewCascade(now: Instant) {
-        guard guardState.isActive, let settings = settings.cascade else { return }
+        guard guardState.isActive, !isTogether, let settings = settings.cascade else { return }
         var total = 0
         var badCount = 0
         var excusableCount = 0

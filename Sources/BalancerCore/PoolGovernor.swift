@@ -41,6 +41,10 @@ public struct PoolGovernor: Sendable {
     var actions: [GovernorAction] = []
     /// True when a standing was issued since the pool as a whole was last looked at.
     var isUnsettled = false
+    /// True while more verdicts are to come before the pool as a whole is looked at.
+    var isTogether = false
+    /// True when one of these was bad.
+    var hasFallenTogether = false
     /// When the verdicts are counted next, while the guard is active.
     var nextReview = Instant(nanoseconds: 0)
     /// Since when too few are healthy.
@@ -139,6 +143,7 @@ public struct PoolGovernor: Sendable {
 
     /// Looks at the pool as a whole, and hands over what is to be done.
     mutating func finish(now: Instant) -> [GovernorAction] {
+        if isTogether { return [] }
         if isUnsettled {
             isUnsettled = false
             keepSomebody(now: now)

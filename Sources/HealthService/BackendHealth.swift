@@ -13,8 +13,14 @@ public struct BackendVerdict: Hashable, Sendable {
     public var backend: String
     /// True when the backend may be given work.
     public var isServing: Bool
-    /// Why, in words: `3 checks failed: connection refused`.
-    public var reason: String
+}
+
+/// How one pool is.
+public struct PoolHealth: Hashable, Sendable {
+    /// The pool's name.
+    public var pool: String
+    /// What its governor makes of it as a whole.
+    public var status: GovernorStatus
 }
 
 /// How one backend is, as its checks see it.
@@ -25,10 +31,24 @@ public struct BackendHealth: Hashable, Sendable {
     public var backend: String
     /// Where it listens.
     public var address: Endpoint
+    /// What its governor makes of checks, traffic and the operator's wishes.
+    public var governed: GovernedStatus?
     /// What the liveness check says; `nil` when the pool has none.
     public var liveness: CheckHealth?
     /// What the readiness check says; `nil` when the pool has none.
     public var readiness: CheckHealth?
+
+    /// The state in HAProxy's word, without its progress.
+    public var state: BackendState { governed.map { BackendState($0) } ?? .up }
+    /// Why it is not given everything, in words; empty when it is.
+    public var why: String { governed.map { $0.why } ?? "" }
+    /// When it last began or ceased to serve.
+    public var since: Instant? { governed?.changedAt }
+    /// Until when its traffic keeps it out; `nil` when it does not.
+    public var ejectedUntil: Instant? {
+        guard case .ejected(_, let until) = governed?.reason else { return nil }
+        return until
+    }
 
     /// False when the pool has no liveness check; everything below is then as at the start.
     public var isChecked: Bool { liveness != nil }

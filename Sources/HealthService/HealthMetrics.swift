@@ -21,10 +21,10 @@ public final class HealthMetrics: MetricSource {
         let probeCount = Counter()
         let probeNanoseconds = Counter()
         let lastNanoseconds = Gauge()
-        private let failures = Failures()
+        private let failures = LabelledCounters()
 
         /// The counter of a reason.
-        func failed(_ reason: ProbeFailure) -> Counter { failures[reason] }
+        func failed(_ reason: ProbeFailure) -> Counter { failures[reason.token] }
 
         func probeTook(_ latency: TimeSpan) {
             probeCount.add()
@@ -37,27 +37,6 @@ public final class HealthMetrics: MetricSource {
         }
     }
 
-    /// One counter for each kind of failure that came, so that a backend costs what it does.
-    private final class Failures: Sendable {
-        private let counters = Mutex<[(token: String, counter: Counter)]>([])
-
-        subscript(_ reason: ProbeFailure) -> Counter {
-            let token = reason.token
-            return counters.withLock { counters in
-                if let known = counters.first(where: { $0.token == token }) {
-                    return known.counter
-                }
-                let counter = Counter()
-                counters.append((token, counter))
-                return counter
-            }
-        }
-
-        var all: [(result: String, count: UInt64)] {
-            counters.withLock { $0.map { ($0.token, $0.counter.value) } }
-        }
-    }
-
     /// Names one check of one backend.
     struct CheckIdentity: Hashable {
         let backend: BackendIdentity
@@ -67,6 +46,7 @@ public final class HealthMetrics: MetricSource {
     private struct Table {
         var order: [CheckIdentity] = []
         var counters: [CheckIdentity: CheckCounters] = [:]
+        var pools: [PoolCounters] = []
     }
 
     private let table = Mutex(Table())
@@ -85,8 +65,9 @@ public final class HealthMetrics: MetricSource {
     }
 
     /// Forgets checks that are no longer made, and brings the rest into this order.
-    func keep(only identities: [CheckIdentity]) {
+    func keep(only identities: [CheckIdentity], pools: [PoolCounters]) {
         table.withLock { table in
+            table.pools = pools
             let known = table.counters
             table.order = identities.filter { known[$0] != nil }
             table.counters = [:]
@@ -101,6 +82,7 @@ public final class HealthMetrics: MetricSource {
             guard let counters = present.counters[identity] else { continue }
             Self.write(counters, of: identity, into: &text)
         }
+        for pool in present.pools { pool.collect(into: &text) }
     }
 
     private static func write(
@@ -108,7 +90,7 @@ public final class HealthMetrics: MetricSource {
     ) {
         let pool = identity.backend.pool
         let backend = identity.backend.backend
-        let check = identity.kind.token
+        let check = identity.kind.description
         text.add(
             "tandem_health_check_passing", .gauge, help: "1 unless the check fails.",
             labels: ["pool": pool, "backend": backend, "check": check],
@@ -136,15 +118,5 @@ public final class HealthMetrics: MetricSource {
             help: "How long all checks took together.",
             labels: ["pool": pool, "backend": backend, "check": check],
             Double(counters.probeNanoseconds.value) / 1e9)
-    }
-}
-
-extension CheckKind {
-    /// The stable word for metrics.
-    var token: String {
-        switch self {
-        case .liveness: "liveness"
-        case .readiness: "readiness"
-        }
     }
 }

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Active health checks of all pools, on the loop of the control thread. It decides nothing about
-// traffic: verdicts go to whoever was named at the start.
+// Who of each pool may be chosen, on the loop of the control thread: active checks, and the governor
+// that weighs them against traffic and the operator's wishes. It carries no traffic: what follows
+// goes to the data plane through ports.
 
-internal import BalancerCore
+public import BalancerCore
 public import ConfigurationCore
 public import EventLoop
 internal import LinuxIO
 public import Telemetry
 internal import WireCore
 
-/// Checks the backends of every pool that asks for it; lives on one loop.
+/// Watches the backends of every pool; lives on one loop.
 ///
 /// Backends are taken for healthy until their checks say otherwise, so a restart never empties a
-/// pool. The verdict handler is called on the loop, at every change, and for each backend that is
-/// down when a configuration is applied; it must not mind hearing the same twice.
+/// pool. Standings are told at every change, and all of them when a configuration is applied: the
+/// ports must not mind hearing the same twice.
 public final class HealthService {
     /// Probes that may run at once, each with one descriptor; more wait in line.
     public static let probesAtOnceMax = 256
     /// Connections kept between probes, each with one descriptor; other probes connect anew.
     public static let keptConnectionsMax = 1_024
 
-    /// What the checks count.
+    /// What checks and governors count.
     public let metrics = HealthMetrics()
     private let loop: EventLoop
     private let logger: Logger
-    private let announce: (BackendVerdict) -> Void
+    private let ports: PoolPorts
     private let slots: ProbeSlots
     private let kept = KeptConnections(capacity: HealthService.keptConnectionsMax)
     private var generator: SeededGenerator
@@ -39,20 +40,35 @@ public final class HealthService {
     ///   - logger: hears each change once.
     ///   - seed: for the jitter of the schedule; differs from node to node.
     ///   - probesAtOnceMax: lowers the number of probes that may run at once.
-    ///   - announce: hears each verdict.
+    ///   - ports: the way to the data plane.
     public init(
         on loop: EventLoop, logger: Logger, seed: UInt64,
-        probesAtOnceMax: Int = HealthService.probesAtOnceMax,
-        announce: @escaping (BackendVerdict) -> Void
+        probesAtOnceMax: Int = HealthService.probesAtOnceMax, ports: PoolPorts
     ) {
         self.loop = loop
         self.logger = logger
-        self.announce = announce
+        self.ports = ports
         generator = SeededGenerator(seed: seed)
         slots = ProbeSlots(capacity: max(1, probesAtOnceMax), on: loop)
     }
 
-    /// Checks these pools from now on.
+    /// Prepares the service for a data plane that knows up and down only.
+    public convenience init(
+        on loop: EventLoop, logger: Logger, seed: UInt64,
+        announce: @escaping (BackendVerdict) -> Void
+    ) {
+        var ports = PoolPorts()
+        ports.setStandings = { pool, changes in
+            for change in changes {
+                let isServing = change.standing.admission == .serving
+                announce(
+                    BackendVerdict(pool: pool, backend: change.backend, isServing: isServing))
+            }
+        }
+        self.init(on: loop, logger: logger, seed: seed, ports: ports)
+    }
+
+    /// Watches these pools from now on.
     ///
     /// A backend whose address and probe stayed the same keeps its verdict and its counts; a
     /// changed interval or threshold holds from the next check on. One that changed starts anew.
@@ -66,7 +82,8 @@ public final class HealthService {
             supervisor.apply(pool)
         }
         for (name, supervisor) in old where supervisors[name] == nil { supervisor.stop() }
-        metrics.keep(only: present.flatMap(\.checkIdentities))
+        metrics.keep(
+            only: present.flatMap(\.checkIdentities), pools: present.map(\.driver.counters))
     }
 
     /// Ends all checks; a running probe is dropped without a result.
@@ -76,16 +93,54 @@ public final class HealthService {
         order = []
     }
 
+    // MARK: What happened
+
+    /// Takes in what traffic showed about a backend.
+    public func traffic(pool: String, backend: String, _ finding: TrafficFinding) {
+        supervisors[pool]?.driver.traffic(backend, finding)
+    }
+
+    /// Takes a backend out for good reasons, or lets checks and traffic decide again.
+    ///
+    /// - Returns: false when there is no such backend.
+    public func setAdminState(pool: String, backend: String, _ state: AdminState) -> Bool {
+        supervisors[pool]?.driver.setAdminState(backend, state) ?? false
+    }
+
+    /// Gives a backend another weight, 0 to 256; `nil` gives it that of the configuration again.
+    ///
+    /// - Returns: false when there is no such backend.
+    public func setWeight(pool: String, backend: String, _ weight: Int?) -> Bool {
+        supervisors[pool]?.driver.setWeight(backend, weight) ?? false
+    }
+
+    /// Says that a backend is up or down whatever checks and traffic say; `nil` no longer.
+    ///
+    /// - Returns: false when there is no such backend.
+    public func setForcedHealth(pool: String, backend: String, isUp: Bool?) -> Bool {
+        supervisors[pool]?.driver.setForcedHealth(backend, isUp: isUp) ?? false
+    }
+
+    // MARK: Pictures
+
+    /// True when nothing that checks found waits to be weighed.
+    var isSettled: Bool { supervisors.values.allSatisfy(\.driver.isSettled) }
+
     /// How every backend is, in the order of the configuration.
     public func snapshot() -> [BackendHealth] {
         present.flatMap { $0.snapshot() }
+    }
+
+    /// How every pool is, in the order of the configuration.
+    public func poolSnapshot() -> [PoolHealth] {
+        present.map { PoolHealth(pool: $0.pool.name, status: $0.driver.status) }
     }
 
     private var present: [PoolSupervisor] { order.compactMap { supervisors[$0] } }
 
     private func makeSupervisor(_ pool: PoolConfiguration) -> PoolSupervisor {
         PoolSupervisor(
-            pool, loop: loop, slots: slots, kept: kept, metrics: metrics, logger: logger,
-            generator: SeededGenerator(seed: generator.next()), announce: announce)
+            pool, loop: loop, slots: slots, kept: kept, metrics: metrics, ports: ports,
+            logger: logger, generator: SeededGenerator(seed: generator.next()))
     }
 }

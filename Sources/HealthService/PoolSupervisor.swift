@@ -38,14 +38,14 @@ final class PoolSupervisor {
     private let kept: KeptConnections
     private let metrics: HealthMetrics
     private let logger: Logger
-    private let announce: (BackendVerdict) -> Void
+    private let ports: PoolPorts
+    let driver: GovernorDriver
     private var generator: SeededGenerator
     private var checks: [String: Checks] = [:]
 
     init(
         _ pool: PoolConfiguration, loop: EventLoop, slots: ProbeSlots, kept: KeptConnections,
-        metrics: HealthMetrics, logger: Logger, generator: SeededGenerator,
-        announce: @escaping (BackendVerdict) -> Void
+        metrics: HealthMetrics, ports: PoolPorts, logger: Logger, generator: SeededGenerator
     ) {
         self.pool = pool
         self.loop = loop
@@ -53,8 +53,11 @@ final class PoolSupervisor {
         self.kept = kept
         self.metrics = metrics
         self.logger = logger
+        self.ports = ports
+        var generator = generator
+        driver = GovernorDriver(
+            pool, loop: loop, ports: ports, logger: logger, seed: generator.next())
         self.generator = generator
-        self.announce = announce
     }
 
     /// Names the checks that are made; for metrics.
@@ -69,6 +72,7 @@ final class PoolSupervisor {
     /// Checks the backends of this configuration from now on.
     func apply(_ pool: PoolConfiguration) {
         self.pool = pool
+        driver.apply(pool)
         let old = checks
         checks = [:]
         checks.reserveCapacity(pool.backends.count)
@@ -83,6 +87,7 @@ final class PoolSupervisor {
             checks[backend.name] = mine
         }
         retire(old)
+        driver.reportChecks()
     }
 
     /// Ends all checks.
@@ -91,6 +96,7 @@ final class PoolSupervisor {
             for kind in CheckKind.allCases { checks[kind]?.stop() }
         }
         checks = [:]
+        driver.stop()
     }
 
     /// How every backend is, in the order of the configuration.
@@ -100,6 +106,7 @@ final class PoolSupervisor {
             let checks = checks[backend.name]
             return BackendHealth(
                 pool: pool.name, backend: backend.name, address: address,
+                governed: driver.status(of: backend.name),
                 liveness: checks?.liveness.map { CheckHealth($0.machine) },
                 readiness: checks?.readiness.map { CheckHealth($0.machine) })
         }
@@ -124,9 +131,6 @@ final class PoolSupervisor {
         let plan = HealthCheckPlan(check)
         if let old, old.target == target {
             old.replacePlan(plan)
-            if !old.machine.verdict.isServing {
-                say(backend, isServing: false, "still down after the reload")
-            }
             return old
         }
         let name = "[pool \(pool.name)] backend \(backend)"
@@ -136,12 +140,12 @@ final class PoolSupervisor {
             around: BackendMonitor.Surroundings(
                 loop: loop, slots: slots, kept: kept,
                 counters: metrics.counters(for: identity(backend, kind)), logger: logger
-            ) { [weak self] failure in self?.checkChanged(backend, kind, failure) })
+            ) { [weak self] failure in self?.driver.checkChanged(backend, kind, failure) })
         monitor.start()
         return monitor
     }
 
-    /// Stops what is no longer checked; a backend that stays in its pool may serve again.
+    /// Stops what is no longer checked; what it said does not count any more.
     private func retire(_ old: [String: Checks]) {
         for (backend, checks) in old {
             for kind in CheckKind.allCases {
@@ -149,28 +153,11 @@ final class PoolSupervisor {
                     continue
                 }
                 monitor.stop()
-                if self.checks[backend] != nil, !monitor.machine.verdict.isServing {
-                    say(backend, isServing: true, "its check changed, not verified yet")
+                if monitor.machine.verdict != .unverified {
+                    driver.checkForgotten(backend, kind)
                 }
             }
         }
-    }
-
-    private func checkChanged(_ backend: String, _ kind: CheckKind, _ failure: ProbeFailure?) {
-        guard let machine = checks[backend]?[kind]?.machine else { return }
-        let count = failure == nil ? machine.consecutivePasses : machine.consecutiveFailures
-        let checks = "\(count) \(count == 1 ? "check" : "checks")"
-        let reason = failure.map { "\(checks) failed: \($0)" } ?? "\(checks) passed"
-        logger.log(
-            failure == nil ? .info : .warning,
-            "[pool \(pool.name)] backend \(backend) \(failure == nil ? "up" : "down"): \(reason)")
-        say(backend, isServing: failure == nil, reason)
-    }
-
-    private func say(_ backend: String, isServing: Bool, _ reason: String) {
-        announce(
-            BackendVerdict(
-                pool: pool.name, backend: backend, isServing: isServing, reason: reason))
     }
 }
 

@@ -26,14 +26,13 @@ import WireCore
             bench.service.snapshot().map(\.verdict) == [.down, .up]
         }
         let before = bench.service.snapshot()
-        let announced = bench.verdicts.count
+        bench.orders.standings = []
         var changed = pool
         changed.healthCheck?.interval = .milliseconds(20)
         bench.service.apply([changed])
         #expect(bench.service.snapshot() == before)
-        #expect(bench.verdicts.count == announced + 1)
-        #expect(bench.verdicts.last?.backend == "be1")
-        #expect(bench.verdicts.last?.isServing == false)
+        #expect(bench.admissions("be1") == [.unhealthy])
+        #expect(bench.admissions("be2") == [.serving])
         bench.service.stop()
     }
 
@@ -45,7 +44,7 @@ import WireCore
         bench.poll(for: "the verdict down") { bench.first.verdict == .down }
         bench.service.apply([HealthBench.pool([alive.endpoint])])
         #expect(bench.first.verdict == .unverified)
-        #expect(bench.verdicts.last?.isServing == true)
+        #expect(bench.admissions().last == .serving)
         bench.poll(for: "the first pass") { bench.first.verdict == .up }
         bench.service.stop()
     }
@@ -58,11 +57,11 @@ import WireCore
         pool.healthCheck = nil
         bench.service.apply([pool])
         #expect(!bench.first.isChecked)
-        #expect(bench.verdicts.last?.isServing == true)
+        #expect(bench.admissions().last == .serving)
         // One that left its pool altogether is not spoken of.
-        let announced = bench.verdicts.count
+        let told = bench.orders.standings.count
         bench.service.apply([])
-        #expect(bench.verdicts.count == announced)
+        #expect(bench.orders.standings.count == told)
         #expect(bench.service.snapshot().isEmpty)
     }
 
@@ -102,9 +101,8 @@ import WireCore
         bench.service.apply([
             HealthBench.pool([Endpoint](repeating: dead, count: 2_000), fall: 1)
         ])
-        bench.poll(for: "every verdict") {
-            bench.verdicts.count >= 2_000
-        }
+        // The first standings of all come with the configuration.
+        bench.poll(for: "every verdict") { bench.orders.standings.count >= 4_000 }
         #expect(bench.service.snapshot().allSatisfy { $0.verdict == .down })
         bench.service.stop()
     }

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Many verdicts of checks at once: the pool as a whole is looked at when the last one is in, so that
+// a large pool costs what it has backends, not their square.
+
+public import WireCore
+
+extension PoolGovernor {
+    /// Takes in several verdicts of checks as if they came at the same instant.
+    ///
+    /// What the methods called in `body` return is empty. A cause that they share is seen before
+    /// anybody is taken out for it.
+    ///
+    /// - Parameters:
+    ///   - now: the time.
+    ///   - body: calls `checkVerdict` and `checkForgotten`, nothing else.
+    /// - Returns: what is to be done.
+    public mutating func together(
+        now: Instant, _ body: (inout PoolGovernor) -> Void
+    ) -> [GovernorAction] {
+        isTogether = true
+        body(&self)
+        isTogether = false
+        if hasFallenTogether {
+            hasFallenTogether = false
+            if let settings = settings.cascade, !guardState.isActive {
+                beginCascadeIfShared(settings, now: now)
+            }
+        }
+        reviewCascade(now: now)
+        return finish(now: now)
+    }
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The governor of one pool on the loop: keeps its timers, performs its actions through the ports,
+// logs and counts what it reports.
+
+import BalancerCore
+import ConfigurationCore
+import EventLoop
+import LinuxIO
+import Telemetry
+import WireCore
+
+/// What a check found, on its way to the governor.
+private struct CheckNews {
+    enum News {
+        case verdict(ProbeFailure?)
+        case forgotten
+    }
+
+    let backend: String
+    let kind: CheckKind
+    let news: News
+}
+
+/// Drives one pool's governor.
+final class GovernorDriver {
+    /// How often the work left at draining backends is asked for.
+    static let drainLookInterval = TimeSpan.milliseconds(100)
+    /// Draining backends asked about at a time; more take turns.
+    static let drainLookCountMax = 64
+
+    /// Time between two looks at what the checks of a pool found, for each of its backends: bounds
+    /// the share of the thread that this takes.
+    static let newsSpacingPerBackend = TimeSpan.microseconds(10)
+    /// Log lines of a pool that may come at once; further ones come at `lineInterval`.
+    static let linesAtOnceMax = 100
+    /// Time between log lines of a pool in the long run.
+    static let lineInterval = TimeSpan.milliseconds(100)
+
+    let pool: String
+    let counters: PoolCounters
+    private(set) var governor: PoolGovernor
+    private var names: [String]
+    private var indexes: [String: Int]
+    private let loop: EventLoop
+    private let ports: PoolPorts
+    private let logger: Logger
+    private var lines = LogRateLimiter(
+        burstCount: GovernorDriver.linesAtOnceMax, interval: GovernorDriver.lineInterval)
+    private var timer: (deadline: Instant, id: TimerID)?
+    private var sweepTimer: TimerID?
+    private var drainTimer: TimerID?
+    private var drainTurn = 0
+    private var isStopped = false
+    private var unreported: [CheckNews] = []
+    private var newsTimer: TimerID?
+    private var reportedAt = Instant(nanoseconds: 0)
+
+    init(
+        _ pool: PoolConfiguration, loop: EventLoop, ports: PoolPorts, logger: Logger, seed: UInt64
+    ) {
+        self.pool = pool.name
+        self.loop = loop
+        self.ports = ports
+        self.logger = logger
+        counters = PoolCounters(pool: pool.name)
+        let backends = GovernedBackend.members(of: pool)
+        governor = PoolGovernor(
+            backends: backends, settings: GovernorSettings(pool), seed: seed, now: Clock.now())
+        names = backends.map(\.name)
+        indexes = Self.indexes(of: names)
+        noteStandings()
+        scheduleSweep()
+    }
+
+    /// Takes over a reloaded pool; every standing is told again.
+    func apply(_ pool: PoolConfiguration) {
+        let backends = GovernedBackend.members(of: pool)
+        names = backends.map(\.name)
+        indexes = Self.indexes(of: names)
+        counters.keep(names)
+        perform(
+            governor.reconfigure(
+                backends: backends, settings: GovernorSettings(pool), now: Clock.now()))
+        noteStandings()
+        scheduleSweep()
+        lookAtDrains()
+    }
+
+    func stop() {
+        isStopped = true
+        for timer in [timer?.id, sweepTimer, drainTimer, newsTimer].compactMap({ $0 }) {
+            loop.cancel(timer)
+        }
+        timer = nil
+    }
+
+    /// The index of a backend, in constant time.
+    func index(of backend: String) -> Int? { indexes[backend] }
+
+    var status: GovernorStatus { governor.status(now: Clock.now()) }
+
+    func status(of backend: String) -> GovernedStatus? {
+        index(of: backend).flatMap { governor.status(of: $0, now: Clock.now()) }
+    }
+
+    // MARK: What happened
+
+    /// True when the governor knows all that checks found.
+    var isSettled: Bool { unreported.isEmpty }
+
+    func checkChanged(_ backend: String, _ kind: CheckKind, _ failure: ProbeFailure?) {
+        note(CheckNews(backend: backend, kind: kind, news: .verdict(failure)))
+    }
+
+    func checkForgotten(_ backend: String, _ kind: CheckKind) {
+        note(CheckNews(backend: backend, kind: kind, news: .forgotten))
+    }
+
+    /// Keeps news for the next turn, those of a large pool a little longer: all that come together
+    /// are weighed together, which costs once what there are backends.
+    private func note(_ news: CheckNews) {
+        guard !isStopped else { return }
+        unreported.append(news)
+        guard newsTimer == nil else { return }
+        let spacing = Self.newsSpacingPerBackend.multiplied(by: UInt64(names.count))
+        newsTimer = loop.schedule(at: max(loop.now, reportedAt + spacing)) { [weak self] in
+            self?.reportChecks()
+        }
+    }
+
+    /// Hands over what checks found so far.
+    func reportChecks() {
+        if let newsTimer { loop.cancel(newsTimer) }
+        newsTimer = nil
+        guard !isStopped, !unreported.isEmpty else { return }
+        reportedAt = loop.now
+        let all = unreported
+        unreported = []
+        let now = Clock.now()
+        perform(
+            governor.together(now: now) { governor in
+                for one in all {
+                    guard let index = indexes[one.backend] else { continue }
+                    switch one.news {
+                    case .verdict(let failure):
+                        _ = governor.checkVerdict(index, one.kind, failure: failure, now: now)
+                    case .forgotten:
+                        _ = governor.checkForgotten(index, one.kind, now: now)
+                    }
+                }
+            })
+        lookAtDrains()
+    }
+
+    func traffic(_ backend: String, _ finding: TrafficFinding) {
+        update(backend) { governor, index, now in
+            switch finding {
+            case .failedInARow(let cause): governor.trafficFailed(index, cause, now: now)
+            case .trialBegan: governor.trialBegan(index, now: now)
+            case .trialEnded(let outcome): governor.trialEnded(index, outcome, now: now)
+            }
+        }
+    }
+
+    func setAdminState(_ backend: String, _ state: AdminState) -> Bool {
+        let isKnown = update(backend) { $0.setAdminState($1, state, now: $2) }
+        lookAtDrains()
+        return isKnown
+    }
+
+    func setWeight(_ backend: String, _ weight: Int?) -> Bool {
+        update(backend) { $0.setWeight($1, weight, now: $2) }
+    }
+
+    func setForcedHealth(_ backend: String, isUp: Bool?) -> Bool {
+        update(backend) { $0.setForcedHealth($1, isUp: isUp, now: $2) }
+    }
+
+    @discardableResult
+    private func update(
+        _ backend: String,
+        _ body: (inout PoolGovernor, _ index: Int, _ now: Instant) -> [GovernorAction]
+    ) -> Bool {
+        guard let index = indexes[backend], !isStopped else { return false }
+        perform(body(&governor, index, Clock.now()))
+        return true
+    }
+
+    // MARK: What is to be done
+
+    /// The one place where decisions become deeds.
+    private func perform(_ actions: [GovernorAction]) {
+        var standings: [StandingChange] = []
+        var idle: [String] = []
+        var cut: [String] = []
+        var cutWithTunnels: [String] = []
+        for action in actions {
+            switch action {
+            case .standing(let backend, let standing):
+                counters.note(standing, of: names[backend])
+                standings.append(StandingChange(backend: names[backend], standing: standing))
+            case .closeIdle(let backend):
+                idle.append(names[backend])
+            case .forceClose(let backend, tunnelsToo: false):
+                cut.append(names[backend])
+            case .forceClose(let backend, tunnelsToo: true):
+                cutWithTunnels.append(names[backend])
+            case .report(let event):
+                report(event)
+            }
+        }
+        // No backend gets new work when its connections are closed.
+        if !standings.isEmpty { ports.setStandings(pool, standings) }
+        if !idle.isEmpty { ports.closeIdle(pool, idle) }
+        if !cut.isEmpty { ports.forceClose(pool, cut, false) }
+        if !cutWithTunnels.isEmpty { ports.forceClose(pool, cutWithTunnels, true) }
+        armTimer()
+    }
+
+    private func report(_ event: GovernorEvent) {
+        counters.count(event)
+        guard let heldBack = lines.admit(now: Clock.now()) else { return }
+        let subject = event.backend.map { "[pool \(pool)] backend \($0)" } ?? "[pool \(pool)]"
+        logger.log(
+            event.isWarning ? .warning : .info, "\(subject) \(event)",
+            heldBack == 0 ? [:] : ["lines_held_back": String(heldBack)])
+    }
+
+    // MARK: Time
+
+    private func armTimer() {
+        let deadline = governor.nextDeadline
+        guard timer?.deadline != deadline, !isStopped else { return }
+        if let timer { loop.cancel(timer.id) }
+        timer = nil
+        guard deadline != .distantFuture else { return }
+        let id = loop.schedule(at: deadline) { [weak self] in self?.timerFired() }
+        timer = (deadline, id)
+    }
+
+    private func timerFired() {
+        timer = nil
+        perform(governor.timerFired(now: Clock.now()))
+        lookAtDrains()
+    }
+
+    /// Hands the workers' counts over each time rates are judged.
+    private func scheduleSweep() {
+        if let sweepTimer { loop.cancel(sweepTimer) }
+        sweepTimer = nil
+        guard governor.settings.outlier?.looksAtRates == true, !isStopped else { return }
+        sweepTimer = loop.schedule(at: governor.nextJudgement) { [weak self] in self?.sweep() }
+    }
+
+    private func sweep() {
+        var tallies = [BackendTally](repeating: BackendTally(), count: names.count)
+        for named in ports.tallies(pool) {
+            if let index = indexes[named.backend] { tallies[index] = named.tally }
+        }
+        perform(governor.sweep(tallies, now: Clock.now()))
+        scheduleSweep()
+    }
+
+    /// Asks for the work that is left where a drain is under way, again and again until it is over.
+    private func lookAtDrains() {
+        guard drainTimer == nil, !isStopped else { return }
+        let draining = governor.draining
+        guard !draining.isEmpty else { return }
+        let count = min(draining.count, Self.drainLookCountMax)
+        for offset in 0..<count {
+            let backend = draining[(drainTurn &+ offset) % draining.count]
+            let work = ports.work(pool, names[backend])
+            perform(
+                governor.inFlight(
+                    backend, exchanges: work.exchanges, tunnels: work.tunnels, now: Clock.now()))
+        }
+        drainTurn = (drainTurn &+ count) % draining.count
+        drainTimer = loop.schedule(after: Self.drainLookInterval) { [weak self] in
+            self?.drainTimer = nil
+            self?.lookAtDrains()
+        }
+    }
+
+    private func noteStandings() {
+        counters.keep(names)
+        for (index, name) in names.enumerated() {
+            counters.note(governor.standing(at: index), of: name)
+        }
+    }
+
+    private static func indexes(of names: [String]) -> [String: Int] {
+        var indexes: [String: Int] = [:]
+        indexes.reserveCapacity(names.count)
+        for (index, name) in names.enumerated() { indexes[name] = index }
+        return indexes
+    }
+}
+
+extension GovernedBackend {
+    /// The backends of a pool that have an address by now; nobody can be sent to the others.
+    static func members(of pool: PoolConfiguration) -> [GovernedBackend] {
+        pool.backends.compactMap { backend in
+            guard let address = backend.address else { return nil }
+            return GovernedBackend(
+                name: backend.name, weight: backend.weight, address: address,
+                // Whether a level panics does not depend on zones.
+                placement: BackendPlacement(priority: backend.priority))
+        }
+    }
+}
