@@ -6,6 +6,10 @@ public import WireCore
 
 /// Works out which backends there are.
 public enum EffectivePools {
+    /// The most backends that one name stands for.
+    public static let addressesMax = 64
+    private static let separator: Character = "@"
+
     /// Replaces each backend that a name stands for by one backend for each address.
     ///
     /// Such a backend is called `NAME@ADDRESS:PORT`, also when there is only one: another address
@@ -42,22 +46,44 @@ public enum EffectivePools {
         return result
     }
 
+    /// The name in the file of a backend that stands for an address of it; any other name itself.
+    public static func nameInFile(_ backend: String) -> String {
+        // No name in a file has this character.
+        guard let end = backend.firstIndex(of: separator) else { return backend }
+        return String(backend[..<end])
+    }
+
+    /// What a backend is called that stands for one address of `name`.
+    public static func name(_ name: String, at address: Endpoint) -> String {
+        "\(name)\(separator)\(address)"
+    }
+
     private static func resolve(
         _ backend: BackendConfiguration, answers: ResolvedNames
     ) -> [BackendConfiguration] {
         guard let name = backend.location.upstreamName else { return [backend] }
         var writtenPort: UInt16?
         if case .host(_, let port) = backend.location { writtenPort = port }
-        return answers[name].compactMap { target in
-            guard let port = target.port ?? writtenPort else { return nil }
+        let targets = answers[name].prefix(addressesMax)
+        let largest = backend.weight * (targets.map(\.weight).max() ?? 0)
+        return targets.compactMap { target in
+            // RFC 2782 has no port 0, and a backend none either.
+            guard let port = target.port ?? writtenPort, port > 0 else { return nil }
             let endpoint = Endpoint(address: target.address, port: port)
             var one = backend
-            one.name = "\(backend.name)@\(endpoint)"
+            one.name = Self.name(backend.name, at: endpoint)
             one.location = .endpoint(endpoint)
-            // Written weights count as well: weight 0 takes a whole name out.
-            one.weight = min(backend.weight * target.weight, UpstreamTarget.weightMax)
+            one.weight = weight(backend.weight * target.weight, ofLargest: largest)
             one.priority = min(backend.priority + target.priority, UpstreamTarget.priorityMax)
             return one
         }
+    }
+
+    /// A weight that counts what is written as well: weight 0 takes a whole name out.
+    ///
+    /// Where they grow beyond the largest, all of a name are made smaller, so that their shares stay.
+    private static func weight(_ product: Int, ofLargest largest: Int) -> Int {
+        guard product > 0, largest > UpstreamTarget.weightMax else { return product }
+        return max(1, product * UpstreamTarget.weightMax / largest)
     }
 }

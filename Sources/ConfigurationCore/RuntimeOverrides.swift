@@ -78,6 +78,9 @@ public struct RuntimeOverrides: Sendable {
         var basis: BackendConfiguration
     }
 
+    /// The most backends that are changed at once; scripts that loop for ever fill no memory.
+    public static let countMax = 16_384
+
     private var entries: [Name: Entry] = [:]
 
     /// Starts without changes.
@@ -96,31 +99,86 @@ public struct RuntimeOverrides: Sendable {
     /// - Parameters:
     ///   - override: everything that differs from the file now.
     ///   - name: the backend.
-    ///   - basis: the backend as the file says, without changes of earlier commands.
+    ///   - basis: the backend as the file says, without changes of earlier commands; for one
+    ///     address of a name, the backend that the name belongs to.
+    /// - Returns: false when `countMax` others are changed already.
+    @discardableResult
     public mutating func set(
         _ override: RuntimeOverride, for name: Name, basis: BackendConfiguration
-    ) {
-        entries[name] = override.isEmpty ? nil : Entry(override: override, basis: basis)
+    ) -> Bool {
+        guard !override.isEmpty else {
+            entries[name] = nil
+            return true
+        }
+        guard entries[name] != nil || entries.count < Self.countMax else { return false }
+        entries[name] = Entry(override: override, basis: basis)
+        return true
     }
 
     /// Drops what was changed about backends that a new file says something else about, or that
     /// are gone.
     ///
-    /// - Parameter pools: the new pools with names resolved, without changes of commands.
-    /// - Returns: the changes that were dropped.
-    public mutating func reconcile(with pools: [PoolConfiguration]) -> [Name: RuntimeOverride] {
-        guard !entries.isEmpty else { return [:] }
+    /// An address of a name is judged by what the file says about the name: one that is gone for a
+    /// while comes back as it was.
+    ///
+    /// - Parameter pools: the new pools of the file, without changes of commands.
+    /// - Returns: the changes that were dropped, by name.
+    public mutating func drop(contradictedBy pools: [PoolConfiguration]) -> [DroppedOverride] {
+        guard !entries.isEmpty else { return [] }
         var present: [Name: BackendConfiguration] = [:]
         for pool in pools {
             for backend in pool.backends {
                 present[Name(pool: pool.name, backend: backend.name)] = backend
             }
         }
-        var dropped: [Name: RuntimeOverride] = [:]
-        for (name, entry) in entries where present[name] != entry.basis {
-            dropped[name] = entry.override
+        var dropped: [DroppedOverride] = []
+        for (name, entry) in entries {
+            let written = Name(
+                pool: name.pool, backend: EffectivePools.nameInFile(name.backend))
+            let backend = present[name] ?? present[written]
+            guard backend != entry.basis else { continue }
+            dropped.append(
+                DroppedOverride(
+                    name: name, override: entry.override, before: entry.basis.text,
+                    after: backend?.text))
             entries[name] = nil
         }
-        return dropped
+        return dropped.sorted { $0.name < $1.name }
+    }
+
+    /// As `drop(contradictedBy:)`.
+    ///
+    /// - Parameter pools: the new pools, of the file or with names resolved, whichever the basis of
+    ///   the changes came from; without changes of commands.
+    /// - Returns: the changes that were dropped.
+    public mutating func reconcile(with pools: [PoolConfiguration]) -> [Name: RuntimeOverride] {
+        Dictionary(uniqueKeysWithValues: drop(contradictedBy: pools).map { ($0.name, $0.override) })
+    }
+}
+
+extension RuntimeOverrides.Name: Comparable {
+    /// By pool, then by backend.
+    public static func < (left: RuntimeOverrides.Name, right: RuntimeOverrides.Name) -> Bool {
+        (left.pool, left.backend) < (right.pool, right.backend)
+    }
+}
+
+/// A change that a new file ended.
+public struct DroppedOverride: Hashable, Sendable {
+    /// The backend.
+    public var name: RuntimeOverrides.Name
+    /// What was changed.
+    public var override: RuntimeOverride
+    /// What the file said when it was changed.
+    public var before: String
+    /// What it says now; `nil` when the backend is gone.
+    public var after: String?
+}
+
+extension DroppedOverride: CustomStringConvertible {
+    /// `web/be1: state drain ends, the file says 10.0.0.1:80, weight 2 (was ...)`.
+    public var description: String {
+        guard let after else { return "\(name): \(override) ends, the file has no such backend" }
+        return "\(name): \(override) ends, the file says \(after) (was \(before))"
     }
 }

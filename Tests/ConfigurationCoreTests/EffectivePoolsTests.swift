@@ -55,7 +55,8 @@ import WireCore
                 name: "svc", location: .service(name: "_http._tcp.test"), weight: 2, priority: 3))
         let backends = EffectivePools.resolve([written], answers: answers)[0].backends
         #expect(backends.map(\.name) == ["svc@10.0.0.1:8080", "svc@10.0.0.2:8081"])
-        #expect(backends.map(\.weight) == [256, 2])
+        // 400 and 2, in the same proportion.
+        #expect(backends.map(\.weight) == [256, 1])
         #expect(backends.map(\.priority) == [7, 3])
     }
 
@@ -110,5 +111,118 @@ import WireCore
         overrides.set(override, for: name("be1"), basis: backend)
         overrides.set(RuntimeOverride(), for: name("be1"), basis: backend)
         #expect(overrides.names.isEmpty)
+    }
+
+    @Test func aNameStandsForAtMostSixtyFourBackends() throws {
+        let targets = (0..<100).map {
+            UpstreamTarget(address: .v4(IPv4Address(10, 0, 0, UInt8($0))))
+        }
+        let written = pool(
+            BackendConfiguration(
+                name: "app", location: .host(name: "app.test", port: 80), weight: 1))
+        let answers = ResolvedNames([.host("app.test"): targets])
+        let backends = EffectivePools.resolve([written], answers: answers)[0].backends
+        #expect(backends.count == EffectivePools.addressesMax)
+    }
+
+    @Test func addressesKeepTheirNamesWhateverTheOthersAre() throws {
+        let written = pool(
+            BackendConfiguration(
+                name: "app", location: .host(name: "app.test", port: 80), weight: 1))
+        let address = UpstreamTarget(address: try endpoint("10.0.0.5:1").address)
+        let other = UpstreamTarget(address: try endpoint("10.0.0.4:1").address)
+        let names = [[address], [address, other], [other, address]].map { targets in
+            EffectivePools.resolve(
+                [written], answers: ResolvedNames([.host("app.test"): targets]))[0]
+                .backends.map(\.name)
+        }
+        #expect(names.allSatisfy { $0.contains("app@10.0.0.5:80") })
+        #expect(EffectivePools.nameInFile("app@10.0.0.5:80") == "app")
+        #expect(EffectivePools.nameInFile("app") == "app")
+    }
+
+    @Test(arguments: [
+        ([1, 1], 1, [1, 1]), ([10, 30], 2, [20, 60]), ([256, 128], 256, [256, 128]),
+        ([256, 1], 256, [256, 1]), ([5, 5], 0, [0, 0]),
+    ])
+    func weightsOfRecordsKeepTheirProportion(weights: [Int], written: Int, expected: [Int]) {
+        let targets = weights.enumerated().map { index, weight in
+            UpstreamTarget(
+                address: .v4(IPv4Address(10, 0, 0, UInt8(index))), port: 80, weight: weight)
+        }
+        let pool = pool(
+            BackendConfiguration(name: "svc", location: .service(name: "svc.test"), weight: written)
+        )
+        let answers = ResolvedNames([.service("svc.test"): targets])
+        let backends = EffectivePools.resolve([pool], answers: answers)[0].backends
+        #expect(backends.map(\.weight) == expected)
+    }
+
+    @Test func aServiceWithoutAPortIsNoBackend() throws {
+        let written = pool(
+            BackendConfiguration(name: "svc", location: .service(name: "svc.test"), weight: 1))
+        let address = try endpoint("10.0.0.1:1").address
+        let targets = [
+            UpstreamTarget(address: address), UpstreamTarget(address: address, port: 0),
+        ]
+        let answers = ResolvedNames([.service("svc.test"): targets])
+        #expect(EffectivePools.resolve([written], answers: answers)[0].backends.isEmpty)
+    }
+
+    @Test func anAddressOfANameIsJudgedByTheFile() throws {
+        let host = BackendConfiguration(
+            name: "app", location: .host(name: "app.test", port: 80), weight: 1)
+        var overrides = RuntimeOverrides()
+        var drained = RuntimeOverride()
+        drained.state = .drain
+        overrides.set(drained, for: name("app@10.0.0.1:80"), basis: host)
+        // The name stands for nothing just now.
+        let droppedNow = overrides.drop(contradictedBy: [pool(host)])
+        #expect(droppedNow.isEmpty)
+        var heavier = host
+        heavier.weight = 2
+        let dropped = overrides.drop(contradictedBy: [pool(heavier)])
+        #expect(
+            dropped.map(\.description) == [
+                "web/app@10.0.0.1:80: state drain ends, the file says app.test:80, weight 2 "
+                    + "(was app.test:80, weight 1)"
+            ])
+        #expect(overrides.names.isEmpty)
+    }
+
+    @Test func whatIsDroppedIsSaidInOrder() throws {
+        var overrides = RuntimeOverrides()
+        var drained = RuntimeOverride()
+        drained.state = .drain
+        for backend in ["be2", "be1"] {
+            overrides.set(
+                drained, for: name(backend),
+                basis: BackendConfiguration(
+                    name: backend, address: try endpoint("10.0.0.1:80"), weight: 1))
+        }
+        let dropped = overrides.drop(contradictedBy: [])
+        #expect(
+            dropped.map(\.description) == [
+                "web/be1: state drain ends, the file has no such backend",
+                "web/be2: state drain ends, the file has no such backend",
+            ])
+    }
+
+    @Test func changesAreBounded() throws {
+        var overrides = RuntimeOverrides()
+        var drained = RuntimeOverride()
+        drained.state = .drain
+        let basis = BackendConfiguration(
+            name: "be1", address: try endpoint("10.0.0.1:80"), weight: 1)
+        let areSet = (0..<RuntimeOverrides.countMax).map {
+            overrides.set(drained, for: name("be\($0)"), basis: basis)
+        }
+        #expect(areSet.allSatisfy { $0 })
+        let isOneMoreSet = overrides.set(drained, for: name("more"), basis: basis)
+        #expect(!isOneMoreSet)
+        overrides.set(RuntimeOverride(), for: name("be0"), basis: basis)
+        let isSetInItsPlace = overrides.set(drained, for: name("more"), basis: basis)
+        #expect(isSetInItsPlace)
+        #expect(overrides.names.count == RuntimeOverrides.countMax)
     }
 }
