@@ -68,21 +68,31 @@ public struct ConfigurationDifference: Hashable, Sendable {
         changes.map { "\($0)\($0.needsRestart ? " (needs a restart)" : "")\n" }.joined()
     }
 
+    /// Settings that one line tells of a pool or listener that comes or goes.
+    private static let partCountMax = 12
+
     /// Listeners and pools that only one side has become one setting each.
     private static func collapsed(
         _ settings: [ConfigurationSetting], comparedWith other: [ConfigurationSetting]
     ) -> [ConfigurationSetting] {
         let groups = Set(other.compactMap(\.group))
         var result: [ConfigurationSetting] = []
+        var partCount = 0
         for setting in settings {
             guard let group = setting.group, !groups.contains(group) else {
                 result.append(setting)
                 continue
             }
             if let last = result.last, last.path == group {
-                let joined = "\(last.value); \(setting.value)"
-                result[result.count - 1].value = joined
+                partCount += 1
+                // Thousands of backends are not told one by one.
+                if partCount < partCountMax {
+                    result[result.count - 1].value = "\(last.value); \(setting.value)"
+                } else if partCount == partCountMax {
+                    result[result.count - 1].value = "\(last.value); ..."
+                }
             } else {
+                partCount = 1
                 // A listener opens or closes sockets, which a reload does not do.
                 let needsRestart = group.hasPrefix("listeners.")
                 result.append(

@@ -122,7 +122,11 @@ enum HashKeyText {
             if !text.hasPrefix(kind) || trimmed.count != name.count {
                 throw .didYouMean("it is written \(kind):NAME", "\(kind):\(trimmed)")
             }
-            try HeaderText.check(name: name)
+            do throws(ScalarProblem) {
+                try HeaderText.check(name: name)
+            } catch {
+                throw ScalarProblem(error.reason)
+            }
             return kind == "cookie" ? .cookie(name) : .header(HeaderText.lowercased(name))
         }
         let reason = "allowed are client, path, tuple, header:NAME and cookie:NAME"

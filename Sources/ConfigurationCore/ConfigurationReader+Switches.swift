@@ -25,7 +25,7 @@ extension ConfigurationReader {
         guard let field = field(name, in: section) else { return absent }
         let title = section.title.map { "\(name) of \($0)" } ?? name
         let path = Self.path(name, in: section)
-        if case .scalar(let text, isPlain: true) = field.value.content {
+        if case .scalar(let text, _) = field.value.content {
             switch text {
             case "off": return off
             case "on":
@@ -70,11 +70,15 @@ extension ConfigurationReader {
         }
         return value(name, "number", in: section) { text throws(ScalarProblem) in
             if text == "off" { return Limit(number: nil) }
+            let allowed = "allowed are off and \(range.lowerBound) to \(range.upperBound)"
             if Self.offSynonyms.contains(text.lowercased()) || text.lowercased() == "off" {
-                throw .didYouMean(
-                    "allowed are off and \(range.lowerBound) to \(range.upperBound)", "off")
+                throw .didYouMean(allowed, "off")
             }
-            return Limit(number: try Self.integer(text, range, key))
+            do throws(ScalarProblem) {
+                return Limit(number: try Self.integer(text, range, key))
+            } catch {
+                throw ScalarProblem(allowed, suggestion: error.suggestion)
+            }
         }
     }
 

@@ -137,6 +137,12 @@ struct KeyDescription: Hashable, Sendable {
 }
 
 extension KeyDescription.Form {
+    /// The words of a choice.
+    var words: [String] {
+        guard case .choice(let words) = self else { return [] }
+        return words
+    }
+
     /// The values allowed, in words.
     var text: String {
         switch self {

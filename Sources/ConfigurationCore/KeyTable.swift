@@ -38,9 +38,16 @@ enum KeyTable {
         return named.count <= 4 ? named : []
     }
 
-    /// What to write for the section at `path`; a lone `value` goes under the one required key.
+    /// What to write for the section at `path`; a lone `value` goes under the key that has such a
+    /// word, or under the one required key.
     static func example(ofSection path: String, value: ConfigurationNode) -> String? {
-        let required = (byParent[path] ?? []).filter(\.isUsual)
+        let keys = byParent[path] ?? []
+        if case .scalar(let text, _) = value.content,
+            let key = keys.first(where: { $0.form.words.contains(text) })
+        {
+            return "{ \(key.name): \(text) }"
+        }
+        let required = keys.filter(\.isUsual)
         if case .scalar(let text, _) = value.content, !value.isNull, required.count == 1,
             text.utf8.count <= Quoted.scalarCountMax, text.utf8.allSatisfy({ $0 >= 0x20 })
         {

@@ -33,7 +33,7 @@ enum ZoneCheck {
         stem(one) == stem(other)
     }
 
-    private static func stem(_ zone: String) -> [UInt8] {
-        zone.utf8.dropLast().filter { !(0x30...0x39).contains($0) }
+    private static func stem(_ zone: String) -> ArraySlice<UInt8> {
+        zone.utf8.filter { !(0x30...0x39).contains($0) }.dropLast()
     }
 }

@@ -111,7 +111,7 @@ public struct YAMLLimits: Hashable, Sendable {
 
     /// Makes limits; the defaults are far beyond any valid configuration.
     public init(
-        byteCountMax: Int = 1 << 20, depthMax: Int = 32, nodeCountMax: Int = 100_000,
+        byteCountMax: Int = 4 << 20, depthMax: Int = 32, nodeCountMax: Int = 400_000,
         problemCountMax: Int = 100
     ) {
         self.byteCountMax = byteCountMax

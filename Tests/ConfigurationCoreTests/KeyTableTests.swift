@@ -19,6 +19,14 @@ import WireCore
             #expect(range.contains(byteCount))
         case (.percent(let range), .percent(let hundredths)):
             #expect(range.contains(hundredths))
+        case (.integerOrOff(let range), .integer(let number)):
+            #expect(range.contains(number))
+        case (.decimal(let range, _), .decimal(let number)):
+            #expect(range.contains(number))
+        case (.integerOrOff, .word(let word)):
+            #expect(word == "off")
+        case (.durationOrAuto, .word(let word)):
+            #expect(word == "auto")
         case (.choice(let words), .word(let word)):
             #expect(words.contains(word))
         case (.duration, .integer), (.duration, .boolean), (.duration, .word),
@@ -33,7 +41,8 @@ import WireCore
     @Test(arguments: KeyTable.all) func numbersSayWhatGoesWrongAtBothEnds(key: KeyDescription) {
         #expect(key.meaning.hasSuffix("."))
         switch key.form {
-        case .duration, .integer, .integerOrAuto, .size, .percent:
+        case .duration, .integer, .integerOrAuto, .integerOrOff, .durationOrAuto, .decimal,
+            .size, .percent:
             #expect(key.tooSmall != nil, "\(key.path)")
             #expect(key.tooLarge != nil, "\(key.path)")
         default:
@@ -95,6 +104,23 @@ import WireCore
         #expect(text.contains("\n\(key.path)\n    "))
         #expect(text.contains(key.meaning))
         #expect(text.contains("    example: \(key.example)\n"))
+    }
+
+    @Test func bothChecksHaveTheSameKeys() {
+        #expect(
+            KeyTable.names(under: "pools.NAME.health_check")
+                == KeyTable.names(under: "pools.NAME.readiness_check"))
+        let names = KeyTable.names(under: "pools.NAME.health_check")
+        #expect(KeyTable.checkTypesOfKey.map(\.key).allSatisfy(names.contains))
+    }
+
+    @Test func explanationPrintsOffAndDecimals() {
+        let text = Explanation.render()
+        #expect(text.contains("\n    off or integer, 100 to 1000; default 125\n"))
+        #expect(text.contains("\n    number, 0.1 to 10, at most two decimals; default 1\n"))
+        #expect(text.contains("\n    auto or duration, 1ms to 60s; default auto\n"))
+        #expect(text.contains("\n    mapping, on or off; default: off\n"))
+        #expect(text.contains("\n    text of at most 256B; default \"\"\n"))
     }
 
     @Test func explanationPrintsRangeDefaultAndConsequences() {

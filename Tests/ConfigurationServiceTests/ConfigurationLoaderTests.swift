@@ -63,7 +63,7 @@ import YAMLIO
         let spaces = String(repeating: " ", count: ConfigurationLoader.byteCountMax + 1)
         let (exitCode, text) = ConfigurationLoader.check(path: try write(spaces, "large.yaml"))
         #expect(exitCode == 1)
-        #expect(text.contains("larger than 1024 KiB"))
+        #expect(text.contains("larger than 4096 KiB"))
     }
 
     @Test func emptyFileIsRefused() throws {
