@@ -84,6 +84,30 @@ class Tandem(Program):
             row["svname"]: row for row in self.stat()
             if row["pxname"] == pool and row["svname"] not in ("BACKEND", "FRONTEND")}
 
+    def set_state(self, pool, backend, state):
+        """ready, drain or maint."""
+        self.tell(f"set server {pool}/{backend} state {state}")
+
+    def await_status(self, pool, backend, status, seconds=10):
+        """Waits until `show stat` says UP, DOWN, DRAIN, MAINT or NOLB."""
+        wait_until(
+            f"{pool}/{backend} is {status}", seconds,
+            lambda: self.servers(pool)[backend]["status"].startswith(status))
+
+    def await_all_up(self, pool, seconds=10):
+        wait_until(f"all of {pool} are up", seconds, lambda: all(
+            row["status"].startswith("UP") for row in self.servers(pool).values()))
+
+    def await_drained(self, pool, backend, seconds=10):
+        """Waits until a backend has no request and no connection; returns how long that took."""
+        begun = time.monotonic()
+
+        def is_drained():
+            row = self.servers(pool)[backend]
+            return row["scur"] == "0" and row.get("srv_icur", "0") in ("0", "")
+        wait_until(f"{pool}/{backend} is drained", seconds, is_drained)
+        return time.monotonic() - begun
+
     def metrics(self):
         """Samples of the metrics page by name with labels."""
         samples = {}

@@ -7,11 +7,9 @@ import os
 import resource
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 from .load import Load
-from .names import ADDRESSES, BACKEND_PORT, HERE
+from .names import ADDRESSES, BACKEND_PORT, DIRECTORY, HERE
 from .network import Network
 from .process import Backend, Program, wait_until
 
@@ -23,13 +21,13 @@ class Laboratory:
     """Use it in `with`: it leaves nothing behind."""
 
     def __init__(self, backends, balancers=("lb",), more=()):
-        self.directory = Path(tempfile.mkdtemp(prefix="tandem-drill-"))
+        self.names = backends
+        self.directory = None
         self.network = Network()
         self.members = ["client", *balancers, *backends, *more]
         self.programs = []
         self.compiled = {}
-        self.backends = {
-            name: Backend(self, name, ADDRESSES[name], BACKEND_PORT) for name in backends}
+        self.backends = {}
 
     def __enter__(self):
         try:
@@ -39,8 +37,10 @@ class Laboratory:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
             self.network.lock()
             self.network.up(self.members)
-            for backend in self.backends.values():
-                self.run(backend)
+            self.make_directory()
+            for name in self.names:
+                self.backends[name] = Backend(self, name, ADDRESSES[name], BACKEND_PORT)
+                self.run(self.backends[name])
         except BaseException:
             self.close()
             raise
@@ -49,14 +49,27 @@ class Laboratory:
     def __exit__(self, *_):
         self.close()
 
+    def make_directory(self):
+        """One place for logs and sockets; what a killed drill left there goes."""
+        shutil.rmtree(DIRECTORY, ignore_errors=True)
+        DIRECTORY.mkdir(mode=0o700)
+        self.directory = DIRECTORY
+
     def program(self, name):
         """A program of this folder, compiled once."""
         if name not in self.compiled:
             files, libraries = SOURCES[name]
             binary = self.directory / name
-            subprocess.run(
+            compiler = subprocess.Popen(
                 ["gcc", "-O2", "-Wall", "-Wextra", "-o", binary, *[HERE / file for file in files],
-                 *libraries], check=True)
+                 *libraries])
+            try:
+                status = compiler.wait()
+            finally:
+                # Whoever interrupts us must not leave a compiler that writes into what is gone.
+                compiler.wait()
+            if status:
+                raise RuntimeError(f"{name} does not compile: see netns/packages")
             self.compiled[name] = binary
         return self.compiled[name]
 
@@ -107,6 +120,9 @@ class Laboratory:
                 program.process.kill()
         for program in self.programs:
             program.wait()
-        self.network.down()
+        # Before we hold the lock the lab is another drill's.
+        if self.network.is_ours:
+            self.network.down()
+        if self.directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
         self.network.unlock()
-        shutil.rmtree(self.directory, ignore_errors=True)

@@ -9,7 +9,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
 RESULTS = ROOT / "results"
 # Prefix of the namespaces; another one makes a lab beside the first.
-PREFIX = os.environ.get("TANDEM_LAB", "tandem-drill-")
+PREFIX = os.environ.get("TANDEM_LAB", "tandem-pool-")
+DIRECTORY = Path(f"/run/{PREFIX}drill")
 BINARY = Path(os.environ.get("TANDEM_BINARY", ROOT / ".build/release/tandem")).resolve()
 
 SUBNET = "10.77.0.0/16"

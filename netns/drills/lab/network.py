@@ -11,6 +11,7 @@ import time
 from .names import ADDRESSES, PREFIX, SOURCES
 
 LAN = PREFIX + "lan"
+LOCK = f"/run/{PREFIX}lock"
 
 
 def run(*words, check=True):
@@ -39,13 +40,20 @@ class Network:
 
     def lock(self):
         """One drill at a time: measurements next to each other measure each other."""
-        path = f"/run/{PREFIX}lock"
-        self._lock = open(path, "w", encoding="utf-8")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another drill runs; waiting for its end", flush=True)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        while not self._lock:
+            file = open(LOCK, "w", encoding="utf-8")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("another drill runs; waiting for its end", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # The holder before us may have removed the file that we waited for.
+            if os.path.exists(LOCK) and os.path.samestat(os.stat(LOCK), os.fstat(file.fileno())):
+                self._lock = file
+
+    @property
+    def is_ours(self):
+        return self._lock is not None
 
     def up(self, members):
         self.down()
@@ -100,5 +108,6 @@ class Network:
 
     def unlock(self):
         if self._lock:
+            os.unlink(LOCK)
             self._lock.close()
             self._lock = None
