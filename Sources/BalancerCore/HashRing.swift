@@ -5,24 +5,31 @@
 /// The making of a hash ring.
 enum HashRing {
     /// A ring has at least so many points: with few backends they are many per backend.
-    static let pointsMin = 65_536
+    static let pointsMin = 32_768
     /// Points for each backend of a large pool, on average.
     static let pointsPerBackend = 160
-    /// A ring has at most about so many points: 8 MiB.
-    static let pointsMax = 1 << 20
-    /// The largest table of stretches: 2 to this power.
-    private static let stretchBitsMax = 20
+    /// A ring is made for at most so many points; rounding may double them, to 4 MiB.
+    static let pointsMax = 1 << 18
+    /// Points in a stretch, on average: they share one or two cache lines.
+    private static let pointsPerStretch = 4
 
     /// Points in ascending order: position in the upper 48 bits, backend in the lower 16.
+    ///
+    /// The number of points per weight is a power of two, and so rarely another one when backends
+    /// come or go: the points of those that stay are where they were.
     static func points(nameHashes: [UInt64], weights: [Int]) -> [UInt64] {
         let count = min(nameHashes.count, HashTable.backendsMax)
         guard count > 0 else { return [] }
         let wanted = min(max(count * pointsPerBackend, pointsMin), pointsMax)
         let total = weights[..<count].reduce(0, +)
+        var shift = 0
+        while total << shift < wanted { shift += 1 }
+        while total >> -shift >= wanted * 2 { shift -= 1 }
         var points: [UInt64] = []
-        points.reserveCapacity(wanted + count)
+        points.reserveCapacity(wanted * 2)
         for index in 0..<count {
-            let share = max(1, (wanted * weights[index] + total / 2) / total)
+            // A negative shift goes the other way.
+            let share = max(1, weights[index] << shift)
             for replica in 0..<share {
                 let place = HashMixer.point(nameHashes[index], replica: UInt64(replica))
                 points.append(place & ~0xFFFF | UInt64(index))
@@ -32,10 +39,10 @@ enum HashRing {
         return points
     }
 
-    /// About one point falls into each stretch.
+    /// The number of stretches is 2 to this power.
     static func stretchBits(pointCount: Int) -> Int {
-        guard pointCount > 1 else { return 1 }
-        return min(Int.bitWidth - (pointCount - 1).leadingZeroBitCount, stretchBitsMax)
+        let count = pointCount / pointsPerStretch
+        return max(1, Int.bitWidth - count.leadingZeroBitCount)
     }
 
     /// For each stretch of positions the first point in it or behind it.

@@ -22,11 +22,11 @@ extension PoolBalancer {
         guard let table = hashTable else { return .noneAvailable }
         let fair = fairLoad(position, loads: loads)
         for jump in 0..<Self.jumpsMax {
-            let index = table.backend(at: HashMixer.place(of: key, jump: jump))
+            let place = HashMixer.place(of: key, jump: jump)
+            let index = table.backend(at: place)
             guard index < backends.count, Int(backends[index].group) == position,
-                keeps(key, at: index, table), !attempted.contains(index),
-                !loads.isAtLimit(at: index),
-                Double(loads.requestsInFlight(at: index)) < fair * Double(backends[index].weight)
+                keeps(place, at: index), !attempted.contains(index), !loads.isAtLimit(at: index),
+                fair.admits(loads.requestsInFlight(at: index), weight: backends[index].weight)
             else { continue }
             return .chosen(index)
         }
@@ -40,7 +40,7 @@ extension PoolBalancer {
     @inlinable
     func chooseByRank(
         _ position: Int, loads: borrowing some BackendLoads & ~Copyable,
-        excluding attempted: AttemptedBackends, key: UInt64, fair: Double
+        excluding attempted: AttemptedBackends, key: UInt64, fair: FairLoad
     ) -> BackendChoice {
         let start = groups[position].start
         var isAnyAtLimit = false
@@ -54,8 +54,8 @@ extension PoolBalancer {
                 isAnyAtLimit = true
                 continue
             }
-            let load = Double(loads.requestsInFlight(at: index))
-            let isBelow = load < fair * Double(backends[index].weight)
+            let isBelow = fair.admits(
+                loads.requestsInFlight(at: index), weight: backends[index].weight)
             if isBestBelow && !isBelow { continue }
             let rank = HashMixer.mix(key ^ nameHash(index))
             if best < 0 || isBelow && !isBestBelow || rank > bestRank {
@@ -77,26 +77,25 @@ extension PoolBalancer {
         return table.nameHashes[index]
     }
 
-    /// True when a backend with less weight than it was configured with keeps this key.
+    /// True when a backend with less weight than it was configured with keeps a key here.
+    ///
+    /// Tables look at the upper bits of a place, this at the lower ones.
     @inlinable
     @inline(__always)
-    func keeps(_ key: UInt64, at index: Int, _ table: HashTable) -> Bool {
+    func keeps(_ place: UInt64, at index: Int) -> Bool {
         let kept = backends[index].keptKeys
-        guard kept != .max else { return true }
-        return UInt32(truncatingIfNeeded: HashMixer.mix(~key ^ table.nameHashes[index])) < kept
+        return kept == .max || UInt32(truncatingIfNeeded: place) < kept
     }
 
-    /// How many requests each hundredth of weight may have in flight, this one included.
-    ///
-    /// Thaler and Mirrokni's consistent hashing with bounded loads, with weights: nobody gets more
-    /// than the bound times the mean, rounded up.
+    /// The load that members of a group may have, this request included.
     @inlinable
     mutating func fairLoad(
         _ position: Int, loads: borrowing some BackendLoads & ~Copyable
-    ) -> Double {
-        guard loadBound < .infinity else { return .infinity }
+    ) -> FairLoad {
+        guard loadBoundPercent > 0 else { return FairLoad() }
         let total = requestsInFlight(position, loads: loads)
-        return loadBound * Double(total &+ 1) / Double(max(groups[position].weight, 1))
+        return FairLoad(
+            boundPercent: loadBoundPercent, total: total &+ 1, weight: groups[position].weight)
     }
 
     /// Requests in flight in a group: counted by the caller, or added up.
@@ -144,5 +143,35 @@ extension PoolBalancer {
     private func ratio(_ index: Int, _ table: HashTable) -> Double {
         let configured = index < table.weights.count ? table.weights[index] : 1
         return Double(backends[index].weight) / Double(max(configured, 1))
+    }
+}
+
+/// Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2018), with weights:
+/// nobody gets more than the bound times the mean for his weight, rounded up.
+@usableFromInline
+struct FairLoad {
+    @usableFromInline let scale: Double
+    @usableFromInline let allowance: Double
+
+    /// No bound.
+    @inlinable
+    init() {
+        scale = 0
+        allowance = 1
+    }
+
+    /// The bound for `total` requests among members of `weight` together.
+    @inlinable
+    init(boundPercent: Int, total: Int, weight: Int) {
+        // Products of whole numbers: where they fit a double, the comparison is exact.
+        scale = 100 * Double(weight)
+        allowance = Double(boundPercent) * Double(total)
+    }
+
+    /// True when a member of some weight may have one more than `load`.
+    @inlinable
+    @inline(__always)
+    func admits(_ load: Int, weight: Int) -> Bool {
+        Double(load) * scale < allowance * Double(weight)
     }
 }

@@ -46,8 +46,8 @@ public struct PoolBalancer: Sendable {
     /// Large groups in turns: a heap of their members, the next in turn first.
     @usableFromInline var turnHeap: [Int32] = []
     @usableFromInline var hashTable: HashTable?
-    /// The bound of hashing over the mean load; infinite without one.
-    @usableFromInline var loadBound = Double.infinity
+    /// The bound of hashing over the mean load; 0 without one.
+    @usableFromInline var loadBoundPercent = 0
     /// Numbers the choices that look at several groups.
     @usableFromInline var spillNumber: UInt64 = 0
     let tuning: LeastTimeTuning
@@ -171,10 +171,7 @@ public struct PoolBalancer: Sendable {
         placements = shape.placements
         hashTable = shape.policy.usesHash ? shape.hashTable : nil
         let isBound = shape.policy.usesHash && shape.policy != .ipHash
-        loadBound = .infinity
-        if isBound, let percent = shape.loadBoundPercent {
-            loadBound = Double(max(percent, 100)) / 100
-        }
+        loadBoundPercent = isBound ? shape.loadBoundPercent.map { max($0, 100) } ?? 0 : 0
         backends = zip(shape.weights, previousIndexes).map { weight, index in
             var backend = BalancedBackend(weight: UInt16(clamping: weight))
             guard let index, previous.indices.contains(index) else { return backend }
