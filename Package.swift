@@ -113,7 +113,8 @@ let package = Package(
             name: "tandem",
             dependencies: [
                 "AdminService", "BalancerCore", "ConfigurationCore", "ConfigurationService",
-                "DrillService", "EventLoop", "HealthService", "LinuxIO", "ProxyService",
+                "DrillService", "EventLoop", "HealthService", "LinuxIO", "NameService",
+                "ProxyService",
                 "ReplicationCore", "ReplicationService", "Telemetry", "VRRPCore", "VRRPService",
                 "WireCore",
             ],

@@ -124,6 +124,12 @@ public struct NameTable: Sendable {
         return taken
     }
 
+    /// Asks for everything that nobody is asked for yet as soon as there is room.
+    public mutating func askNow(_ now: Instant) {
+        for text in hosts.keys { hosts[text]?.machine.ask(notLaterThan: now) }
+        for text in services.keys { services[text]?.machine.ask(notLaterThan: now) }
+    }
+
     /// Asks for everything anew, as others are asked from now on; open questions are given up and
     /// must not be reported any more.
     public mutating func askAnew(now: Instant) {

@@ -87,6 +87,12 @@ public final class NameService {
         told = table.answers
     }
 
+    /// Asks for every name now, as after name servers were mended.
+    public func refresh() {
+        table.askNow(Clock.now())
+        pump()
+    }
+
     /// What all names stand for now.
     public var answers: ResolvedNames { table.answers }
 

@@ -33,6 +33,7 @@ extension Node {
         registry.add("reload", help: "read the configuration again, as SIGHUP does") {
             [unowned self] _ in reload()
         }
+        registerNameCommands()
         registry.addPage("/metrics") { [unowned self] in
             AdminRegistry.Page(
                 contentType: "text/plain; version=0.0.4; charset=utf-8", content: metricsText())

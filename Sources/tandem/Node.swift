@@ -9,6 +9,7 @@ internal import ConfigurationService
 internal import EventLoop
 internal import HealthService
 internal import LinuxIO
+internal import NameService
 internal import ProxyService
 internal import ReplicationCore
 internal import ReplicationService
@@ -41,6 +42,7 @@ final class Node {
     private(set) var loaded: LoadedConfiguration
     private(set) var dataPlane: DataPlane?
     private(set) var health: HealthService?
+    var names: NameService?
     private(set) var pair: PairSnapshot?
     private(set) var metricSources: [any MetricSource] = []
     private(set) var reloads = ReloadCounters()
@@ -82,6 +84,7 @@ final class Node {
         dataPlane?.stop()
         admin?.stop()
         health?.stop()
+        names?.stop()
         logger.info("stopped")
         return exitCode
     }
@@ -104,6 +107,7 @@ final class Node {
         try dataPlane.start()
         self.dataPlane = dataPlane
         startHealth(dataPlane)
+        startNames()
         try startAdmin()
         metricSources.append(dataPlane)
         metricSources.append(dataPlane.accessLogMetrics)
@@ -228,6 +232,11 @@ final class Node {
             ])
     }
 
+    /// Adds something to the metrics page.
+    func addMetricSource(_ source: any MetricSource) {
+        metricSources.append(source)
+    }
+
     // MARK: Events
 
     func handle(_ signal: Signal) {
@@ -287,15 +296,17 @@ final class Node {
     private func apply(
         _ new: LoadedConfiguration, _ difference: ConfigurationDifference
     ) -> String {
+        let configuration = resolved(new.configuration)
         do {
-            _ = try dataPlane?.apply(new.configuration)
+            _ = try dataPlane?.apply(configuration)
         } catch {
             reloads.refusedCount += 1
             for line in "\(error)".split(separator: "\n") { logger.error("reload: \(line)") }
             return Self.refusal("\(error)\n")
         }
-        health?.apply(new.configuration.pools)
+        health?.apply(configuration.pools)
         loaded = new
+        names?.resolve(new.configuration.upstreamNames, new.configuration.resolver)
         reloads.appliedCount += 1
         pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
         return "applied: " + difference.changes.map { "\($0)" }.joined(separator: "; ")

@@ -32,6 +32,7 @@ extension Node {
             ("timers", timersJSON()),
             ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),
             ("pools", .array(poolsJSON())),
+            ("names", namesJSON()),
             ("connections", .integer(Int64(dataPlane?.openConnectionCount ?? 0))),
         ])
     }

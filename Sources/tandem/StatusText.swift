@@ -22,7 +22,7 @@ extension Node {
             text += linkText(pair.link, at: pair.takenAt)
             if let slow = latenessText(pair) { text += slow }
         }
-        return text + poolsText()
+        return text + poolsText() + namesText()
     }
 
     private func routerText(_ router: SpeakerStatus, at now: Instant) -> String {

@@ -344,6 +344,17 @@ struct NameStage {
         #expect(stage.next() == [.host("a")])
     }
 
+    @Test func everythingIsAskedForNowWhenToldSo() {
+        var stage = NameStage()
+        _ = stage.want(.host("a"), .host("b"))
+        _ = stage.answer("a", NameStage.records(1))
+        stage.table.askNow(stage.now)
+        // The question for the other one is still open.
+        #expect(stage.table.takeDue(now: stage.now) == [.host("a")])
+        let late = HostLookup(v4: NameStage.records(2), v6: .noRecords)
+        #expect(!stage.table.hostLookupEnded("b", late, now: stage.now).isEmpty)
+    }
+
     @Test func aShorterLongestTimeHoldsAtOnce() {
         var stage = NameStage()
         _ = stage.want(.host("a"))

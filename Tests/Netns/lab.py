@@ -302,7 +302,7 @@ class Lab:
     def failover(self, node):
         return self.router(node)["last_failover"]
 
-    def metric(self, node, name, **labels):
+    def metric(self, node, name, /, **labels):
         """The sum of a metric's samples that have these labels."""
         response = get("127.0.0.1", "/metrics", member=node, port=9900, timeout_seconds=2)
         total = None
