@@ -76,7 +76,7 @@ extension KeyTable {
             "\(poolPath).sticky.entries", .integer(1_024...16_777_216), .integer(131_072),
             "Application cookies that are remembered; only for mode learn.",
             tooSmall: "clients lose their backend to newer ones",
-            tooLarge: "each entry takes memory on both nodes",
+            tooLarge: "each entry takes memory",
             example: "entries: 131072"),
         KeyDescription(
             "\(poolPath).sticky.expire", .duration(.seconds(1) ... .seconds(604_800), step: nil),

@@ -96,11 +96,11 @@ extension KeyTable {
     private static let cascade: [KeyDescription] = [
         KeyDescription(
             "\(poolPath).cascade_guard", .sectionOrOff, .optional("every setting at its default"),
-            "Many bad verdicts at once have a shared cause: nobody more is taken out.",
+            "Many bad verdicts at once have a shared cause: only what refuses connections is out.",
             example: "cascade_guard: { threshold: 50, window: 15s }"),
         KeyDescription(
             "\(poolPath).cascade_guard.threshold", .integer(1...100), .integer(50),
-            "Bad verdicts within the window, in percent of the pool, that have a shared cause.",
+            "More bad verdicts within the window, in percent of the pool, have a shared cause.",
             tooSmall: "a single broken backend stays in the pool",
             tooLarge: "a shared cause empties the pool first",
             example: "threshold: 50"),

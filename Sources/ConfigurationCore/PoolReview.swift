@@ -45,21 +45,12 @@ enum PoolReview {
     private static func checkPolicy(
         _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
     ) {
-        if !pool.balance.usesHash {
-            let suggestion =
-                pool.balance == .ipHash
+        guard !pool.balance.usesHash else { return }
+        reader.warnOfNoEffect(
+            "hash", in: section, because: "with balance: \(pool.balance.rawValue)",
+            suggestion: pool.balance == .ipHash
                 ? "ip_hash takes the client's address; write balance: maglev"
-                : "write balance: maglev, or remove it"
-            reader.warnOfNoEffect(
-                "hash", in: section, because: "with balance: \(pool.balance.rawValue)",
-                suggestion: suggestion)
-        }
-        if pool.slowStart != nil, pool.balance.usesHash || pool.balance == .ipHash {
-            reader.warnOfNoEffect(
-                "slow_start", in: section,
-                because: "on the share of a backend with balance: \(pool.balance.rawValue)",
-                suggestion: "keys keep their backend; only its limits grow")
-        }
+                : "write balance: maglev, or remove it")
     }
 
     private static func checkHedging(

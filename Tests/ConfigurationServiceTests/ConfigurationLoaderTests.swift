@@ -131,6 +131,15 @@ import YAMLIO
         #expect(reading.secretFile == "/etc/tandem/pair.key")
     }
 
+    @Test(arguments: ["edge", "pool"]) func theExamplesHaveNoWarnings(name: String) throws {
+        let root = GoldenFile.folder.split(separator: "/").dropLast(2).map { "/\($0)" }.joined()
+        let bytes = try FileSystem.read(
+            path: "\(root)/examples/\(name).yaml", byteCountMax: 1 << 20)
+        let (exitCode, text) = ConfigurationLoader.check(bytes, name: "t")
+        #expect(exitCode == 0)
+        #expect(text.hasPrefix("t: ok:"), "\(text)")
+    }
+
     private static let example: Configuration = {
         func endpoint(_ d: UInt8, _ port: UInt16) -> Endpoint {
             Endpoint(address: .v4(IPv4Address(10, 77, 0, d)), port: port)
