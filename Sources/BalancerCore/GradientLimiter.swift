@@ -7,10 +7,12 @@
 //   limit    = gradient x limit + sqrt(limit)
 //
 // Both latencies are the ninetieth percentile, of a window and of the best there was. The baseline
-// is measured anew now and then, since backends change: with half the limit, so that nothing waits
-// behind us meanwhile. Envoy lowers the limit to 3 for that, which refuses requests of a healthy
-// pool; here it never falls below the configured floor, and who has no queue for the rest asks for
-// the limit that holds otherwise.
+// is measured anew now and then, since backends change. While latency is near it, that takes
+// nothing: a better one counts, a worse one does not, or the baseline would creep up. Otherwise
+// half of the requests that are in flight are let in for the time of a few answers, to see what the
+// backends are like when nothing waits there. Envoy lowers the limit to 3 for that, which refuses
+// requests of a healthy pool; here it never falls below the configured floor, and who has no
+// queue for the rest asks for the limit that holds otherwise.
 
 public import WireCore
 
@@ -38,97 +40,155 @@ public struct GradientSettings: Hashable, Sendable {
 
 /// Computes the limit; feed it every answer.
 public struct GradientLimiter: Sendable {
-    /// A measurement that has not found enough requests takes no longer than this.
-    public static let measurementTimeMax = TimeSpan.seconds(1)
+    /// A measurement takes no longer than this.
+    public static let measurementTimeMax = TimeSpan.seconds(5)
+    /// A measurement takes at least so many times the latency it finds: the requests that end
+    /// first are the fast ones.
+    static let measurementLatencies: UInt64 = 4
+    /// A window takes at least so many times the latency of the last one: a limit that is changed
+    /// before the last change can be seen swings from one end to the other.
+    static let windowLatencies = 2.0
+    /// While a measurement finds a tenth less than the last one, the next comes so soon.
+    static let soon = TimeSpan.seconds(5)
+
+    private enum Phase: Hashable, Sendable {
+        /// The limit follows the latency.
+        case following(since: Instant, measureAt: Instant)
+        /// The baseline is measured; `loweredTo` is the limit meanwhile, when it is another one.
+        case measuring(since: Instant, loweredTo: Int?)
+    }
 
     /// The settings.
-    public private(set) var settings: GradientSettings
-    /// True while the baseline is measured.
-    public private(set) var isMeasuring = true
-
+    public let settings: GradientSettings
     private var generator: SeededGenerator
+    private var phase: Phase
     private var window = LatencyWindow()
     private var settled: Double
     private var baselineNanoseconds = 0.0
-    private var windowEndsAt: Instant
-    private var measuresAt: Instant
-    private var measurementEndsAt: Instant
-    /// Answers to requests that began before this were sent under the limit before.
-    private var countsSince: Instant
+    /// What the last window found, at most a minute.
+    private var lastLatency = 0.0
+    /// The most requests in flight that were seen in this window and in the last one.
+    private var inFlightMax = 0
+    private var inFlightMaxBefore = 0
+    /// The first measurement may be of a pool that is full.
+    private var isDoubtful = true
 
     /// Begins at the largest limit, measuring.
     public init(settings: GradientSettings, seed: UInt64, now: Instant) {
         self.settings = settings
         generator = SeededGenerator(seed: seed)
         settled = Double(max(settings.limitMax, 1))
-        windowEndsAt = now + settings.interval
-        measuresAt = now
-        measurementEndsAt = .distantFuture
-        countsSince = now
+        phase = .measuring(since: now, loweredTo: nil)
     }
 
     /// The requests that may be in flight; those above it wait.
     public var limit: Int {
-        guard isMeasuring, baselineNanoseconds > 0 else { return settledLimit }
-        return max(min(settings.limitMin, settledLimit), settledLimit / 2)
+        if case .measuring(_, loweredTo: let lowered?) = phase { return lowered }
+        return settledLimit
     }
 
     /// The limit that holds while nothing is measured: for requests that cannot wait.
     public var settledLimit: Int { Int(settled) }
+
+    /// True while the baseline is measured.
+    public var isMeasuring: Bool {
+        if case .measuring = phase { true } else { false }
+    }
 
     /// The latency that counts as good; `nil` before it was measured.
     public var baseline: TimeSpan? {
         baselineNanoseconds > 0 ? TimeSpan(nanoseconds: UInt64(baselineNanoseconds)) : nil
     }
 
-    /// An answer's head came; `latency` after the request was sent.
+    /// An answer's head came.
     ///
+    /// - Parameters:
+    ///   - latency: since the request was sent.
+    ///   - inFlight: requests in flight, this one included.
+    ///   - now: the time.
     /// - Returns: true when `limit` changed.
     @discardableResult
-    public mutating func answered(latency: TimeSpan, now: Instant) -> Bool {
+    public mutating func answered(latency: TimeSpan, inFlight: Int, now: Instant) -> Bool {
         let before = limit
-        if isMeasuring {
-            // A request that was sent before the limit was lowered says how it was then.
-            if countsSince + latency <= now || baselineNanoseconds == 0 { window.add(latency) }
-            if window.count >= settings.samplesMin || now >= measurementEndsAt {
-                endMeasurement(now: now)
-            }
-        } else {
-            window.add(latency)
-            if now >= windowEndsAt { endWindow(now: now) }
+        inFlightMax = max(inFlightMax, min(inFlight, 1 << 30))
+        switch phase {
+        case .measuring(let since, let lowered):
+            // A request that was sent under the limit before says how it was then.
+            if lowered == nil || since + latency <= now { window.add(latency) }
+            if isMeasured(since: since, now: now) { endMeasurement(lowered, now: now) }
+        case .following(let since, let measureAt):
+            if since + latency <= now { window.add(latency) }
+            if now - since >= windowSpan { endWindow(since: since, measureAt: measureAt, now: now) }
         }
         return limit != before
     }
 
-    private mutating func endWindow(now: Instant) {
-        if window.count >= min(settings.samplesMin, 10) {
-            let latency = max(window.percentile(90), 1)
-            let target = baselineNanoseconds * Double(100 + settings.headroomPercent) / 100
-            let gradient = min(2, max(0.5, target / latency))
-            settled = clamped(gradient * settled + settled.squareRoot())
+    /// Answers that make a percentile.
+    private var samplesMin: Int { max(settings.samplesMin, 1) }
+
+    private var windowSpan: TimeSpan {
+        max(settings.interval, TimeSpan(nanoseconds: UInt64(lastLatency * Self.windowLatencies)))
+    }
+
+    private var target: Double {
+        baselineNanoseconds * Double(100 + max(settings.headroomPercent, 0)) / 100
+    }
+
+    private mutating func endWindow(since: Instant, measureAt: Instant, now: Instant) {
+        var start = since
+        if window.count >= samplesMin {
+            start = now
+            lastLatency = min(max(window.percentile(90), 1), 60e9)
+            let gradient = min(2, max(0.5, target / lastLatency))
+            // A limit that nobody reached says nothing: it shrinks from what was in flight.
+            let reached = Double(max(inFlightMax, 1))
+            let from = gradient < 1 ? min(settled, reached) : settled
+            settled = clamped(gradient * from + from.squareRoot())
             window.removeAll()
+            inFlightMaxBefore = inFlightMax
+            inFlightMax = 0
         }
-        windowEndsAt = now + settings.interval
-        if now >= measuresAt { beginMeasurement(now: now) }
+        phase = .following(since: start, measureAt: measureAt)
+        if now >= measureAt { beginMeasurement(now: now) }
     }
 
     private mutating func beginMeasurement(now: Instant) {
-        isMeasuring = true
         window.removeAll()
-        countsSince = now
-        measurementEndsAt = now + Self.measurementTimeMax
+        var lowered: Int?
+        if isDoubtful || lastLatency > target {
+            let half = max(inFlightMax, inFlightMaxBefore) / 2
+            lowered = min(settledLimit, max(half, max(settings.limitMin, 1)))
+        }
+        phase = .measuring(since: now, loweredTo: lowered)
     }
 
-    private mutating func endMeasurement(now: Instant) {
-        if window.count >= min(settings.samplesMin, 10) || baselineNanoseconds == 0 {
-            baselineNanoseconds = max(window.percentile(90), 1)
+    private func isMeasured(since: Instant, now: Instant) -> Bool {
+        let elapsed = now - since
+        if elapsed >= Self.measurementTimeMax { return window.count > 0 }
+        guard window.count >= samplesMin, elapsed >= settings.interval else {
+            return false
         }
+        // Looked at every few answers: a percentile is a walk over the histogram.
+        guard window.count.isMultiple(of: 8) else { return false }
+        let latency = window.percentile(90) * Double(Self.measurementLatencies)
+        return Double(elapsed.nanoseconds) >= latency
+    }
+
+    private mutating func endMeasurement(_ lowered: Int?, now: Instant) {
+        let measured = max(window.percentile(90), 1)
+        let isFirst = baselineNanoseconds == 0
+        let isMuchBetter = measured < baselineNanoseconds * 0.9
+        baselineNanoseconds =
+            isFirst || lowered != nil ? measured : min(baselineNanoseconds, measured)
+        if lowered != nil { isDoubtful = isMuchBetter }
         window.removeAll()
-        isMeasuring = false
-        windowEndsAt = now + settings.interval
         let percent = UInt64(min(max(settings.jitterPercent, 0), 100))
         let swing = settings.baselineInterval.divided(by: 100).multiplied(by: percent)
-        measuresAt = now + settings.baselineInterval + generator.span(upTo: swing)
+        let wait =
+            isDoubtful
+            ? min(Self.soon, settings.baselineInterval)
+            : settings.baselineInterval + generator.span(upTo: swing)
+        phase = .following(since: now, measureAt: now + wait)
     }
 
     private func clamped(_ limit: Double) -> Double {

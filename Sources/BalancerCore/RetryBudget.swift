@@ -80,25 +80,27 @@ public struct RetryBudget: Hashable, Sendable {
     }
 
     /// Retries of the window per request of the window; 0 without requests.
-    public mutating func ratio(now: Instant) -> Double {
-        advance(to: now)
-        let requests = sum(self.requests, seconds: UInt64(Self.windowSeconds))
-        return requests == 0
-            ? 0 : Double(sum(retries, seconds: UInt64(Self.windowSeconds))) / Double(requests)
+    public func ratio(now: Instant) -> Double {
+        var current = self
+        current.advance(to: now)
+        let window = UInt64(Self.windowSeconds)
+        let requests = sum(current.requests, seconds: window, until: current.second)
+        let retries = sum(current.retries, seconds: window, until: current.second)
+        return requests == 0 ? 0 : Double(retries) / Double(requests)
     }
 
     private var isWithinShare: Bool {
         guard let percent else { return true }
         let window = UInt64(Self.windowSeconds)
-        return (sum(retries, seconds: window) + 1) * 100
-            <= percent * sum(requests, seconds: window)
+        return (sum(retries, seconds: window, until: second) + 1) * 100
+            <= percent * sum(requests, seconds: window, until: second)
     }
 
     private var isWithinFloor: Bool {
-        sum(retries, seconds: floorSeconds) < UInt64(floorCount)
+        sum(retries, seconds: floorSeconds, until: second) < UInt64(floorCount)
     }
 
-    private func sum(_ counts: SIMD16<UInt32>, seconds: UInt64) -> UInt64 {
+    private func sum(_ counts: SIMD16<UInt32>, seconds: UInt64, until second: UInt64) -> UInt64 {
         var sum: UInt64 = 0
         for age in 0..<seconds { sum &+= UInt64(counts[slot(second &- age)]) }
         return sum
