@@ -9,12 +9,12 @@ public enum AdminClient {
     /// Longest answer taken.
     public static let answerByteCountMax = 16 << 20
 
-    /// Sends one line and returns the whole answer.
+    /// Sends one line and returns the whole answer, an empty line at its end.
     ///
     /// - Throws: what connect, write and read report; EFBIG when the answer is too long.
-    public static func ask(_ line: String, socketPath: String) throws(Errno) -> String {
+    public static func ask(_ line: String, socketPath: String) throws(Errno) -> AdminReply {
         let socket = try StreamSocket.connect(unixPath: socketPath)
-        var rest = Array((line + "\n").utf8)
+        var rest = [CommandProtocol.verdictMark] + Array((line + "\n").utf8)
         while !rest.isEmpty {
             guard case .bytes(let count) = try StreamSocket.send(socket, rest) else {
                 throw .wouldBlock
@@ -26,6 +26,8 @@ public enum AdminClient {
             answer += piece
             if answer.count > answerByteCountMax { throw .tooLarge }
         }
-        return String(decoding: answer, as: UTF8.self)
+        return AdminReply(
+            String(decoding: answer.dropFirst(), as: UTF8.self),
+            isFailure: answer.first != UInt8(ascii: "0"))
     }
 }

@@ -24,7 +24,7 @@ public final class AdminRegistry {
     private struct Command {
         let words: [String]
         let help: String
-        let body: CommandBody
+        let body: (_ arguments: [String]) -> AdminReply
     }
 
     private var commands: [Command] = []
@@ -37,6 +37,13 @@ public final class AdminRegistry {
 
     /// Adds a command; `name` is one or more words, such as `show status`.
     public func add(_ name: String, help: String, _ body: @escaping CommandBody) {
+        addAction(name, help: help) { AdminReply(body($0)) }
+    }
+
+    /// Adds a command that may fail.
+    public func addAction(
+        _ name: String, help: String, _ body: @escaping (_ arguments: [String]) -> AdminReply
+    ) {
         let words = name.split(separator: " ").map(String.init)
         precondition(!words.isEmpty, "a command has a name")
         commands.append(Command(words: words, help: help, body: body))
@@ -49,20 +56,27 @@ public final class AdminRegistry {
     }
 
     /// Runs a line of commands, separated by semicolons as in HAProxy's runtime socket.
-    public func run(line: String) -> String {
+    public func run(line: String) -> AdminReply {
         let parts = line.split(separator: ";", omittingEmptySubsequences: true)
-        return parts.map { run(command: $0.split(whereSeparator: \.isWhitespace).map(String.init)) }
-            .joined(separator: "\n")
+        let replies = parts.map {
+            run(command: $0.split(whereSeparator: \.isWhitespace).map(String.init))
+        }
+        return AdminReply(
+            replies.map(\.text).joined(separator: "\n"),
+            isFailure: replies.contains(where: \.isFailure))
     }
 
-    private func run(command words: [String]) -> String {
-        guard !words.isEmpty else { return "" }
+    private func run(command words: [String]) -> AdminReply {
+        guard !words.isEmpty else { return AdminReply("") }
         let matches = commands.filter { words.starts(with: $0.words) }
         guard let best = matches.max(by: { $0.words.count < $1.words.count }) else {
-            return "Unknown command: \"\(words.joined(separator: " "))\"\n" + helpText
+            return AdminReply(
+                "Unknown command: \"\(words.joined(separator: " "))\"\n" + helpText,
+                isFailure: true)
         }
-        let answer = best.body(Array(words.dropFirst(best.words.count)))
-        return answer.hasSuffix("\n") || answer.isEmpty ? answer : answer + "\n"
+        var reply = best.body(Array(words.dropFirst(best.words.count)))
+        if !reply.text.hasSuffix("\n"), !reply.text.isEmpty { reply.text += "\n" }
+        return reply
     }
 
     /// The page under `path`, or `nil`.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands that change a backend: HAProxy's words (management guide 2.6, section 9.3) made into a
-// value, or into the complaint that HAProxy's users know. No state here.
+// The commands that change a backend: HAProxy's words (management guide 2.6, section 9.3) made into
+// a value, or into the complaint that HAProxy's users know. No state here.
 
-internal import WireCore
+public import WireCore
 
 /// A backend as a command names it: `POOL/NAME`.
 public struct ServerName: Hashable, Sendable, CustomStringConvertible {
@@ -59,7 +59,7 @@ public enum ServerChange: Hashable, Sendable {
     /// `weight N%` of the configured weight
     case weightPercent(Int)
     /// `addr IP [port PORT]`; the port stays when it is `nil`
-    case address(String, port: UInt16?)
+    case address(IPAddress, port: UInt16?)
     /// `health up|stopping|down`
     case health(Health)
 }
@@ -69,7 +69,8 @@ public struct ServerCommandError: Error, Equatable {
     /// What is wrong.
     public let text: String
 
-    init(_ text: String) {
+    /// Makes a complaint.
+    public init(_ text: String) {
         self.text = text
     }
 }
@@ -153,10 +154,10 @@ public enum ServerCommand {
         guard let address = IPAddress(word), !address.isAny else {
             throw ServerCommandError("Invalid addr family for '\(word)': an IP address is needed.")
         }
-        guard !rest.isEmpty else { return .address(address.description, port: nil) }
+        guard !rest.isEmpty else { return .address(address, port: nil) }
         guard rest.count == 2, rest[0] == "port", let port = UInt16(rest[1]), port > 0 else {
             throw ServerCommandError("usage: set server POOL/NAME addr IP [port PORT]")
         }
-        return .address(address.description, port: port)
+        return .address(address, port: port)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The columns of `show stat` in HAProxy's order (HAProxy 2.6 management guide, section 9.1), so that
-// scripts which count commas or read names go on working. Columns without a case are always empty.
+// The columns of `show stat` in HAProxy's order (HAProxy 2.6 management guide, section 9.1), so
+// that scripts which count commas or read names go on working. Columns without a case stay empty.
 
 /// A column that we fill.
 public enum StatField: String, CaseIterable, Sendable {

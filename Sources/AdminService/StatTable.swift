@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The answer to `show stat`: rows of listeners, backends and pools as CSV or as HAProxy's typed JSON.
+// The answer to `show stat`: rows of listeners, backends and pools, as CSV or as HAProxy's typed
+// JSON.
 
 public import Telemetry
 

@@ -24,13 +24,15 @@ extension Node {
         registry.add("show metrics", help: "metrics in Prometheus text format") {
             [unowned self] _ in metricsText()
         }
-        registry.add("show switchover", help: "how the last switchover went") {
-            [unowned self] _ in switchoverText()
+        registry.addAction("show switchover", help: "how the last switchover went") {
+            [unowned self] _ in switchoverReply()
         }
-        registry.add("switchover", help: "make the other node active") {
+        registry.addAction("switchover", help: "make the other node active") {
             [unowned self] _ in requestSwitchover()
         }
-        registry.add("reload", help: "read the configuration again, as SIGHUP does") {
+        registerServerCommands()
+        registerStatCommands()
+        registry.addAction("reload", help: "read the configuration again, as SIGHUP does") {
             [unowned self] _ in reload()
         }
         registerNameCommands()

@@ -26,23 +26,11 @@ extension Node {
         names.resolve(loaded.configuration.upstreamNames, loaded.configuration.resolver)
     }
 
-    /// A configuration with the backends that its names stand for now.
-    func resolved(_ configuration: Configuration) -> Configuration {
-        var resolved = configuration
-        resolved.pools = EffectivePools.resolve(
-            configuration.pools, answers: names?.answers ?? ResolvedNames())
-        return resolved
-    }
-
     /// Serves from other backends; nothing but pools differs, so no listener can fail.
     private func namesChanged() {
-        let configuration = resolved(loaded.configuration)
-        do {
-            _ = try dataPlane?.apply(configuration)
-            health?.apply(configuration.pools)
-        } catch {
-            logger.error("names: the backends found cannot be served: \(error)")
-        }
+        let previous = roster
+        roster.learn(names?.answers ?? ResolvedNames())
+        if !putBackendsInForce() { roster = previous }
     }
 
     // MARK: What is shown

@@ -38,26 +38,29 @@ final class Node {
     let logger: Logger
     let registry = AdminRegistry()
     let startedAt = Clock.now()
-    private let source: Source
-    private(set) var loaded: LoadedConfiguration
+    let source: Source
+    var loaded: LoadedConfiguration
+    /// Which backends there are.
+    var roster: BackendRoster
     private(set) var dataPlane: DataPlane?
     private(set) var health: HealthService?
     var names: NameService?
     private(set) var pair: PairSnapshot?
     private(set) var metricSources: [any MetricSource] = []
-    private(set) var reloads = ReloadCounters()
+    var reloads = ReloadCounters()
     private(set) var descriptorOrder: DescriptorOrderSelfTest.Verdict?
     private var admin: AdminServer?
-    private var pairCommands: Mailbox<PairCommand>?
+    private(set) var pairCommands: Mailbox<PairCommand>?
     private var pairEvents: Mailbox<PairEvent>?
     private var startSpeaking: (() throws -> Void)?
     private var watchdogFedAt = Instant(nanoseconds: 0)
-    private var isLeaving = false
+    private(set) var isLeaving = false
     private var exitCode = ExitCode.done
     private var switchover = Switchover.none
 
     init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
         self.loaded = loaded
+        roster = BackendRoster(loaded.configuration.pools)
         self.source = source
         self.loop = loop
         self.logger = logger
@@ -100,13 +103,13 @@ final class Node {
             try ConnectionJournal(watching: pair.virtualRouters.flatMap(\.addresses))
         }
         let dataPlane = try DataPlane(
-            configuration: loaded.configuration, nodeName: name,
+            configuration: effectiveConfiguration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
             listenerNumbers: plan?.clientListeners ?? 0..<0,
             journal: journal)
         try dataPlane.start()
         self.dataPlane = dataPlane
-        startHealth(dataPlane)
+        try startHealth(dataPlane)
         startNames()
         try startAdmin()
         metricSources.append(dataPlane)
@@ -132,14 +135,16 @@ final class Node {
         }
     }
 
-    private func startHealth(_ dataPlane: DataPlane) {
+    private func startHealth(_ dataPlane: DataPlane) throws {
+        let logger = logger.named("health")
         let health = HealthService(
-            on: loop, logger: logger.named("health"), seed: RandomBytes.seed()
-        ) { verdict in
-            dataPlane.setBackendAvailability(
-                pool: verdict.pool, backend: verdict.backend, isUp: verdict.isServing)
+            on: loop, logger: logger, seed: RandomBytes.seed(),
+            ports: PoolPorts(dataPlane, logger: logger))
+        try dataPlane.watchTraffic(on: loop) { event in
+            health.traffic(
+                pool: event.pool, backend: event.backend, TrafficFinding(event.finding))
         }
-        health.apply(loaded.configuration.pools)
+        health.apply(roster.pools)
         metricSources.append(health.metrics)
         self.health = health
     }
@@ -241,7 +246,7 @@ final class Node {
 
     func handle(_ signal: Signal) {
         switch signal {
-        case .hangUp: logger.info("reload: \(reload().prefix { $0 != "\n" })")
+        case .hangUp: logger.info("reload: \(reload().text.prefix { $0 != "\n" })")
         case .terminate, .interrupt: leave()
         case .user1, .child: return
         }
@@ -268,84 +273,30 @@ final class Node {
         }
     }
 
-    // MARK: Reloading
-
-    /// Reads the file again and puts it in force, or says why not.
-    func reload() -> String {
-        // A new listener would let clients in that the drain then waits for.
-        guard !isLeaving else { return Self.refusal("this node is leaving\n") }
-        switch ConfigurationLoader.reload(
-            path: source.path, node: source.selection, current: loaded)
-        {
-        case .unchanged(let new):
-            loaded = new
-            reloads.unchangedCount += 1
-            if let problem = reopenAccessLog() { return Self.refusal(problem) }
-            return "nothing changed"
-        case .refused(let text):
-            reloads.refusedCount += 1
-            for line in text.split(separator: "\n") { logger.error("reload: \(line)") }
-            // The log file may have been moved away all the same.
-            _ = reopenAccessLog()
-            return Self.refusal(text)
-        case .applicable(let new, let difference):
-            return apply(new, difference)
-        }
-    }
-
-    private func apply(
-        _ new: LoadedConfiguration, _ difference: ConfigurationDifference
-    ) -> String {
-        let configuration = resolved(new.configuration)
-        do {
-            _ = try dataPlane?.apply(configuration)
-        } catch {
-            reloads.refusedCount += 1
-            for line in "\(error)".split(separator: "\n") { logger.error("reload: \(line)") }
-            return Self.refusal("\(error)\n")
-        }
-        health?.apply(configuration.pools)
-        loaded = new
-        names?.resolve(new.configuration.upstreamNames, new.configuration.resolver)
-        reloads.appliedCount += 1
-        pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
-        return "applied: " + difference.changes.map { "\($0)" }.joined(separator: "; ")
-    }
-
-    /// Begins the access log's file anew, which log rotation asks for; returns why it cannot.
-    private func reopenAccessLog() -> String? {
-        do {
-            try dataPlane?.reopenAccessLog()
-            return nil
-        } catch {
-            logger.error("reload: \(error)")
-            return "\(error)\n"
-        }
-    }
-
-    private static func refusal(_ reason: String) -> String {
-        "\(RuntimeSocket.failureMark) the old configuration stays in force\n\(reason)"
-    }
-
     // MARK: Leaving
 
     /// Asks the pair thread for a switchover; the answer says what happened.
-    func requestSwitchover() -> String {
-        guard let pairCommands, let pair else { return "failed: this node has no pair\n" }
+    func requestSwitchover() -> AdminReply {
+        func refusal(_ reason: String) -> AdminReply {
+            AdminReply("failed: \(reason)\n", isFailure: true)
+        }
+        guard let pairCommands, let pair else { return refusal("this node has no pair") }
         guard pair.isActive else {
-            return "failed: this node is \(pair.role), not active; run this on the active node\n"
+            return refusal("this node is \(pair.role), not active; run this on the active node")
         }
         guard pair.link.isUp, pair.link.lastHeartbeat?.isDataPlaneHealthy == true else {
-            return "failed: \(pair.link.peerName) does not answer on the pair link or is ill\n"
+            return refusal("\(pair.link.peerName) does not answer on the pair link or is ill")
         }
         switchover = .asked(at: Clock.now())
         pairCommands.post(.switchOver)
-        return switchoverText()
+        return switchoverReply()
     }
 
     /// How the last switchover went.
-    func switchoverText() -> String {
-        switchover.text(peer: pair?.link.peerName ?? "the peer")
+    func switchoverReply() -> AdminReply {
+        AdminReply(
+            switchover.text(peer: pair?.link.peerName ?? "the peer"),
+            isFailure: switchover.isRefused)
     }
 
     private func leave() {
@@ -387,11 +338,4 @@ final class Node {
         }
         descriptorOrder = DescriptorOrderCommand.proveOrder(logger: logger)
     }
-}
-
-/// How often the configuration was read again.
-struct ReloadCounters {
-    var appliedCount: UInt64 = 0
-    var unchangedCount: UInt64 = 0
-    var refusedCount: UInt64 = 0
 }

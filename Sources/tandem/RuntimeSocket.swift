@@ -18,17 +18,20 @@ enum StatusCommand {
 
 enum SwitchoverCommand {
     static func run(_ words: [String]) -> ExitCode {
-        var answer = ""
+        var answer = AdminReply("")
         let asked = RuntimeSocket.ask(words, answer: &answer) { _ in "switchover" }
         let deadline = Clock.now() + Self.timeMax
-        while asked == .done, answer.hasPrefix(Switchover.pendingMark), Clock.now() < deadline {
+        while asked == .done, isPending(answer), Clock.now() < deadline {
             KernelThread.pause(milliseconds: 5)
             _ = RuntimeSocket.ask(words, answer: &answer) { _ in "show switchover" }
         }
         guard asked == .done else { return asked }
-        DescriptorOutput.print(answer.trimmingEmptyLine)
-        let isPending = answer.hasPrefix(Switchover.pendingMark)
-        return isPending || answer.hasPrefix(RuntimeSocket.failureMark) ? .failed : .done
+        DescriptorOutput.print(answer.text.trimmingEmptyLine)
+        return isPending(answer) || answer.isFailure ? .failed : .done
+    }
+
+    private static func isPending(_ answer: AdminReply) -> Bool {
+        answer.text.hasPrefix(Switchover.pendingMark)
     }
 
     /// A switchover takes milliseconds; after this time it has failed.
@@ -45,24 +48,21 @@ enum ControlCommand {
 
 /// Finds the socket of the running node and asks it one line.
 enum RuntimeSocket {
-    /// First word of an answer to a command that did not do what was asked.
-    static let failureMark = "failed:"
-
     /// Asks and prints the answer.
     static func ask(
         _ words: [String], flags: [String], wordCountMax: Int, line: (Arguments) -> String
     ) -> ExitCode {
-        var answer = ""
+        var answer = AdminReply("")
         let code = ask(
             words, flags: flags, wordCountMax: wordCountMax, answer: &answer, line: line)
         guard code == .done else { return code }
-        DescriptorOutput.print(answer.trimmingEmptyLine)
-        return answer.hasPrefix(failureMark) ? .failed : .done
+        DescriptorOutput.print(answer.text.trimmingEmptyLine)
+        return answer.isFailure ? .failed : .done
     }
 
     /// Asks and hands the answer to the caller; complaints are printed here.
     static func ask(
-        _ words: [String], flags: [String] = [], wordCountMax: Int = 0, answer: inout String,
+        _ words: [String], flags: [String] = [], wordCountMax: Int = 0, answer: inout AdminReply,
         line: (Arguments) -> String
     ) -> ExitCode {
         let arguments: Arguments
@@ -113,7 +113,7 @@ enum RuntimeSocket {
 extension String {
     /// The text without the empty line that ends an answer on the runtime socket.
     fileprivate var trimmingEmptyLine: String {
-        hasSuffix("\n\n") ? String(dropLast()) : self
+        self == "\n" || hasSuffix("\n\n") ? String(dropLast()) : self
     }
 }
 

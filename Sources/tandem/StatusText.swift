@@ -2,6 +2,7 @@
 //
 // The state of a node on one screen, for the person on call.
 
+internal import BalancerCore
 internal import ConfigurationService
 internal import LinuxIO
 internal import ProxyService
@@ -86,7 +87,7 @@ extension Node {
             pool = row.pool
             text += "  " + Self.padded(row.name, 12) + Self.padded(row.state, 11)
             text += Self.padded(row.address, 22)
-            text += "\(row.traffic?.requests ?? 0) requests, "
+            text += "weight \(row.standing.weight), \(row.traffic?.requests ?? 0) requests, "
             text += "\(row.traffic?.requestsInFlight ?? 0) in flight"
             text += row.reason.isEmpty ? "\n" : ": \(row.reason)\n"
         }

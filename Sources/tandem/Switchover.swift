@@ -19,12 +19,18 @@ enum Switchover {
     /// First words of the text while it is not decided; the command line waits for others.
     static let pendingMark = "pending:"
 
+    /// True when the node did not give up.
+    var isRefused: Bool {
+        if case .refused = self { return true }
+        return false
+    }
+
     /// What `show switchover` answers.
     func text(peer: String) -> String {
         switch self {
         case .none: "no switchover since this node started\n"
         case .asked: "\(Self.pendingMark) waiting for \(peer)\n"
-        case .refused(let reason): "\(RuntimeSocket.failureMark) \(reason)\n"
+        case .refused(let reason): "failed: \(reason)\n"
         case .done(let took):
             "\(peer) is active; nobody held the addresses for at most "
                 + "\(took.microseconds) microseconds\n"

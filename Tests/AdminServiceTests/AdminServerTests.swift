@@ -24,13 +24,13 @@ import WireCore
 
     @Test func longestCommandNameWins() {
         let registry = registry()
-        #expect(registry.run(line: "show status") == "role: active\n")
-        #expect(registry.run(line: "show sess") == "show what?\n")
-        #expect(registry.run(line: "echo a b ; show status") == "a,b\n\nrole: active\n")
+        #expect(registry.run(line: "show status").text == "role: active\n")
+        #expect(registry.run(line: "show sess").text == "show what?\n")
+        #expect(registry.run(line: "echo a b ; show status").text == "a,b\n\nrole: active\n")
     }
 
     @Test func unknownCommandListsTheKnownOnes() {
-        let answer = registry().run(line: "shwo status")
+        let answer = registry().run(line: "shwo status").text
         #expect(answer.contains("Unknown command: \"shwo status\""))
         #expect(answer.contains("show status  the state"))
     }
@@ -46,7 +46,7 @@ import WireCore
         var answer: String?
         try loop.attach(answers) { answer = $0 }
         let thread = try KernelThread.start(name: "client") {
-            answers.post((try? AdminClient.ask("show status", socketPath: path)) ?? "failed")
+            answers.post((try? AdminClient.ask("show status", socketPath: path))?.text ?? "failed")
         }
         #expect(loop.run(until: Clock.now() + .seconds(5)) { answer != nil })
         thread.join()
