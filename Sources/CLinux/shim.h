@@ -90,6 +90,10 @@ static inline ssize_t tandem_sendto(int fd, const void *bytes, size_t count, int
                                     const void *address, socklen_t length) {
     return sendto(fd, bytes, count, flags, (const struct sockaddr *)address, length);
 }
+static inline ssize_t tandem_recvfrom(int fd, void *bytes, size_t count, int flags,
+                                      void *address, socklen_t *length) {
+    return recvfrom(fd, bytes, count, flags, (struct sockaddr *)address, length);
+}
 
 /* Variadic in C. */
 static inline int tandem_open(const char *path, int flags, mode_t mode) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who of each pool may be chosen, on the loop of the control thread: active checks, and the governor
-// that weighs them against traffic and the operator's wishes. It carries no traffic: what follows
+// Who of each pool may be chosen, on the loop of the control thread: active checks, and governors
+// that weigh them against traffic and the operator's wishes. It carries no traffic: what follows
 // goes to the data plane through ports.
 
 public import BalancerCore

@@ -42,4 +42,39 @@ public enum DatagramSocket {
     ) throws(Errno) -> [UInt8]? {
         try socket.read(upTo: byteCountMax)
     }
+
+    /// Sends one datagram to an address; the socket has no peer (sendto).
+    public static func send(
+        _ socket: borrowing FileDescriptor, _ bytes: [UInt8], to destination: Endpoint
+    ) throws(Errno) -> IOOutcome {
+        let number = socket.rawValue
+        let address = SocketAddress(destination)
+        let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
+        return try SystemCall.transferring {
+            bytes.withUnsafeBytes { bytes in
+                address.withPointer {
+                    tandem_sendto(number, bytes.baseAddress, bytes.count, flags, $0, $1)
+                }
+            }
+        }
+    }
+
+    /// Receives one datagram with the address it came from; `nil` when none waits (recvfrom).
+    public static func receiveWithSource(
+        _ socket: borrowing FileDescriptor, upTo byteCountMax: Int
+    ) throws(Errno) -> (bytes: [UInt8], source: Endpoint?)? {
+        let number = socket.rawValue
+        var bytes = [UInt8](repeating: 0, count: byteCountMax)
+        var outcome = IOOutcome.wouldBlock
+        let source = try SocketAddress.received { (base, length) throws(Errno) in
+            outcome = try SystemCall.transferring {
+                bytes.withUnsafeMutableBytes {
+                    tandem_recvfrom(number, $0.baseAddress, $0.count, 0, base, length)
+                }
+            }
+        }
+        guard case .bytes(let count) = outcome else { return nil }
+        bytes.removeLast(byteCountMax - count)
+        return (bytes, source.endpoint)
+    }
 }
