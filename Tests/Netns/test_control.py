@@ -100,9 +100,10 @@ def the_last_backend_may_be_taken_out_by_the_operator(lab):
 def weights_are_kept_to(lab):
     _done("set server web/be1 weight 2")
     _done("set weight web/be2 0")
-    names = [get().text.split()[0] for _ in range(30)]
+    names = [get().text.split()[0] for _ in range(60)]
     expect(names.count("be2") == 0, f"weight 0 got {names.count('be2')}")
-    expect(names.count("be1") == 20, f"weight 2 of 3 got {names.count('be1')} of 30")
+    # Each of the two workers takes turns of its own.
+    expect(38 <= names.count("be1") <= 42, f"weight 2 of 3 got {names.count('be1')} of 60")
     expect(_socat("get weight web/be1").strip() == "2 (initial 1)", _socat("get weight web/be1"))
     _all_ready()
 
@@ -124,7 +125,7 @@ def an_address_can_be_changed(lab):
 
 def mistakes_are_answered_and_change_nothing(lab):
     for command, part in [
-        ("set server web/be9 state drain", "No such server."),
+        ("set server web/bee state drain", "No such server."),
         ("set server wep/be1 state drain", "No such backend."),
         ("set server web/be1 state up", "expects 'ready'"),
         ("set server web/be1 weight 257", "between 0 and 256"),
@@ -170,14 +171,15 @@ def servers_state_and_sessions_are_listed(lab):
 def what_was_set_survives_a_reload_that_does_not_touch_it(lab):
     _done("set server web/be1 state drain")
     _done("set server web/be2 weight 7")
-    changed = lab.configuration.replace("10.77.0.23:8080 }", "10.77.0.23:8080, weight 2 }")
+    changed = lab.configuration.replace("10.77.0.23:8080 }", "10.77.0.23:8080, weight: 2 }")
     lab.write_configuration(changed)
-    expect("applied" in _socat("reload"), "the reload was refused")
+    answer = _socat("reload")
+    expect("applied" in answer, answer)
     expect(_rows()["be1"]["status"].startswith("DRAIN"), "the drain is forgotten")
     expect(_rows()["be2"]["uweight"] == "7", "the weight is forgotten")
     status = lab.tandem("lb1", "status").stdout
     expect("drain" in status and "weight 7" in status, status)
-    lab.write_configuration(changed.replace("10.77.0.22:8080 }", "10.77.0.22:8080, weight 3 }"))
+    lab.write_configuration(changed.replace("10.77.0.22:8080 }", "10.77.0.22:8080, weight: 3 }"))
     answer = _socat("reload")
     expect("applied" in answer, answer)
     expect(_rows()["be2"]["uweight"] == "3", "the file's new weight is not in force")
