@@ -18,9 +18,6 @@ extension Node {
             [unowned self] words in
             words.first == "json" ? statusJSON().rendered() : statusText()
         }
-        registry.add("show info", help: "name, version, uptime, process id") {
-            [unowned self] _ in infoText()
-        }
         registry.add("show metrics", help: "metrics in Prometheus text format") {
             [unowned self] _ in metricsText()
         }
@@ -32,6 +29,7 @@ extension Node {
         }
         registerServerCommands()
         registerStatCommands()
+        registerShowCommands()
         registry.addAction("reload", help: "read the configuration again, as SIGHUP does") {
             [unowned self] _ in reload()
         }
@@ -48,18 +46,6 @@ extension Node {
         registry.addPage("/") { [unowned self] in
             AdminRegistry.Page(contentType: "text/plain; charset=utf-8", content: statusText())
         }
-    }
-
-    private func infoText() -> String {
-        """
-        Name: tandem
-        Version: \(Tandem.version)
-        Node: \(name)
-        Pid: \(ProcessLimits.processID)
-        Uptime_sec: \((Clock.now() - startedAt).milliseconds / 1_000)
-        CurrConns: \(dataPlane?.openConnectionCount ?? 0)
-
-        """
     }
 
     private func metricsText() -> String {

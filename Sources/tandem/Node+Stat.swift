@@ -20,10 +20,6 @@ extension Node {
             words.first == "json"
                 ? StatTable.json(statRows()).rendered() : StatTable.csv(statRows())
         }
-        registry.add("show servers state", help: "[POOL]: states in HAProxy's file format") {
-            [unowned self] words in ServerStateTable.text(serverStateRows(of: words.first))
-        }
-        registry.add("show sess", help: "who is connected") { [unowned self] _ in sessionText() }
     }
 
     // MARK: show stat
@@ -130,63 +126,9 @@ extension Node {
         return row
     }
 
-    // MARK: show servers state
-
-    private func serverStateRows(of wanted: String?) -> [ServerStateRow] {
-        guard let statistics = dataPlane?.statistics() else { return [] }
-        let backends = backendRows(statistics)
-        var rows: [ServerStateRow] = []
-        for (index, pool) in roster.pools.enumerated() {
-            guard wanted == nil || wanted == pool.name else { continue }
-            let own = backends.filter { $0.pool == pool.name }
-            for (place, backend) in own.enumerated() {
-                rows.append(
-                    serverStateRow(
-                        backend, pool, poolNumber: statistics.listeners.count + index + 1,
-                        number: place + 1))
-            }
-        }
-        return rows
-    }
-
-    private func serverStateRow(
-        _ backend: BackendRow, _ pool: PoolConfiguration, poolNumber: Int, number: Int
-    ) -> ServerStateRow {
-        let name = BackendRoster.Name(pool: pool.name, backend: backend.name)
-        let written = roster[name]
-        let state = roster.overrides[name].state
-        let isChecked = backend.health.isChecked
-        let isPassing = backend.health.verdict == .up
-        let host = backend.name.contains("@") ? backend.name : nil
-        return ServerStateRow(
-            poolNumber: poolNumber, pool: pool.name, number: number, name: backend.name,
-            address: "\(backend.health.address.address)", port: backend.health.address.port,
-            operationalState: backend.operationalState,
-            administrativeState: state == .maintenance ? 1 : state == .drain ? 8 : 0,
-            weight: Int(backend.standing.weight), initialWeight: written?.weight ?? 1,
-            secondsSinceChange: secondsSinceChange(backend),
-            checkResult: isChecked ? (isPassing ? 3 : 2) : 0,
-            checkHealth: min(backend.health.consecutivePasses, 100),
-            checkState: isChecked ? 6 : 0, hostName: host)
-    }
-
-    private func secondsSinceChange(_ backend: BackendRow) -> UInt64 {
+    /// Seconds since the last change of a backend's state.
+    func secondsSinceChange(_ backend: BackendRow) -> UInt64 {
         (Clock.now() - (backend.health.since ?? startedAt)).milliseconds / 1_000
-    }
-
-    // MARK: show sess
-
-    private func sessionText() -> String {
-        guard let listed = dataPlane?.sessions() else { return "" }
-        var text = ""
-        for session in listed.sessions {
-            text += "\(session.identifier): proto=tcp src=\(session.client) "
-            text += "fe=\(session.listener) be=\(session.pool ?? "<NONE>") "
-            text += "srv=\(session.backend ?? "<none>") st=\(session.activity.rawValue) "
-            text += "age=\(session.age.milliseconds)ms calls=\(session.requestCount)\n"
-        }
-        if listed.omittedCount > 0 { text += "# \(listed.omittedCount) more are not shown\n" }
-        return text
     }
 }
 
