@@ -35,6 +35,8 @@ struct AccessRecord {
     var attemptCount: UInt8 = 0
     var replayCount: UInt8 = 0
     var isReused = false
+    /// It waited for room in its pool.
+    var hasWaited = false
     var isLarge: Bool
     var format: AccessLogFormat
     var cause = AccessLogCause.none

@@ -39,6 +39,10 @@ enum ClientPhase: UInt8 {
     case readingProxyHeader
     /// The client of a TCP listener waits for a backend.
     case opening
+    /// A request, or the client of a TCP listener, waits in the line of its pool.
+    case waiting
+    /// A request waits before it is sent again.
+    case pausing
     /// Bytes pass unread to a backend and back.
     case tunnelling
     /// Between requests, or a request head is arriving.
@@ -103,10 +107,10 @@ struct ClientConnection: ~Copyable {
     var requestEnded = false
     /// `input` still holds every byte of the request that was received.
     var isRequestKept = true
-    /// It was sent again on a fresh connection once; it is not a second time.
-    var wasReplayed = false
-    /// It was sent to another backend once because a fresh connection broke; not a second time.
-    var wasRetried = false
+    /// Bytes of its head.
+    var headByteCount: UInt32 = 0
+    /// What became of its attempts so far.
+    var progress = AttemptProgress()
     /// What a client is told when no further attempt can be made.
     var failure = LocalResponse.serviceUnavailable
     var body = BodyDecoder(.none)
@@ -130,6 +134,12 @@ struct ClientConnection: ~Copyable {
     var wantsMore = false
     var admission = ClientAdmission()
     var pace = ClientPace()
+
+    /// Its neighbours in the line of its pool.
+    var lineNext = WaitingLine.nobody
+    var linePrevious = WaitingLine.nobody
+    /// It is a client of a TCP listener.
+    var isStream = false
 
     /// The request asks for a WebSocket and was sent on as such.
     var asksWebSocket = false

@@ -68,7 +68,10 @@ extension DataPlane {
             shared = backend.pool
             if backend.setStanding(decision.standing) { isNew = true }
         }
-        if isNew { shared?.announceStandings() }
+        if isNew, let shared {
+            shared.announceStandings()
+            announceRoom(in: shared)
+        }
         return foundCount
     }
 

@@ -136,6 +136,7 @@ extension DataPlane: MetricSource {
                 labels: ["limit": limit.limit], Double(limit.count))
         }
         collectRoutes(into: &text)
+        collectAttempts(into: &text)
         text.add(
             "tandem_buffer_bytes", .gauge, help: "Bytes of buffers in use.",
             Double(numbers.bufferByteCount))

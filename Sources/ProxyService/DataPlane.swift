@@ -146,7 +146,7 @@ public final class DataPlane: Sendable {
     private func startThread(_ index: Int) throws(Errno) -> KernelThread.Handle {
         let setup = WorkerSetup(
             index: index, connectionMax: connectionMax, workerCount: workerCount,
-            mailbox: mailboxes[index],
+            mailbox: mailboxes[index], peers: mailboxes,
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
             journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports)
         return try KernelThread.start(name: "worker-\(index)") {

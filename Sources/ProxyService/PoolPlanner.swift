@@ -24,7 +24,7 @@ struct PoolPlanner {
     /// Plans a pool.
     mutating func plan(_ pool: PoolConfiguration) -> PoolPlan {
         let known = knownPools[pool.name]
-        let shared = known?.shared ?? SharedPool(name: pool.name)
+        let shared = known?.shared ?? SharedPool(name: pool.name, workerCount: workerCount)
         let former = FormerBackends(known)
         var backends: [SharedBackend] = []
         var members: [BackendConfiguration] = []

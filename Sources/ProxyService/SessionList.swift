@@ -138,7 +138,7 @@ extension Worker {
         switch client.pointee.phase {
         case .readingProxyHeader: .reading
         case .readingHead: client.pointee.input.isEmpty ? .idle : .reading
-        case .opening: .queued
+        case .opening, .waiting, .pausing: .queued
         case .exchanging: .exchanging
         case .finishing, .discarding: .answering
         case .tunnelling: .tunnel

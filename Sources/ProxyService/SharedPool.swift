@@ -23,8 +23,15 @@ final class SharedPool: Sendable {
     /// Requests that may be in flight as latency has it; `Int.max` without adaptive concurrency.
     let adaptiveLimit = Atomic<Int>(Int.max)
 
-    init(name: String) {
+    /// The workers that have requests waiting.
+    let line: SharedLine
+    /// One row for each worker.
+    let tallies: [PoolTallies]
+
+    init(name: String, workerCount: Int) {
         self.name = name
+        line = SharedLine(workerCount: workerCount)
+        tallies = (0..<workerCount).map { _ in PoolTallies() }
     }
 
     /// Makes workers read the standings before their next choice; call it after storing them.

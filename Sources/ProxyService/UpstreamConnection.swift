@@ -20,6 +20,8 @@ enum UpstreamPhase: UInt8 {
     case tunnelling
     /// A copy of a request is on its way, or its answer is being thrown away; there is no client.
     case mirroring
+    /// The rest of an answer that nobody gets is read; there is no client.
+    case dropping
 }
 
 /// One connection to a backend.
@@ -65,7 +67,7 @@ struct UpstreamConnection: ~Copyable {
     var idleSince = Instant(nanoseconds: 0)
     /// The route whose request it copies; counts as a use of its table.
     var mirrored: CompiledRoute.Pointer?
-    /// Bytes of a copy's answer thrown away.
+    /// Bytes of an answer thrown away.
     var forgottenByteCount: UInt32 = 0
     /// Other workers may take it.
     var offer = DescriptorExchange.Offer.none

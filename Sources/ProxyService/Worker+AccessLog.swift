@@ -60,6 +60,18 @@ extension Worker {
             of: record, pool: pool.pointee.nameText, backend: backend.pointee.nameText)
     }
 
+    /// The request waits for room, or is told that there is none.
+    @inline(__always)
+    func noteWaiting(_ client: ClientConnection.Pointer) {
+        guard let record = client.pointee.record else { return }
+        record.pointee.hasWaited = true
+        record.pointee.phase = .choosing
+        guard let pool = client.pointee.pool else { return }
+        AccessRecord.setNames(
+            of: record, pool: pool.pointee.nameText,
+            backend: UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
     /// The request will be sent again to the same backend.
     @inline(__always)
     func noteReplayed(_ client: ClientConnection.Pointer) {
@@ -128,6 +140,11 @@ extension Worker {
             record.pointee.cause = Self.cause(ofOwnStatus: status)
         }
         guard record.pointee.phase == .choosing else { return }
+        guard !record.pointee.hasWaited else {
+            // It was in the line: how long is worth knowing.
+            record.pointee.chosen = now
+            return
+        }
         // Either the request was decided about without a backend, or none was to be had: for who
         // reads the log that is a refused connection.
         let isDecided = record.pointee.cause == .answered || record.pointee.cause == .refused

@@ -37,7 +37,7 @@ extension Worker {
         let progress = relayRequest(headCount: headCount, client, upstream)
         upstream.pointee.requestBegan = true
         upstream.pointee.requestByteCount = UInt32(clamping: sentByteCount)
-        arm(upstream, after: timeouts.responseHead)
+        arm(upstream, after: headSpan(of: client))
         if !client.pointee.body.isComplete {
             beginReceiving(client)
             beginExpecting(client)
@@ -122,7 +122,7 @@ extension Worker {
         switch upstream.pointee.phase {
         case .relayingBody: pumpResponse(upstream, client)
         case .awaitingHead: if case .failed = flush(client) { clientIsGone(client) }
-        case .connecting, .idle, .tunnelling, .mirroring: break
+        case .connecting, .idle, .tunnelling, .mirroring, .dropping: break
         }
     }
 
@@ -160,12 +160,12 @@ extension Worker {
         while true {
             if client.pointee.body.isComplete {
                 client.pointee.requestEnded = true
-                armAnswer(upstream)
+                armAnswer(upstream, client)
                 return true
             }
             if !client.pointee.input.isEmpty {
                 let progress = relayRequest(headCount: 0, client, upstream)
-                armAnswer(upstream)
+                armAnswer(upstream, client)
                 switch progress {
                 case .moved: continue
                 case .blocked: return true
@@ -192,9 +192,17 @@ extension Worker {
 
     /// The backend has to answer, or to go on with its answer.
     @inline(__always)
-    private mutating func armAnswer(_ upstream: UpstreamConnection.Pointer) {
+    private mutating func armAnswer(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
+    ) {
         let isAnswering = upstream.pointee.phase == .relayingBody
-        arm(upstream, after: isAnswering ? timeouts.streamIdle : timeouts.responseHead)
+        arm(upstream, after: isAnswering ? timeouts.streamIdle : headSpan(of: client))
+    }
+
+    /// How long the head of an answer may take.
+    @inline(__always)
+    private func headSpan(of client: ClientConnection.Pointer) -> TimeSpan {
+        client.pointee.pool?.pointee.rules.perTryTimeout ?? timeouts.responseHead
     }
 
     /// Reads body bytes of a request behind those kept, or over them when there is no room left.
@@ -203,7 +211,9 @@ extension Worker {
         if !client.pointee.input.isAttached {
             client.pointee.input = buffers.takeSmall()
             client.pointee.isRequestKept = false
-        } else if UInt64(client.pointee.input.room) < min(remaining, 4_096) {
+        } else if UInt64(client.pointee.input.room) < min(remaining, 4_096),
+            !keepsMore(client)
+        {
             // The request can no longer be repeated: a part of it is with one backend only.
             client.pointee.isRequestKept = false
             client.pointee.input.mark = client.pointee.input.start
@@ -282,7 +292,7 @@ extension Worker {
     }
 
     /// Puts a connection into the pool of its backend.
-    private mutating func park(_ upstream: UpstreamConnection.Pointer) {
+    mutating func park(_ upstream: UpstreamConnection.Pointer) {
         let backend = upstream.pointee.backend
         buffers.giveBack(&upstream.pointee.input)
         if upstream.pointee.readiness.contains(.readable),
@@ -339,6 +349,7 @@ extension Worker {
         upstreams.remove(upstream)
         backend.pointee.connectionCount &-= 1
         backend.pointee.connectionEnds()
+        noteRoom(in: backend.pointee.pool)
         if backend.pointee.isUnused { discard(backend) }
     }
 }

@@ -88,15 +88,14 @@ extension Worker {
         if backend.pointee.isUnused { discard(backend) }
     }
 
-    /// A connection that another worker does not need, when this one has none.
+    /// A connection that another worker does not need, when this one has none; it goes on being
+    /// counted.
     mutating func takeOffered(_ backend: WorkerBackend.Pointer) -> UpstreamConnection.Pointer? {
         guard setup.workerCount > 1, clients.count &+ upstreams.count < setup.connectionMax else {
             return nil
         }
         let exchange = backend.pointee.shared._withUnsafeGuaranteedRef { $0.exchange }
         while let socket = exchange.take(for: epoll) {
-            // The worker that had it goes on counting it until this one does.
-            defer { backend.pointee.connectionEnds() }
             if let upstream = adopt(socket, backend) { return upstream }
         }
         return nil

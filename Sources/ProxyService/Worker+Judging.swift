@@ -35,11 +35,19 @@ extension Worker {
     mutating func bookResponse(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
+        let status = response.status
+        client.pointee.listener.pointee.count { $0.statuses.add(status: status) }
+        bookAnswer(upstream, client)
+    }
+
+    /// Books the head of an answer for its backend, whether or not the client gets it.
+    mutating func bookAnswer(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
+    ) {
         if !upstream.pointee.isReused { learnPatience(upstream) }
         let status = response.status
         let latency = now - client.pointee.attemptBegan
         let backend = upstream.pointee.backend
-        client.pointee.listener.pointee.count { $0.statuses.add(status: status) }
         backend.pointee.count {
             $0.statuses.add(status: status)
             $0.latencyMicroseconds.add(latency.microseconds)

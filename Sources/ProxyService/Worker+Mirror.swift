@@ -45,7 +45,13 @@ extension Worker {
         else { return false }
         guard let index = pool.pointee.choose(now: now).index else { return false }
         let backend = pool.pointee.backends[index]
+        // Those who wait for room come before copies.
+        guard !pool.pointee.isWaitedFor,
+            backend.pointee.takePlace(poolMax: pool.pointee.requestsMax) == .taken
+        else { return false }
         guard let upstream = try? openConnection(to: backend) else {
+            backend.pointee.requestEnds()
+            noteRoom(in: backend.pointee.pool)
             route.pointee.count { $0.mirrorFailures.add() }
             return true
         }
@@ -53,7 +59,6 @@ extension Worker {
         upstream.pointee.mirrored = route
         route.pointee.table.pointee.useCount &+= 1
         mirrorsInFlight &+= 1
-        backend.pointee.requestBegins()
         backend.pointee.count { $0.requests.add() }
         guard let headCount = writeUpstreamHead(client, upstream) else {
             close(upstream)
@@ -182,7 +187,9 @@ extension Worker {
         route.pointee.count {
             if wasSent { $0.mirrored.add() } else { $0.mirrorFailures.add() }
         }
-        upstream.pointee.backend.pointee.requestEnds()
+        let backend = upstream.pointee.backend
+        backend.pointee.requestEnds()
+        noteRoom(in: backend.pointee.pool)
         mirrorsInFlight &-= 1
         endUse(of: route.pointee.table)
     }

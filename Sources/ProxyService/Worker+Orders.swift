@@ -52,8 +52,8 @@ extension Worker {
 
     private mutating func cut(_ upstream: UpstreamConnection.Pointer, tunnelsToo: Bool) {
         guard let client = upstream.pointee.client else {
-            // A copy, which nobody waits for.
-            if upstream.pointee.phase == .mirroring { close(upstream) }
+            // A copy, or an answer, which nobody waits for.
+            if upstream.pointee.phase != .idle { close(upstream) }
             return
         }
         let backend = upstream.pointee.backend
@@ -71,7 +71,7 @@ extension Worker {
         case .connecting, .awaitingHead:
             backend.pointee.count { $0.cutRequests.add() }
             cutUnanswered(client, upstream)
-        case .idle, .mirroring:
+        case .idle, .mirroring, .dropping:
             break
         }
     }

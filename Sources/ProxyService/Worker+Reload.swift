@@ -24,6 +24,7 @@ extension Worker {
         adoptListeners(snapshot, newSockets: newSockets)
         for pool in oldPools {
             pool.pointee.isRetired = true
+            moveLine(from: pool)
             if pool.pointee.useCount == 0 { discard(pool) }
         }
         for backend in oldBackends where !backend.pointee.isListed { retire(backend) }
@@ -69,7 +70,10 @@ extension Worker {
             let old = oldByName[plan.name]
             let balancer = balancer(for: plan, places: places, old: old)
             let pool = UnsafeMutablePointer<WorkerPool>.allocate(capacity: 1)
-            pool.initialize(to: WorkerPool(plan, balancer: balancer, backends: members))
+            pool.initialize(
+                to: WorkerPool(plan, balancer: balancer, backends: members, worker: setup))
+            // What was spent stays spent, unless the budget is another one.
+            if let old { pool.pointee.keepBudget(of: old) }
             pools.append(pool)
         }
         return oldPools

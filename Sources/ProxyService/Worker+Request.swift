@@ -93,8 +93,8 @@ extension Worker {
         client.pointee.isBodyChunked = request.framing == .chunked
         client.pointee.requestEnded = false
         client.pointee.isRequestKept = true
-        client.pointee.wasReplayed = false
-        client.pointee.wasRetried = false
+        client.pointee.headByteCount = UInt32(truncatingIfNeeded: headByteCount)
+        client.pointee.progress = AttemptProgress()
         client.pointee.pace = ClientPace()
         client.pointee.attempted = AttemptedBackends()
         client.pointee.failure = .serviceUnavailable

@@ -67,6 +67,11 @@ extension Worker {
                     return false
                 }
                 guard response.isInterim else {
+                    if response.status >= 500,
+                        retriesInstead(upstream, client, headByteCount: headByteCount)
+                    {
+                        return false
+                    }
                     beginResponse(upstream, client, headByteCount: headByteCount)
                     return false
                 }
@@ -95,6 +100,7 @@ extension Worker {
             let count = response.writeClientHead(
                 from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
         {
+            client.pointee.progress.sawInterim = true
             var nothing = ByteBuffer()
             var noBody = BodyDecoder(.none)
             var noTrailers = TrailerHold(isWanted: false)

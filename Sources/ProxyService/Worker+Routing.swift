@@ -105,6 +105,7 @@ extension Worker {
         let fault = request.applyPathPolicy(policy, in: client.pointee.input.message)
         precondition(fault == nil, "a path that was accepted is accepted")
         client.pointee.input.start = client.pointee.input.mark &+ headByteCount
+        client.pointee.headByteCount = UInt32(truncatingIfNeeded: headByteCount)
         client.pointee.body = BodyDecoder(request.framing, chunkedByteCountMax: bodyByteCountMax)
         return true
     }

@@ -32,6 +32,7 @@ extension Worker {
             preconditionFailure("a stream needs a pool")
         }
         client.pointee.phase = .opening
+        client.pointee.isStream = true
         noteSessionBegan(client)
         client.pointee.pool = pool
         pool.pointee.useCount &+= 1
@@ -41,34 +42,52 @@ extension Worker {
         attemptStream(client)
     }
 
-    /// Connects to a backend that was not tried before; without one the client is reset.
+    /// Connects to a backend that was not tried before, now or when there is room; without one the
+    /// client is reset.
     mutating func attemptStream(_ client: ClientConnection.Pointer) {
-        guard let pool = client.pointee.pool else { preconditionFailure("stream without pool") }
-        while client.pointee.attempted.count < Self.attemptsMax {
-            let choice = choose(client, pool)
-            guard let index = choice.index else { break }
-            let isRetry = !client.pointee.attempted.isEmpty
-            client.pointee.attempted.insert(index)
-            client.pointee.backendIndex = index
-            client.pointee.attemptBegan = now
-            let backend = pool.pointee.backends[index]
-            noteChosen(client)
-            backend.pointee.requestBegins()
-            if isRetry { backend.pointee.count { $0.retries.add() } }
-            switch connect(client, to: backend) {
-            case .begun: return
-            case .refused: attemptFailed(client, .refused)
-            case .shortage:
-                // No other backend changes that.
-                endAttempt(client)
-                refuseStream(client, .exhausted)
+        let pool = poolInForce(client)
+        if client.pointee.attempted.isEmpty, client.pointee.progress.retryCount == 0 {
+            pool.pointee.requestBegan(now: now)
+            // Who waits was here first.
+            guard !pool.pointee.isWaitedFor else {
+                wait(client, pool)
                 return
             }
         }
-        refuseStream(client, .serverAborted)
+        if !beginStream(client, pool) { wait(client, pool) }
     }
 
-    private mutating func refuseStream(
+    /// Begins an attempt; false when there is no room for one.
+    mutating func beginStream(
+        _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
+    ) -> Bool {
+        switch claim(client, pool) {
+        case .noRoom:
+            return false
+        case .nobody:
+            refuseStream(client, .serverAborted)
+            return true
+        case .granted:
+            break
+        }
+        leaveLine(client)
+        let earlier = client.pointee.attempted
+        switch connect(client, to: beginAttempt(client, pool)) {
+        case .begun: break
+        case .refused: connectRefused(client, .refused)
+        case .shortage:
+            // No other backend changes that.
+            endAttempt(client)
+            refuseStream(client, .exhausted)
+        case .noRoom:
+            endAttempt(client)
+            client.pointee.attempted = earlier
+            wait(client, pool)
+        }
+        return true
+    }
+
+    mutating func refuseStream(
         _ client: ClientConnection.Pointer, _ cause: AccessLogCause
     ) {
         client.pointee.listener.pointee.count { $0.refusedStreams.add() }

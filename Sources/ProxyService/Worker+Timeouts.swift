@@ -15,6 +15,10 @@ extension Worker {
             refuseProxyHeader(client, reason: "timeout")
         case .opening:
             break
+        case .waiting:
+            waitedTooLong(client)
+        case .pausing:
+            pauseIsOver(client)
         case .tunnelling:
             tunnelTimedOut(client)
         case .readingHead:
@@ -89,13 +93,13 @@ extension Worker {
         }
         switch upstream.pointee.phase {
         case .connecting:
-            connectFailed(client, upstream, .gatewayTimeout)
+            connectFailed(client, upstream, .connectTimeout)
         case .awaitingHead:
             // While the client owes us its body, the backend has nothing to answer.
             if owesBody(client, upstream) {
                 arm(upstream, after: timeouts.bodyIdle)
             } else {
-                giveUp(client, upstream, .gatewayTimeout, .timeout)
+                answerIsLate(client, upstream)
             }
         case .relayingBody:
             let isWaitingForClient =
@@ -111,7 +115,7 @@ extension Worker {
                 noteCause(client, .serverTimedOut)
                 truncate(client, upstream)
             }
-        case .idle, .mirroring:
+        case .idle, .mirroring, .dropping:
             close(upstream)
         case .tunnelling:
             break

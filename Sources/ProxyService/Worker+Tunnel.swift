@@ -77,7 +77,9 @@ extension Worker {
     ) {
         client.pointee.phase = .tunnelling
         client.pointee.tunnel = []
-        upstream.pointee.backend.pointee.tunnelBegins()
+        let backend = upstream.pointee.backend
+        backend.pointee.tunnelBegins()
+        noteRoom(in: backend.pointee.pool)
         client.pointee.record?.pointee.phase = .data
         upstream.pointee.phase = .tunnelling
         client.pointee.input.mark = client.pointee.input.start

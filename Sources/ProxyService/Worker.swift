@@ -21,6 +21,8 @@ struct WorkerSetup: Sendable {
     let connectionMax: Int
     let workerCount: Int
     let mailbox: Mailbox<WorkerCommand>
+    /// The mailboxes of all workers, this one's included.
+    let peers: [Mailbox<WorkerCommand>]
     let tallies: WorkerTallies
     let logger: Logger
     let seed: UInt64
@@ -40,8 +42,6 @@ struct Worker: ~Copyable {
     static let acceptsPerTurnMax = 64
     /// Turns of accepting that a listener gets before it is closed: its whole backlog.
     static let acceptRoundsMax = 64
-    /// Backends that one request may be sent to.
-    static let attemptsMax = 3
     /// The worker turns at least this often, so that its heartbeat shows a stall.
     static let turnIntervalMax = TimeSpan.milliseconds(100)
     /// How long accepting rests when there are no descriptors left.
@@ -112,6 +112,8 @@ struct Worker: ~Copyable {
     // Accepting.
     var acceptResumes = Instant(nanoseconds: 0)
     var isAcceptBlocked = false
+    /// Somebody who waits in a line of this worker may find room.
+    var linesAreDue = false
     /// Counts turns, so that what happened in the present one is known.
     var turnNumber: UInt32 = 0
 
@@ -190,6 +192,7 @@ struct Worker: ~Copyable {
         dispatchAll(eventCount)
         if !queue.isEmpty { runQueue() }
         expireTimers()
+        if linesAreDue { serveLines() }
         if isAcceptBlocked { resumeAccepting() }
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
@@ -200,7 +203,7 @@ struct Worker: ~Copyable {
 
     private mutating func waitForEvents() -> Int {
         var timeout = TimeSpan.zero
-        if queue.isEmpty, !isAcceptBlocked || !canResumeAccepting {
+        if queue.isEmpty, !linesAreDue, !isAcceptBlocked || !canResumeAccepting {
             timeout = timers.quietSpan(now: now, limit: Self.turnIntervalMax)
         }
         do {
@@ -265,7 +268,11 @@ struct Worker: ~Copyable {
     }
 
     private mutating func obey(_ command: WorkerCommand) {
+        // Whoever calls may have found the mailbox full.
+        linesAreDue = true
         switch command {
+        case .lookForRoom: break
+        case .yieldConnections: yieldConnections()
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
         case .closeIdle(let backends): closeIdle(backends)
@@ -333,6 +340,7 @@ struct Worker: ~Copyable {
         switch client.pointee.phase {
         case .readingProxyHeader: readProxyHeader(client)
         case .opening: watchOpening(client)
+        case .waiting, .pausing: watchWaiting(client)
         case .tunnelling: driveTunnel(client)
         case .readingHead: serveHead(client)
         case .exchanging: driveExchange(client)
@@ -349,6 +357,7 @@ struct Worker: ~Copyable {
         case .idle: checkIdle(upstream)
         case .tunnelling: driveTunnel(upstream)
         case .mirroring: driveMirror(upstream)
+        case .dropping: dropAnswer(upstream)
         }
     }
 

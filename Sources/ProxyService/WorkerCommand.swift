@@ -8,6 +8,10 @@ internal import WireCore
 enum WorkerCommand: Sendable {
     /// Serve this configuration from now on; sockets of listeners that are new come with it.
     case adopt(DataPlaneSnapshot, newSockets: [ListenerSocket])
+    /// There may be room for requests that wait.
+    case lookForRoom
+    /// Somebody waits for connections that idle here.
+    case yieldConnections
     /// Go on serving, but part from clients between requests.
     case sayFarewell
     /// Close idle connections to these backends.

@@ -28,18 +28,39 @@ struct WorkerPool: ~Copyable {
     private var seenEpoch: UInt32 = 0
     /// Standings as read last; kept so that reading them again takes no memory.
     private var standings: [BackendStanding] = []
+    /// How requests are treated.
+    let rules: AttemptRules
+    /// A limit of connections is configured, for the pool or a backend.
+    let limitsConnections: Bool
+    let tallies: Unmanaged<PoolTallies>
+    /// Retries that this worker may make.
+    var retryBudget: RetryBudget
+    var openBreakers: OpenBreakers = []
+    /// Requests of this worker that wait for room.
+    var line = WaitingLine()
     /// Routes that lead here, and requests that chose from here and are not over.
     var useCount = 0
     /// A reload has replaced it; it goes with its last use.
     var isRetired = false
 
-    init(_ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer]) {
+    init(
+        _ plan: PoolPlan, balancer: PoolBalancer, backends list: [WorkerBackend.Pointer],
+        worker: WorkerSetup
+    ) {
         name = plan.name
         nameText = AccessDesk.copy(plan.name)
         self.plan = plan
         shared = Unmanaged.passUnretained(plan.shared)
         outlierSettings = plan.outlierSettings
         self.balancer = balancer
+        let rules = AttemptRules(plan.configuration)
+        self.rules = rules
+        limitsConnections =
+            rules.connectionsMax < .max || plan.limits.contains { $0.connections != nil }
+        tallies = Unmanaged.passUnretained(plan.shared.tallies[worker.index])
+        retryBudget = RetryBudget(
+            percent: rules.budgetPercent, floorPerSecond: rules.budgetFloor,
+            workerCount: worker.workerCount)
         backendCount = list.count
         backends = .allocate(capacity: max(1, list.count))
         for (index, backend) in list.enumerated() {
@@ -47,6 +68,7 @@ struct WorkerPool: ~Copyable {
             backend.pointee.poolCount += 1
             backend.pointee.position = index
             backend.pointee.setLimits(plan.limits[index])
+            backend.pointee.poolConnectionsMax = rules.connectionsMax
         }
     }
 
@@ -67,7 +89,9 @@ struct WorkerPool: ~Copyable {
 
     /// The view that a choice of the balancer reads.
     @inline(__always)
-    var loads: PoolLoads { PoolLoads(backends: backends, shared: shared) }
+    var loads: PoolLoads {
+        PoolLoads(backends: backends, shared: shared, wantsIdle: isFullOfConnections)
+    }
 
     /// Brings the balancer up to date with what the control thread decided; before each choice.
     @inline(__always)
@@ -108,6 +132,8 @@ struct WorkerPool: ~Copyable {
 struct PoolLoads: BackendLoads {
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
     let shared: Unmanaged<SharedPool>
+    /// The pool has as many connections as it may: one that idles here is wanted.
+    let wantsIdle: Bool
 
     @inline(__always)
     func requestsInFlight(at index: Int) -> Int {
@@ -118,7 +144,8 @@ struct PoolLoads: BackendLoads {
 
     @inline(__always)
     func isAtLimit(at index: Int) -> Bool {
-        backends[index].pointee.isLimited && backends[index].pointee.isAtLimit
+        if wantsIdle, backends[index].pointee.idle.count == 0 { return true }
+        return backends[index].pointee.isLimited && backends[index].pointee.isAtLimit
     }
 
     @inline(__always)
@@ -172,6 +199,8 @@ struct WorkerBackend: ~Copyable {
     private(set) var isLimited = false
     private(set) var requestsMax = Int.max
     private(set) var connectionsMax = Int.max
+    /// What the backends of its pool may have together.
+    var poolConnectionsMax = Int.max
 
     init(_ backend: SharedBackend, workerIndex: Int) {
         owner = backend
@@ -271,10 +300,10 @@ struct WorkerBackend: ~Copyable {
     @inline(__always)
     func requestEnds() {
         shared._withUnsafeGuaranteedRef { backend in
-            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
         pool._withUnsafeGuaranteedRef { pool in
-            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
 
@@ -284,14 +313,15 @@ struct WorkerBackend: ~Copyable {
             _ = backend.tunnelsInFlight.wrappingAdd(1, ordering: .relaxed)
         }
         pool._withUnsafeGuaranteedRef { pool in
-            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
+            _ = pool.requestsInFlight.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
 
     func tunnelEnds() {
         shared._withUnsafeGuaranteedRef { backend in
-            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .relaxed)
-            _ = backend.tunnelsInFlight.wrappingSubtract(1, ordering: .relaxed)
+            // In this order the limit of requests is never wider than it should be.
+            _ = backend.tunnelsInFlight.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            _ = backend.requestsInFlight.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
 
@@ -307,10 +337,10 @@ struct WorkerBackend: ~Copyable {
 
     func connectionEnds() {
         shared._withUnsafeGuaranteedRef { backend in
-            _ = backend.connections.wrappingSubtract(1, ordering: .relaxed)
+            _ = backend.connections.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
         pool._withUnsafeGuaranteedRef { pool in
-            _ = pool.connections.wrappingSubtract(1, ordering: .relaxed)
+            _ = pool.connections.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
 }

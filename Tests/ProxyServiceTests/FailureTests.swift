@@ -158,7 +158,8 @@ struct FailureTests {
         // A fresh connection that breaks is no race at all.
         let broken = try TestBackend { _ in [.reset] }
         let other = try TestPlane([broken.endpoint])
-        #expect(try other.client().exchange("/").status == 502)
+        #expect(
+            try other.client().exchange("/", method: "POST", body: "pay").status == 502)
         #expect(broken.log.requests.count == 1)
     }
 

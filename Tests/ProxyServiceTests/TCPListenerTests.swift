@@ -67,7 +67,10 @@ struct TCPListenerTests {
 
     @Test func anotherBackendIsTriedAndLosesNoByte() throws {
         let listener = try TunnelListener()
-        let tandem = try Self.plane([deadEndpoint(), deadEndpoint(), listener.endpoint])
+        var pool = TestPlane.pool(
+            "tcp", [try deadEndpoint(), try deadEndpoint(), listener.endpoint])
+        pool.retries.attempts = 2
+        let tandem = try TestPlane(service: .tcp(pool: "tcp"), pools: [pool])
         for index in 0..<3 {
             let client = try TunnelPeer(connectingTo: tandem.endpoint)
             try client.send("hello \(index)")

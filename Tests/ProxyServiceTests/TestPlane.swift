@@ -128,7 +128,39 @@ final class TestPlane {
 
     var listener: ListenerStatistics { plane.statistics().listeners[0] }
 
+    /// The numbers of the first pool.
+    var pool: PoolNumbers {
+        PoolNumbers(now: plane.statistics().pools[0], ever: plane.attemptStatistics()[0])
+    }
+
     func backend(_ index: Int) -> BackendStatistics { plane.statistics().backends[index] }
+}
+
+/// What a pool has in hand, and what became of its requests.
+@dynamicMemberLookup
+struct PoolNumbers {
+    let now: PoolStatistics
+    let ever: AttemptStatistics
+
+    subscript<Value>(dynamicMember path: KeyPath<PoolStatistics, Value>) -> Value {
+        now[keyPath: path]
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<AttemptStatistics, Value>) -> Value {
+        ever[keyPath: path]
+    }
+
+    func refused(_ reason: String) -> UInt64 {
+        AttemptStatistics.count(reason, in: ever.refusedRetries)
+    }
+
+    func retries(_ reason: String) -> UInt64 {
+        AttemptStatistics.count(reason, in: ever.retries)
+    }
+
+    func opened(_ breaker: String) -> UInt64 {
+        AttemptStatistics.count(breaker, in: ever.breakers)
+    }
 }
 
 /// Looks until a condition holds; false when it does not before the deadline.
