@@ -40,7 +40,7 @@ extension Node {
         registry.add("show names", help: "names of backends: what they stand for, how fresh") {
             [unowned self] _ in
             let text = namesText()
-            return text.isEmpty ? "no backend has a name\n" : text
+            return text.isEmpty ? "no backend has a name\n" : String(text.dropFirst())
         }
         registry.add("refresh names", help: "ask for every name of a backend now") {
             [unowned self] _ in

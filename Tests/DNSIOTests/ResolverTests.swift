@@ -11,7 +11,7 @@ import Testing
 import WireCore
 
 /// A resolver, a server and their loop.
-struct Scene {
+final class Scene {
     let loop: EventLoop
     let server: ScriptedNameServer
     let resolver: Resolver
@@ -28,6 +28,12 @@ struct Scene {
         settings.serversPath = "/nonexistent"
         change(&settings)
         resolver = try Resolver(settings, on: loop)
+    }
+
+    deinit {
+        resolver.stop()
+        // The loop holds what it watches.
+        server.stop()
     }
 
     func host(_ name: String) throws -> HostLookup {

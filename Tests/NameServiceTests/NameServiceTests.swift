@@ -25,6 +25,12 @@ private final class Scene {
         server = try ScriptedNameServer(on: loop)
     }
 
+    deinit {
+        running?.stop()
+        // The loop holds what it watches.
+        server.stop()
+    }
+
     var service: NameService {
         if let running { return running }
         let service = NameService(
