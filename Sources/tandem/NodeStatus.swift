@@ -3,6 +3,7 @@
 // The state of a node as JSON: what `tandem status --json` prints and the drill reads. The names
 // are part of the product; a name never changes its meaning.
 
+internal import BalancerCore
 internal import ConfigurationCore
 internal import ConfigurationService
 internal import HealthService
@@ -133,11 +134,17 @@ extension Node {
 
     private func poolsJSON() -> [JSONValue] {
         let backends = backendRows()
-        return loaded.configuration.pools.map { pool in
+        let health = health?.poolSnapshot() ?? []
+        return roster.pools.map { pool in
+            let status = health.first { $0.pool == pool.name }?.status
             let own = backends.filter { $0.pool == pool.name }
             return .object([
                 ("name", .string(pool.name)),
                 ("balance", .string(pool.balance.rawValue)),
+                ("panic", .bool(status?.panicSince != nil)),
+                ("cascade", .bool(status?.cascadeSince != nil)),
+                ("serving", .integer(Int64(status?.servingCount ?? 0))),
+                ("ejected", .integer(Int64(status?.ejectedCount ?? 0))),
                 ("backends", .array(own.map(\.json))),
             ])
         }

@@ -4,6 +4,7 @@
 
 internal import BalancerCore
 internal import ConfigurationService
+internal import HealthService
 internal import LinuxIO
 internal import ProxyService
 internal import ReplicationCore
@@ -82,14 +83,32 @@ extension Node {
     private func poolsText() -> String {
         var text = ""
         var pool: String?
+        let pools = health?.poolSnapshot() ?? []
         for row in backendRows() {
-            if row.pool != pool { text += "\npool \(row.pool)\n" }
+            if row.pool != pool {
+                text += "\npool \(row.pool)\n"
+                text += pools.first { $0.pool == row.pool }.map(Self.troubleText) ?? ""
+            }
             pool = row.pool
             text += "  " + Self.padded(row.name, 12) + Self.padded(row.state, 11)
             text += Self.padded(row.address, 22)
             text += "weight \(row.standing.weight), \(row.traffic?.requests ?? 0) requests, "
             text += "\(row.traffic?.requestsInFlight ?? 0) in flight"
             text += row.reason.isEmpty ? "\n" : ": \(row.reason)\n"
+        }
+        return text
+    }
+
+    /// What is wrong with a pool as a whole; empty as a rule.
+    private static func troubleText(_ pool: PoolHealth) -> String {
+        var text = ""
+        if pool.status.cascadeSince != nil {
+            text += "  CASCADE     many backends fail at once: they serve all the same\n"
+        }
+        if pool.status.panicSince != nil {
+            text +=
+                "  PANIC       \(pool.status.servingCount) of \(pool.status.total) are healthy: "
+            text += "all are used\n"
         }
         return text
     }
