@@ -185,7 +185,8 @@ let package = Package(
         tests(
             "DrillServiceTests",
             ["DrillService", "EventLoop", "HTTPCore", "LinuxIO", "Telemetry", "WireCore"]),
-        tests("SimulationTests", ["ReplicationCore", "VRRPCore", "WireCore"]),
+        tests(
+            "SimulationTests", ["BalancerCore", "ReplicationCore", "VRRPCore", "WireCore"]),
         tests("HouseTests", []),
     ]
 )
