@@ -1,19 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the checks know, as values: a change for whoever routes traffic, a picture for status.
+// What checks and governors know, as values: the pictures that status pages show.
 
 public import BalancerCore
 public import WireCore
-
-/// A change of what the checks say about a backend.
-public struct BackendVerdict: Hashable, Sendable {
-    /// The pool's name.
-    public var pool: String
-    /// The backend's name in its pool.
-    public var backend: String
-    /// True when the backend may be given work.
-    public var isServing: Bool
-}
 
 /// How one pool is.
 public struct PoolHealth: Hashable, Sendable {

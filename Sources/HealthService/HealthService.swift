@@ -52,22 +52,6 @@ public final class HealthService {
         slots = ProbeSlots(capacity: max(1, probesAtOnceMax), on: loop)
     }
 
-    /// Prepares the service for a data plane that knows up and down only.
-    public convenience init(
-        on loop: EventLoop, logger: Logger, seed: UInt64,
-        announce: @escaping (BackendVerdict) -> Void
-    ) {
-        var ports = PoolPorts()
-        ports.setStandings = { pool, changes in
-            for change in changes {
-                let isServing = change.standing.admission == .serving
-                announce(
-                    BackendVerdict(pool: pool, backend: change.backend, isServing: isServing))
-            }
-        }
-        self.init(on: loop, logger: logger, seed: seed, ports: ports)
-    }
-
     /// Watches these pools from now on.
     ///
     /// A backend whose address and probe stayed the same keeps its verdict and its counts; a

@@ -63,11 +63,11 @@ final class HealthBench {
     /// The first backend as the service sees it.
     var first: BackendHealth { service.snapshot()[0] }
 
-    /// Runs the loop until `condition` holds; fails the test after ten seconds.
+    /// Runs the loop until `condition` holds; fails the test after half a minute.
     func poll(
         for what: String, at location: SourceLocation = #_sourceLocation, _ condition: () -> Bool
     ) {
-        let isMet = loop.run(until: Clock.now() + .seconds(10)) {
+        let isMet = loop.run(until: Clock.now() + .seconds(30)) {
             service.isSettled && condition()
         }
         #expect(isMet, "waited in vain for \(what)", sourceLocation: location)

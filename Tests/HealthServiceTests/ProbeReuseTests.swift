@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goal: probes go on with a connection as long as that tells the truth: never after a failure, never
-// for more than ten probes, and a connection that ended by itself is no fault of the backend.
+// Goal: probes go on with a connection as long as that tells the truth: not after a failure, not
+// for more than ten probes; and a connection that ended by itself is no fault of the backend.
 
 import BalancerCore
 import ConfigurationCore

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An HTTP/2 server of written-out frames (RFC 9113 §4.1), so that the probe is measured against the
-// text of the protocol and not against its own library.
+// An HTTP/2 server of written-out frames (RFC 9113 §4.1): the probe is measured against the text of
+// the protocol and not against its own library.
 
 import EventLoop
 import LinuxIO
