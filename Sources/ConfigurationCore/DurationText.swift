@@ -12,7 +12,9 @@ enum DurationText {
         ("h", 3_600_000_000_000),
     ]
 
-    private static let unitNames = "us, ms, s, m, h"
+    private static let vocabulary = QuantityText.Vocabulary(
+        noun: "duration", examples: "500ms or 5s", usualUnits: ["ms", "s", "m"],
+        unitNames: "us, ms, s, m, h")
 
     /// Long names people write, and the unit they mean.
     private static let synonyms: [String: String] = [
@@ -24,24 +26,10 @@ enum DurationText {
 
     /// The span that `text` says.
     static func parse(_ text: String) throws(ScalarProblem) -> TimeSpan {
-        if text.hasPrefix("-") { throw ScalarProblem("a duration cannot be negative") }
-        let number = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        let rest = text.dropFirst(number.count)
-        guard let first = number.first, first != "." else {
-            throw ScalarProblem(
-                "a duration is a number and a unit", suggestion: "write for example 500ms or 5s")
-        }
-        let unitText = String(rest.drop { $0 == " " || $0 == "\t" })
-        if unitText.isEmpty {
-            let choices = ["ms", "s", "m"].map { "\(number)\($0)" }.joined(separator: ", ")
-            throw ScalarProblem(
-                "the unit is missing", suggestion: "write one of \(choices) (units: \(unitNames))")
-        }
-        let unit = try unit(unitText, number: String(number))
-        guard rest.count == unitText.count else {
-            throw .didYouMean("no space before the unit", "\(number)\(unit.name)")
-        }
-        return try span(String(number), unit)
+        let quantity = try QuantityText(text, vocabulary)
+        let unit = try unit(quantity.unit, number: quantity.number)
+        let (whole, fraction) = try quantity.digits(unit: unit.name)
+        return try span(whole, fraction, unit)
     }
 
     private static func unit(
@@ -51,10 +39,11 @@ enum DurationText {
         let lowered = text.lowercased()
         if ["d", "day", "days"].contains(lowered), let days = Int(number), days <= 1_000 {
             throw .didYouMean(
-                "there is no unit \(Quoted.text(text)); units: \(unitNames)", "\(days * 24)h")
+                "there is no unit \(Quoted.text(text)); units: \(vocabulary.unitNames)",
+                "\(days * 24)h")
         }
         let meant = synonyms[lowered] ?? units.first { $0.name == lowered }?.name
-        let reason = "there is no unit \(Quoted.text(text)); units: \(unitNames)"
+        let reason = "there is no unit \(Quoted.text(text)); units: \(vocabulary.unitNames)"
         guard let meant else {
             throw ScalarProblem(reason, suggestion: "write for example \(number)ms or \(number)s")
         }
@@ -63,13 +52,8 @@ enum DurationText {
 
     /// Exact in whole nanoseconds: 40.95s has no binary fraction.
     private static func span(
-        _ number: String, _ unit: (name: String, nanoseconds: UInt64)
+        _ whole: Substring, _ fraction: Substring, _ unit: (name: String, nanoseconds: UInt64)
     ) throws(ScalarProblem) -> TimeSpan {
-        let parts = number.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let whole = parts.first, !whole.isEmpty,
-            parts.count == 1 || !parts[1].isEmpty
-        else { throw ScalarProblem("\(Quoted.text(number)) is not a number") }
-        let fraction = parts.count == 2 ? String(parts[1]) : ""
         guard fraction.utf8.count <= 9 else {
             throw ScalarProblem("at most 9 digits after the point")
         }
