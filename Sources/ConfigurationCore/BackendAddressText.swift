@@ -10,7 +10,7 @@ enum BackendAddressText {
 
     /// What `text` says.
     static func parse(_ text: String) throws(ScalarProblem) -> BackendAddress {
-        if let endpoint = Endpoint(text) { return try checked(endpoint, text) }
+        if let endpoint = Endpoint(text) { return try checked(endpoint) }
         for scheme in ["http://", "https://", "tcp://", "udp://"]
         where text.lowercased().hasPrefix(scheme) {
             let rest = text.dropFirst(scheme.count).prefix { $0 != "/" }
@@ -39,11 +39,8 @@ enum BackendAddressText {
             name: try NameText.host(String(text[..<colon]), allowsWildcard: false), port: number)
     }
 
-    private static func checked(
-        _ endpoint: Endpoint, _ text: String
-    ) throws(ScalarProblem) -> BackendAddress {
-        // Says what is wrong with port 0.
-        _ = try AddressText.endpoint(text)
+    private static func checked(_ endpoint: Endpoint) throws(ScalarProblem) -> BackendAddress {
+        guard endpoint.port > 0 else { throw ScalarProblem("port 0 cannot be used") }
         if endpoint.address.isAny {
             throw ScalarProblem("\(endpoint.address) is no host's address")
         }

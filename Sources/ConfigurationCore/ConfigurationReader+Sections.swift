@@ -9,10 +9,11 @@ extension ConfigurationReader {
         _ node: ConfigurationNode, path: String, title: String?, range: SourceRange
     ) -> Section? {
         let noun = title ?? "the file"
-        let example = KeyTable.example(ofSection: path, value: node)
-        guard let entries = mapping(node, noun: noun, range: range, example: example) else {
-            return nil
-        }
+        guard
+            let entries = mapping(
+                node, noun: noun, range: range,
+                example: KeyTable.example(ofSection: path, value: node))
+        else { return nil }
         var section = Section(path: path, title: title, range: range, fields: [:])
         let known = KeyTable.names(under: path)
         var unknown: [Field] = []
@@ -120,7 +121,8 @@ extension ConfigurationReader {
     }
 
     private mutating func mapping(
-        _ node: ConfigurationNode, noun: String, range: SourceRange, example: String?
+        _ node: ConfigurationNode, noun: String, range: SourceRange,
+        example: @autoclosure () -> String?
     ) -> [ConfigurationNode.Entry]? {
         switch node.content {
         case .mapping(let entries): return entries
@@ -130,7 +132,7 @@ extension ConfigurationReader {
         let place = node.isNull ? range : node.range
         error(
             place, "\(noun) must be a mapping (key: value), got \(node.kindText)",
-            suggestion: example.map { "write \($0)" })
+            suggestion: example().map { "write \($0)" })
         return nil
     }
 

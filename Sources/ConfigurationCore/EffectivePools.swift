@@ -81,7 +81,7 @@ public enum EffectivePools {
 
     /// A weight that counts what is written as well: weight 0 takes a whole name out.
     ///
-    /// Where they grow beyond the largest, all of a name are made smaller, so that their shares stay.
+    /// Beyond the largest, all weights of a name are made smaller, so that their shares stay.
     private static func weight(_ product: Int, ofLargest largest: Int) -> Int {
         guard product > 0, largest > UpstreamTarget.weightMax else { return product }
         return max(1, product * UpstreamTarget.weightMax / largest)

@@ -25,8 +25,10 @@ enum KeyTable {
     }
 
     /// The names of the keys directly under `parent`.
-    static func names(under parent: String) -> [String] {
-        (byParent[parent] ?? []).map(\.name).filter { $0 != "NAME" }
+    static func names(under parent: String) -> [String] { namesByParent[parent] ?? [] }
+
+    private static let namesByParent = byParent.mapValues { keys in
+        keys.map(\.name).filter { $0 != "NAME" }
     }
 
     /// The mappings that have a key called `name`, those inside of `path` before all others; empty
