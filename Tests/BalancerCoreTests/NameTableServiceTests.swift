@@ -79,7 +79,7 @@ import WireCore
 
     @Test(
         arguments: [
-            // Weights as they are, none below 1, scaled when they are too large, shared by addresses.
+            // As they are, never below 1, scaled when too large, shared by addresses.
             ([1, 2, 3], [1, 1, 1], [1, 2, 3]), ([0, 0, 0], [1, 1, 1], [1, 1, 1]),
             ([0, 100, 200], [1, 1, 1], [1, 100, 200]),
             ([65_535, 32_768, 1], [1, 1, 1], [256, 128, 1]),
