@@ -107,7 +107,7 @@ extension KeyTable {
         KeyDescription(
             "\(poolPath).cascade_guard.window", .duration(.seconds(1) ... .seconds(600), step: nil),
             .duration(.seconds(15)),
-            "The time in which they come; at least fall x interval of the checks.",
+            "The time in which they come; longer than the interval of the checks.",
             tooSmall: "the checks of one cause fall into two windows",
             tooLarge: "unrelated faults look like one",
             example: "window: 15s"),

@@ -17,6 +17,7 @@ enum PoolReview {
         if hasBalance { checkPolicy(pool, section, &reader) }
         checkHedging(pool, section, &reader)
         checkLimits(pool, section, &reader)
+        checkWindow(pool, section, &reader)
         noteNeeds(of: pool, section, &reader)
     }
 
@@ -53,6 +54,43 @@ enum PoolReview {
                 : "write balance: maglev, or remove it")
     }
 
+    /// The probes of two backends, and so the verdicts of one cause, may be an interval apart.
+    private static func checkWindow(
+        _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
+    ) {
+        guard let guardWindow = pool.cascadeGuard?.window, mayHaveSeveral(pool) else { return }
+        let checks = [
+            ("health_check", pool.healthCheck), ("readiness_check", pool.readinessCheck),
+        ]
+        for (name, check) in checks {
+            guard let check, let field = section.fields[name] else { continue }
+            let percent = UInt64(100 + check.jitterPercent)
+            let apart = TimeSpan(nanoseconds: check.interval.nanoseconds / 100 * percent)
+            guard guardWindow < apart else { continue }
+            reader.warning(
+                field.keyRange,
+                "verdicts of this check with one cause may come "
+                    + "\(DurationText.render(apart)) apart, the window of cascade_guard is "
+                    + DurationText.render(guardWindow),
+                suggestion: "make the interval shorter, or write cascade_guard: "
+                    + suggestedGuard(for: apart))
+        }
+    }
+
+    /// A window in whole seconds, as long as there is one so long.
+    private static func suggestedGuard(for span: TimeSpan) -> String {
+        let window = TimeSpan.seconds(span.nanoseconds / 1_000_000_000 + 1)
+        guard case .duration(let range, _) = KeyTable.key("pools.NAME.cascade_guard.window").form,
+            range.contains(window)
+        else { return "off" }
+        return "{ window: \(DurationText.render(window)) }"
+    }
+
+    /// A name may stand for several backends.
+    private static func mayHaveSeveral(_ pool: PoolConfiguration) -> Bool {
+        pool.backends.count > 1 || pool.backends.contains { $0.address == nil }
+    }
+
     private static func checkHedging(
         _ pool: PoolConfiguration, _ section: Section, _ reader: inout ConfigurationReader
     ) {
@@ -64,8 +102,7 @@ enum PoolReview {
                     + "\(pool.retries.attempts + 2) backends",
                 suggestion: "write attempts: 1 beside hedging")
         }
-        let names = pool.backends.filter { $0.address == nil }
-        if pool.backends.count == 1, names.isEmpty {
+        if !mayHaveSeveral(pool) {
             reader.warning(
                 field.keyRange, "hedging has no effect with one backend",
                 suggestion: "a second attempt goes to another backend")
