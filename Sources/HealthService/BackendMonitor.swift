@@ -19,7 +19,8 @@ final class BackendMonitor: ProbeSlots.Waiter {
         let kept: KeptConnections
         let counters: HealthMetrics.CheckCounters
         let logger: Logger
-        /// Hears each change of the verdict; the failure when it is bad.
+        /// Hears each change of the verdict, and of the reason while it is bad; `nil` when it
+        /// is good.
         let announce: (ProbeFailure?) -> Void
     }
 
@@ -35,6 +36,8 @@ final class BackendMonitor: ProbeSlots.Waiter {
     private var slotTicket: ProbeSlots.Ticket?
     private var holdsSlot = false
     private var isStopped = false
+    /// Why the backend is down, as announced.
+    private var announced: ProbeFailure?
     private var localFaultLines = LogRateLimiter()
 
     /// Prepares the checks; `start` begins them.
@@ -119,14 +122,25 @@ final class BackendMonitor: ProbeSlots.Waiter {
         case .becameUp:
             around.counters.isPassing.set(1)
             around.counters.becameUp.add()
+            announced = nil
             around.announce(nil)
         case .becameDown(_, let reason):
             around.counters.isPassing.set(0)
             around.counters.becameDown.add()
+            announced = reason
             around.announce(reason)
         case nil:
-            break
+            announceOtherReason()
         }
+    }
+
+    /// A backend that hung and is refused now is worse off than before, and the other way round.
+    private func announceOtherReason() {
+        guard machine.verdict == .down, let announced, let reason = machine.lastFailure,
+            reason.token != announced.token
+        else { return }
+        self.announced = reason
+        around.announce(reason)
     }
 
     private func startProbe() {

@@ -41,6 +41,7 @@ final class GovernorDriver {
     let counters: PoolCounters
     private(set) var governor: PoolGovernor
     private var names: [String]
+    private var addresses: [Endpoint?]
     private var indexes: [String: Int]
     private let loop: EventLoop
     private let ports: PoolPorts
@@ -68,6 +69,7 @@ final class GovernorDriver {
         governor = PoolGovernor(
             backends: backends, settings: GovernorSettings(pool), seed: seed, now: Clock.now())
         names = backends.map(\.name)
+        addresses = backends.map(\.address)
         indexes = Self.indexes(of: names)
         noteStandings()
         scheduleSweep()
@@ -77,6 +79,7 @@ final class GovernorDriver {
     func apply(_ pool: PoolConfiguration) {
         let backends = GovernedBackend.members(of: pool)
         names = backends.map(\.name)
+        addresses = backends.map(\.address)
         indexes = Self.indexes(of: names)
         counters.keep(names)
         perform(
@@ -222,9 +225,14 @@ final class GovernorDriver {
         counters.count(event)
         guard let heldBack = lines.admit(now: Clock.now()) else { return }
         let subject = event.backend.map { "[pool \(pool)] backend \($0)" } ?? "[pool \(pool)]"
-        logger.log(
-            event.isWarning ? .warning : .info, "\(subject) \(event)",
-            heldBack == 0 ? [:] : ["lines_held_back": String(heldBack)])
+        let level: LogLevel = event.isWarning ? .warning : .info
+        let line = "\(subject) \(event)"
+        let address = event.backend.flatMap { indexes[$0] }.flatMap { addresses[$0] }
+        switch (address, heldBack) {
+        case (let address?, 0): logger.log(level, line, ["address": "\(address)"])
+        case (nil, 0): logger.log(level, line)
+        case (_, let count): logger.log(level, line, ["lines_held_back": String(count)])
+        }
     }
 
     // MARK: Time

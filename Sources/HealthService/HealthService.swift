@@ -20,7 +20,7 @@ public final class HealthService {
     /// Probes that may run at once, each with one descriptor; more wait in line.
     public static let probesAtOnceMax = 256
     /// Connections kept between probes, each with one descriptor; other probes connect anew.
-    public static let keptConnectionsMax = 1_024
+    public static let keptConnectionsMax = 512
 
     /// What checks and governors count.
     public let metrics = HealthMetrics()

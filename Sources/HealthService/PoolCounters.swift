@@ -148,8 +148,8 @@ final class PoolCounters: Sendable {
             standing.admission == .draining || standing.admission == .maintenance ? 1 : 0)
         gauge("tandem_backend_weight", "The weight in force.", Double(standing.weight))
         gauge(
-            "tandem_backend_slow_start_percent", "The share of its weight that it has by now.",
-            Double(standing.rampPercent))
+            "tandem_backend_slow_start_ratio", "The share of its weight that it has by now.",
+            Double(standing.rampPercent) / 100)
         counter(
             "tandem_backend_flaps_total", "Times that checks or traffic took the backend out.",
             counters.flaps)

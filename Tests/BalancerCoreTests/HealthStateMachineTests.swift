@@ -134,6 +134,28 @@ private struct HealthScript {
         #expect(script.machine.nextDeadline - script.now <= short)
     }
 
+    @Test func aBackendThatIsDownHasAnIntervalOfItsOwn() {
+        let plan = HealthCheckPlan(
+            interval: .seconds(5), timeout: .seconds(3), fall: 2, rise: 2, jitterPercent: 0,
+            transitionInterval: .milliseconds(300), downInterval: .seconds(20))
+        var script = HealthScript(plan: plan)
+        var waits: [UInt64] = []
+        for isGood in [true, true, false, false, false, true, true, true] {
+            _ = script.probe(isGood ? nil : .timedOut)
+            waits.append((script.machine.nextDeadline - script.now).milliseconds)
+        }
+        #expect(waits == [5_000, 5_000, 300, 20_000, 20_000, 300, 5_000, 5_000])
+        // A reload cuts a wait to what is due in this state.
+        for _ in 0..<2 { _ = script.probe(.timedOut) }
+        var quicker = plan
+        quicker.interval = .seconds(1)
+        script.machine.replacePlan(quicker, now: script.now)
+        #expect(script.machine.nextDeadline == script.now + .seconds(20))
+        quicker.downInterval = .seconds(2)
+        script.machine.replacePlan(quicker, now: script.now)
+        #expect(script.machine.nextDeadline == script.now + .seconds(2))
+    }
+
     @Test func firstProbeComesWithinTheStartSpread() {
         let start = Instant(nanoseconds: 1_000_000_000)
         var deadlines = Set<Instant>()
@@ -217,6 +239,10 @@ private struct HealthScript {
 
     @Test(arguments: [
         (ProbeFailure.connectionRefused, "connection refused"),
+        (.notServing(.serviceUnknown), "gRPC health SERVICE_UNKNOWN"),
+        (.callStatus(12), "gRPC status UNIMPLEMENTED"), (.callStatus(300), "gRPC status 300"),
+        (.bodyMismatch, "body without the expected text"),
+        (.unexpectedAnswer, "answer without the expected bytes"),
         (.timedOut, "timed out"),
         (.unexpectedStatus(503), "status 503"),
         (.system("no route to host"), "no route to host"),

@@ -71,6 +71,21 @@ import WireCore
         bench.service.stop()
     }
 
+    /// Whether nothing listens any more matters to the guard against shared causes.
+    @Test func anotherReasonIsSaidAsWell() throws {
+        let bench = try HealthBench()
+        let backend = try ScriptedBackend(on: bench.loop, .serve(Self.busy, requestsMax: 1_000))
+        bench.service.apply([HealthBench.pool([backend.endpoint])])
+        bench.poll(for: "the verdict down") { bench.first.verdict == .down }
+        #expect(bench.first.why == "liveness check: status 503")
+        backend.stopAccepting()
+        bench.poll(for: "the other reason") {
+            bench.first.why == "liveness check: connection refused"
+        }
+        #expect(bench.admissions() == [.serving, .unhealthy])
+        bench.service.stop()
+    }
+
     @Test func eachCheckIsCountedByItself() throws {
         let bench = try HealthBench()
         let backend = try ScriptedBackend(on: bench.loop, .serve(Self.ok, requestsMax: 1_000))
