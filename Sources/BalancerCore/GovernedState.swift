@@ -28,6 +28,13 @@ struct GovernedState: Sendable {
         var meansDead: Bool
     }
 
+    /// What was counted when an open trial was first seen by a sweep.
+    struct OpenTrial: Hashable, Sendable {
+        var since: Instant
+        var tally: BackendTally
+        var total: UInt64
+    }
+
     /// The work that is left at a backend that the operator took out.
     struct Drain: Hashable, Sendable {
         var since: Instant
@@ -78,6 +85,7 @@ struct GovernedState: Sendable {
     var changedAt: Instant
     var flapsTotal: UInt64 = 0
     var tally: BackendTally?
+    var openTrial: OpenTrial?
 
     init(_ backend: GovernedBackend, now: Instant) {
         name = backend.name

@@ -14,6 +14,11 @@ public struct LeastTimeTuning: Hashable, Sendable {
     public var failurePenalty = TimeSpan.seconds(1)
     /// The most that a backend's own Retry-After may stretch the penalty to.
     public var failurePenaltyMax = TimeSpan.seconds(300)
+    /// A backend that nothing was heard of for so long gets the next request when it has none.
+    ///
+    /// Averages drift to the median and never below it: among backends that are better, or
+    /// heavier, one that is as good as any would never be asked again.
+    public var staleAfter = TimeSpan.seconds(10)
     /// A backend is passed over above this many times the mean requests in flight, plus one.
     public var inFlightCapFactor = 1.5
 
@@ -39,6 +44,11 @@ struct LatencyAverage {
         let age = Double((now - updatedAt).nanoseconds)
         let elapsed = age / Double(max(tuning.decayTime.nanoseconds, 1))
         return median + (value - median) * ExponentialDecay.remainder(after: elapsed)
+    }
+
+    /// True when nothing was heard for so long, or ever.
+    func isStale(now: Instant, tuning: LeastTimeTuning) -> Bool {
+        now - updatedAt >= tuning.staleAfter
     }
 
     /// Blends an observation into the decayed average; the first observation sets it.

@@ -153,6 +153,9 @@ extension PoolBalancer {
             rest &= rest &- 1
             let index = index(offset, start)
             let mine = Double(inFlight[offset])
+            if inFlight[offset] == 0, backends[index].latency.isStale(now: now, tuning: tuning) {
+                return offset
+            }
             guard mine <= fair * Double(backends[index].weight) + 1 else { continue }
             let cost = cost(of: index, inFlight: mine, now: now)
             if cost < bestCost {

@@ -5,6 +5,9 @@
 public import WireCore
 
 extension PoolGovernor {
+    /// Requests of the pool, none of which was given to a trial, that end it.
+    static let openTrialRequestsMin: UInt64 = 100
+
     /// A backend's failures in a row reached a limit; see `FailureStreak`.
     ///
     /// One that is out already, or on trial, is not judged by requests of the time before.
@@ -54,9 +57,11 @@ extension PoolGovernor {
     ///   - now: the time.
     /// - Returns: what is to be done.
     public mutating func sweep(_ tallies: [BackendTally], now: Instant) -> [GovernorAction] {
-        guard let outlier = settings.outlier, now >= nextJudgement,
-            tallies.count == backends.count
-        else { return [] }
+        guard tallies.count == backends.count else { return [] }
+        judgeOpenTrials(tallies, now: now)
+        guard let outlier = settings.outlier, now >= nextJudgement else {
+            return finish(now: now)
+        }
         nextJudgement = now + outlier.interval
         var samples: [TrafficSample] = []
         for (index, tally) in tallies.enumerated() {
@@ -74,6 +79,43 @@ extension PoolGovernor {
             accuse(found.backend, found.cause, now: now)
         }
         return finish(now: now)
+    }
+
+    /// Trials that nobody takes.
+    ///
+    /// A panicking level sends requests without asking for the one of the trial: how those end
+    /// says as much. And a pool may have nothing but requests that are not risked on a trial: then
+    /// the backend serves again, and failures in a row take it out as before.
+    private mutating func judgeOpenTrials(_ tallies: [BackendTally], now: Instant) {
+        var total: UInt64 = 0
+        for tally in tallies { total &+= tally.requests }
+        for index in backends.indices {
+            guard case .trial(takenAt: nil) = backends[index].ejection?.phase,
+                backends[index].admission == .trial, let since = backends[index].ejection?.since
+            else {
+                backends[index].openTrial = nil
+                continue
+            }
+            let tally = tallies[index]
+            guard let open = backends[index].openTrial, tally.requests >= open.tally.requests,
+                tally.failures >= open.tally.failures, total >= open.total
+            else {
+                backends[index].openTrial = GovernedState.OpenTrial(
+                    since: now, tally: tally, total: total)
+                continue
+            }
+            let isUsed = tally.requests > open.tally.requests
+            if isUsed, tally.failures > open.tally.failures {
+                eject(index, .failedTrial, since: since, now: now)
+            } else if isUsed
+                || (now - open.since >= settings.trialTimeout
+                    && total - open.total >= Self.openTrialRequestsMin)
+            {
+                report(.returned(backend: backends[index].name, after: now - since))
+                endEjection(index, now: now)
+                verdictImproved(index, now: now)
+            }
+        }
     }
 
     private mutating func accuse(_ index: Int, _ cause: EjectionCause, now: Instant) {

@@ -239,6 +239,47 @@ import WireCore
         #expect(grants(script.take()) == 0)
     }
 
+    private func sweep(
+        _ script: inout GovernorScript, _ requests: [UInt64], failures: [UInt64] = [0, 0, 0]
+    ) {
+        let tallies = zip(requests, failures).map {
+            BackendTally(requests: $0.0, failures: $0.1)
+        }
+        script.event { $0.sweep(tallies, now: $1) }
+        script.wait(.seconds(1))
+    }
+
+    /// A panicking level uses backends on trial without asking for the one request.
+    @Test func requestsSentInPanicDecideATrialToo() {
+        var good = onTrial()
+        sweep(&good, [5, 100, 100], failures: [5, 0, 0])
+        sweep(&good, [5, 200, 200], failures: [5, 0, 0])
+        #expect(good.picture == "tss")
+        var bad = good
+        sweep(&good, [6, 300, 300], failures: [5, 0, 0])
+        #expect(good.picture == "sss")
+        sweep(&bad, [7, 300, 300], failures: [6, 0, 0])
+        #expect(bad.picture == "uss")
+        #expect(bad.governor.status(of: 0, now: bad.now)?.ejectionNumber == 2)
+    }
+
+    /// Nothing but requests that are not risked on a trial must not keep a backend out for ever.
+    @Test func aTrialThatABusyPoolDoesNotTakeEnds() {
+        var script = onTrial()
+        for round in 0..<60 as Range<UInt64> {
+            sweep(&script, [0, round * 10, round * 10])
+            #expect(script.picture == "tss")
+        }
+        sweep(&script, [0, 700, 700])
+        #expect(script.picture == "sss")
+    }
+
+    @Test func aTrialOfAQuietPoolStaysOpen() {
+        var script = onTrial()
+        for round in 0..<90 as Range<UInt64> { sweep(&script, [0, round, 0]) }
+        #expect(script.picture == "tss")
+    }
+
     @Test func aTrialThatWasNeverReportedIsGrantedAgain() {
         var script = onTrial()
         script.event { $0.trialBegan(0, now: $1) }
@@ -350,6 +391,7 @@ import WireCore
         var script = GovernorScript(count: 5, settings: .exact)
         script.wait(.seconds(60))
         script.event { $0.sweep([], now: $1) }
+        script.event { $0.sweep(tallies([0], requests: 9), now: $1) }
         #expect(script.take().isEmpty)
     }
 }

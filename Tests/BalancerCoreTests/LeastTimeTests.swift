@@ -23,6 +23,31 @@ import WireCore
         return balancer
     }
 
+    /// A backend that is as good as any was never asked again while others were below the median.
+    @Test func aBackendThatNothingIsHeardOfIsAskedNowAndThen() {
+        var balancer = Self.balancer(
+            latenciesMilliseconds: [10, 11, 12, 50], weights: [8, 8, 8, 1])
+        var loads = ScriptedLoads(count: 4)
+        var counts = [0, 0, 0, 0]
+        for step in 1...6_000 as ClosedRange<UInt64> {
+            let now = Self.start + .milliseconds(step * 10)
+            guard let index = balancer.choose(now: now, loads: loads).index else { continue }
+            counts[index] += 1
+            balancer.finished(
+                index: index, latency: .milliseconds(index == 3 ? 50 : 10), failed: false,
+                now: now)
+        }
+        // A minute: once in ten seconds, and no more than that.
+        #expect((5...6).contains(counts[3]))
+        // One that is busy and silent is not asked meanwhile.
+        loads.inFlight[3] = 1
+        let late = Self.start + .seconds(100)
+        for index in 0..<3 {
+            balancer.finished(index: index, latency: .milliseconds(10), failed: false, now: late)
+        }
+        #expect(balancer.choose(now: late, loads: loads).index != 3)
+    }
+
     @Test(arguments: [
         // latency, in flight, weights, chosen: the smallest latency * (1 + in flight) / weight
         ([20, 30, 40], [0, 0, 0], [1, 1, 1], 0),
