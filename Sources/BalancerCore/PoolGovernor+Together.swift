@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Many verdicts of checks at once: the pool as a whole is looked at when the last one is in, so that
-// a large pool costs what it has backends, not their square.
+// Many verdicts of checks at once: the pool as a whole is looked at when the last one is in, so
+// that a large pool costs what it has backends, not their square.
 
 public import WireCore
 
 extension PoolGovernor {
     /// Takes in several verdicts of checks as if they came at the same instant.
     ///
-    /// What the methods called in `body` return is empty. A cause that they share is seen before
-    /// anybody is taken out for it.
+    /// What the methods called in `body` return is empty. A cause that they share is seen with the
+    /// last of them: a backend may be told two standings then, of which the later one counts.
     ///
     /// - Parameters:
     ///   - now: the time.

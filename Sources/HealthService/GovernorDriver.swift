@@ -194,17 +194,16 @@ final class GovernorDriver {
 
     /// The one place where decisions become deeds.
     private func perform(_ actions: [GovernorAction]) {
-        var standings: [StandingChange] = []
-        var idle: [String] = []
+        var standings: [Int: BackendStanding] = [:]
+        var idle: [Int] = []
         var cut: [String] = []
         var cutWithTunnels: [String] = []
         for action in actions {
             switch action {
             case .standing(let backend, let standing):
-                counters.note(standing, of: names[backend])
-                standings.append(StandingChange(backend: names[backend], standing: standing))
+                standings[backend] = standing
             case .closeIdle(let backend):
-                idle.append(names[backend])
+                idle.append(backend)
             case .forceClose(let backend, tunnelsToo: false):
                 cut.append(names[backend])
             case .forceClose(let backend, tunnelsToo: true):
@@ -214,11 +213,23 @@ final class GovernorDriver {
             }
         }
         // No backend gets new work when its connections are closed.
-        if !standings.isEmpty { ports.setStandings(pool, standings) }
-        if !idle.isEmpty { ports.closeIdle(pool, idle) }
+        tell(standings)
+        // Who was found to fall with all the others, and serves on, needs them.
+        let closing = idle.filter { standings[$0]?.admission != .serving }.map { names[$0] }
+        if !closing.isEmpty { ports.closeIdle(pool, closing) }
         if !cut.isEmpty { ports.forceClose(pool, cut, false) }
         if !cutWithTunnels.isEmpty { ports.forceClose(pool, cutWithTunnels, true) }
         armTimer()
+    }
+
+    private func tell(_ standings: [Int: BackendStanding]) {
+        guard !standings.isEmpty else { return }
+        let changes = standings.keys.sorted().map { backend in
+            StandingChange(
+                backend: names[backend], standing: standings[backend] ?? BackendStanding())
+        }
+        for change in changes { counters.note(change.standing, of: change.backend) }
+        ports.setStandings(pool, changes)
     }
 
     private func report(_ event: GovernorEvent) {

@@ -120,6 +120,8 @@ import WireCore
         #expect(bench.service.snapshot().allSatisfy { $0.state == .up })
         #expect(bench.service.snapshot().allSatisfy { $0.why.contains("the cause is shared") })
         #expect(Self.lines(bench).contains("tandem_pool_cascade_active{pool=\"web\"} 1"))
+        // Who fell with the last ones was never out, and keeps its connections.
+        #expect(bench.orders.idleClosed.count <= 3)
         bench.service.stop()
     }
 
