@@ -14,9 +14,10 @@ import traceback
 from pathlib import Path
 
 from . import plot
+from .load import Load
 from .names import BINARY, RESULTS
 
-TOOLS = ("ip", "nsenter", "setpriv", "gcc")
+TOOLS = ("ip", "nsenter", "setpriv", "chrt", "gcc")
 
 
 class Drill:
@@ -118,12 +119,14 @@ class Drill:
         for bar in self.bars:
             word = "held  " if bar["holds"] else "MISSED"
             print(f"  {word}  {bar['bar']}: {bar['measured']}")
+        print(f"  the clients' own timers were at most {Load.late_ms_max:.1f} ms late")
         RESULTS.mkdir(exist_ok=True)
         document = {
             "drill": self.name, "title": self.title, "quick": self.is_quick, "seed": self.seed,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(self.elapsed, 1), "cpus": os.cpu_count(),
-            "kernel": platform.release(), "holds": not missed, "bars": self.bars,
+            "kernel": platform.release(), "clients_late_ms_max": Load.late_ms_max,
+            "holds": not missed, "bars": self.bars,
             "tables": self.tables, "data": self.data}
         path = RESULTS / f"{self.name}.json"
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
