@@ -76,7 +76,7 @@ let package = Package(
             "ProxyService",
             [
                 "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore", "LinuxIO",
-                "ReplicationCore", "Telemetry", "WireCore",
+                "ReplicationCore", "TLSIO", "Telemetry", "WireCore",
             ]),
         target(
             "VRRPService",

@@ -31,6 +31,14 @@ public enum HashMixer {
         }
     }
 
+    /// The key of an address as a whole, for tuples.
+    public static func wholeKey(_ address: IPAddress) -> UInt64 {
+        switch address {
+        case .v4(let address): key(4, UInt64(address.rawValue))
+        case .v6(let address): key(address.high, address.low)
+        }
+    }
+
     /// Where a backend begins in a Maglev table and on a ring.
     static func name(_ name: String) -> UInt64 {
         var name = name

@@ -105,7 +105,7 @@ extension RequestHead {
         return unsafe ByteScanner.equal(inside, wanted, count: wanted.count)
     }
 
-    private static func trimmed(
+    static func trimmed(
         _ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int
     ) -> UnsafeRawBufferPointer {
         var first = start
@@ -116,7 +116,7 @@ extension RequestHead {
     }
 
     /// True when a field name is `wanted`, which is in lower case.
-    private static func isName(
+    static func isName(
         _ name: UnsafeRawBufferPointer, _ wanted: UnsafeRawBufferPointer
     ) -> Bool {
         guard name.count == wanted.count else { return false }

@@ -36,7 +36,7 @@ extension RequestHead {
         unsafe rewrite.edits.lineByteCount &+ rewrite.path.byteCountMax &+ rewrite.host.count
             &+ authority.count &+ rewrite.clientAddress.count &+ rewrite.forwardedBy.count
             &+ rewrite.realAddress.count &+ rewrite.requestID.count &+ rewrite.traceparent.count
-            &+ rewrite.via.count
+            &+ rewrite.via.count &+ rewrite.hiddenCookie.count &+ fields.count
     }
 
     /// Writes the upstream head; returns its length, or `nil` when `output` is smaller than
@@ -99,7 +99,12 @@ extension RequestHead {
             unsafe writer.appendField("Host: ", forwardedHost(input, rewrite))
             dropped = dropped.union([.host])
         }
+        let hidesCookie = unsafe rewrite.hiddenCookie.count > 0 && fields.seen.contains(.cookie)
+        if hidesCookie { dropped = dropped.union([.cookie]) }
         unsafe fields.copyLines(base, without: dropped, edits: rewrite.edits, &writer)
+        if hidesCookie, !rewrite.edits.known.contains(.cookie) {
+            unsafe appendCookies(input, without: rewrite.hiddenCookie, &writer)
+        }
         unsafe writeIdentity(input, base, rewrite, &writer)
         rewrite.edits.appendLines(&writer)
         writer.append(framing: framing)

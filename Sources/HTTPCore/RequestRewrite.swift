@@ -76,6 +76,10 @@ public struct RequestRewrite {
     public var via = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
         didSet { isPlain = unsafe isPlain && via.isEmpty }
     }
+    /// A cookie that the backend shall not see; empty passes all.
+    public var hiddenCookie = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
+        didSet { isPlain = unsafe isPlain && hiddenCookie.isEmpty }
+    }
     /// Says `TE: trailers` when the client did: trailers of the response will reach it.
     public var offersTrailers = false { didSet { isPlain = isPlain && !offersTrailers } }
     /// Keeps `Trailer`: trailers of the request will reach the backend.

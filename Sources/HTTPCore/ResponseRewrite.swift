@@ -25,6 +25,10 @@ public struct ResponseRewrite {
     public var requestID = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
         didSet { isPlain = unsafe isPlain && requestID.isEmpty }
     }
+    /// The value of a `Set-Cookie` line of our own; empty adds none.
+    public var setCookie = unsafe UnsafeRawBufferPointer(start: nil, count: 0) {
+        didSet { isPlain = unsafe isPlain && setCookie.isEmpty }
+    }
     /// Keeps `Trailer`: trailers will reach the client, if the body is chunked for it.
     public var forwardsTrailers = false { didSet { isPlain = isPlain && !forwardsTrailers } }
 
@@ -67,6 +71,7 @@ extension ResponseHead {
         let byteCount = unsafe clientHeadByteCountMax &+ rewrite.date.count
         guard !rewrite.isPlain else { return byteCount }
         return unsafe byteCount &+ rewrite.edits.lineByteCount &+ rewrite.requestID.count
+            &+ rewrite.setCookie.count
     }
 
     /// Writes the client's head; returns its length, or `nil` when `output` is smaller than
@@ -125,6 +130,9 @@ extension ResponseHead {
     private func appendAdded(_ rewrite: ResponseRewrite, _ writer: inout ByteWriter) {
         if unsafe rewrite.requestID.count > 0, !rewrite.edits.known.contains(.xRequestID) {
             unsafe writer.appendField("X-Request-Id: ", rewrite.requestID)
+        }
+        if unsafe rewrite.setCookie.count > 0 {
+            unsafe writer.appendField("Set-Cookie: ", rewrite.setCookie)
         }
         rewrite.edits.appendLines(&writer)
     }

@@ -121,6 +121,8 @@ struct ClientConnection: ~Copyable {
     /// The route it follows; counts as a use of its table.
     var route: CompiledRoute.Pointer?
     var pool: UnsafeMutablePointer<WorkerPool>?
+    /// Where the request belongs in its pool, whatever the load.
+    var affinity = ClientAffinity()
     var backendIndex = 0
     var attempted = AttemptedBackends()
     /// Names the trial of a backend that the present attempt is; 0 when it is none.

@@ -47,6 +47,7 @@ public final class DataPlane: Sendable {
     private let logger: Logger
     private let journal: ConnectionJournal?
     private let nodeName: String
+    private let stickyKey: [UInt8]
     let accessLog: AccessLog
     let reports: Mailbox<TrafficReport>
     private let state: Mutex<State>
@@ -61,11 +62,15 @@ public final class DataPlane: Sendable {
     ///   - descriptorLimit: how many descriptors the process may have open.
     ///   - listenerNumbers: descriptor numbers for listening sockets, see `DescriptorPlan`.
     ///   - journal: where workers report the connections of watched addresses.
+    ///   - pairSecret: what both nodes know and nobody else, for cookies that name backends;
+    ///     without it they are good until this process ends.
     /// - Throws: what keeps the configuration from being served.
     public init(
         configuration: Configuration, nodeName: String, logger: Logger, descriptorLimit: Int,
-        listenerNumbers: Range<CInt> = 0..<0, journal: ConnectionJournal? = nil
+        listenerNumbers: Range<CInt> = 0..<0, journal: ConnectionJournal? = nil,
+        pairSecret: [UInt8]? = nil
     ) throws(DataPlaneError) {
+        stickyKey = StickyToken.key(pairSecret: pairSecret)
         let workerCount =
             switch configuration.workers {
             case .automatic: KernelThread.usableCoreCount()
@@ -99,7 +104,8 @@ public final class DataPlane: Sendable {
             throw DataPlaneError(problems: ["cannot make a mailbox: \(error)"])
         }
         let snapshot = try DataPlaneSnapshot.make(
-            configuration, nodeName: nodeName, previous: nil, workerCount: workerCount)
+            configuration, nodeName: nodeName, previous: nil, workerCount: workerCount,
+            stickyKey: stickyKey)
         self.nodeName = nodeName
         do throws(Errno) {
             accessLog = try AccessLog(workerCount: workerCount, logger: logger)
@@ -179,7 +185,8 @@ public final class DataPlane: Sendable {
     public func apply(_ configuration: Configuration) throws(DataPlaneError) -> ReloadReport {
         let previous = currentSnapshot
         let snapshot = try DataPlaneSnapshot.make(
-            configuration, nodeName: nodeName, previous: previous, workerCount: workerCount)
+            configuration, nodeName: nodeName, previous: previous, workerCount: workerCount,
+            stickyKey: stickyKey)
         let known = Set(previous.listeners.map(\.shared.identity))
         let wanted = snapshot.listeners.map(\.shared.identity)
         let added = wanted.filter { !known.contains($0) }

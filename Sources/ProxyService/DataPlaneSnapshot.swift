@@ -20,6 +20,8 @@ struct PoolPlan: Sendable {
     /// What the balancers of the workers are built from.
     let shape: PoolShape
     let limits: [BackendLimits]
+    /// Keys and cookies of requests; `nil` when it looks at neither.
+    let affinity: PoolAffinity?
 
     var name: String { shared.name }
 
@@ -59,11 +61,11 @@ final class DataPlaneSnapshot: Sendable {
     /// Lays out a configuration; what `previous` has in common with it is shared.
     static func make(
         _ configuration: Configuration, nodeName: String, previous: DataPlaneSnapshot?,
-        workerCount: Int
+        workerCount: Int, stickyKey: [UInt8]
     ) throws(DataPlaneError) -> DataPlaneSnapshot {
         var planner = PoolPlanner(
             previous: previous, zone: configuration.zone(ofNode: nodeName),
-            workerCount: workerCount)
+            workerCount: workerCount, stickyKey: stickyKey)
         let pools = configuration.pools.map { planner.plan($0) }
         var listenerPlanner = ListenerPlanner(
             pools: pools, previous: previous, workerCount: workerCount)

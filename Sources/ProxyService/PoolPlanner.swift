@@ -10,12 +10,15 @@ internal import ConfigurationCore
 struct PoolPlanner {
     private let workerCount: Int
     private let zone: String?
+    /// The secret of cookies.
+    private let stickyKey: [UInt8]
     private var knownPools: [String: PoolPlan] = [:]
     /// What known backends may be given once the configuration is in force.
     private(set) var changes: [(backend: SharedBackend, standing: BackendStanding)] = []
 
     /// What `previous` has in common with the new pools is shared; `zone` is the node's own.
-    init(previous: DataPlaneSnapshot?, zone: String?, workerCount: Int) {
+    init(previous: DataPlaneSnapshot?, zone: String?, workerCount: Int, stickyKey: [UInt8]) {
+        self.stickyKey = stickyKey
         self.workerCount = workerCount
         self.zone = zone
         for plan in previous?.pools ?? [] { knownPools[plan.name] = plan }
@@ -50,7 +53,9 @@ struct PoolPlanner {
             shape: .make(pool, members: members, zone: zone, previous: known),
             limits: members.map {
                 BackendLimits(requests: $0.maxRequests, connections: $0.maxConnections)
-            })
+            },
+            affinity: .make(
+                pool, names: members.map(\.name), key: stickyKey, previous: known?.affinity))
     }
 }
 

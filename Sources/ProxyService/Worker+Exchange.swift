@@ -98,6 +98,7 @@ extension Worker {
                 }
             }
             followRoute(of: client, &rewrite)
+            hideSticky(client, &rewrite)
             // A copy has its connection for itself, and so has a client that a header names.
             rewrite.closesConnection =
                 upstream.pointee.phase == .mirroring

@@ -137,12 +137,13 @@ extension Worker {
     /// otherwise as the policy has it. A trial ends with the attempt.
     @inline(__always)
     func choose(
-        _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>,
-        key: UInt64? = nil
+        _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> BackendChoice {
         pool.pointee.followStandings()
+        if let index = stickyIndex(client, pool) { return .chosen(index) }
         if pool.pointee.hasTrials, let index = claimTrial(client, pool) { return .chosen(index) }
-        return pool.pointee.choose(now: now, excluding: client.pointee.attempted, key: key)
+        return pool.pointee.choose(
+            now: now, excluding: client.pointee.attempted, key: affinityKey(client))
     }
 
     private func claimTrial(

@@ -239,6 +239,7 @@ extension Worker {
     ) {
         // Indexes are those of the old pool.
         client.pointee.attempted = AttemptedBackends()
+        carryAffinity(client, from: old, to: next)
         client.pointee.pool = next
         next.pointee.useCount &+= 1
         endUse(of: old)

@@ -151,6 +151,7 @@ extension Worker {
             keepsAlive: client.pointee.keepsAlive)
         rewrite.date = dateText.bytes(now: now)
         rewrite.edits = responseEdits(of: client)
+        noteSticky(client, upstream, &rewrite)
         let forwardsTrailers =
             framing == .chunked && clientFraming == .chunked && client.pointee.acceptsTrailers
             && !response.connectionNamesFields

@@ -37,6 +37,7 @@ extension Worker {
         client.pointee.pool = pool
         pool.pointee.useCount &+= 1
         client.pointee.attempted = AttemptedBackends()
+        findStreamAffinity(client, pool)
         // The upstream connection has a deadline of its own.
         timers.disarm(clients.slot(of: client))
         attemptStream(client)

@@ -57,6 +57,7 @@ extension Worker {
             clientMinorVersion: client.pointee.minorVersion, keepsAlive: true)
         rewrite.date = dateText.bytes(now: now)
         rewrite.edits = responseEdits(of: client)
+        noteSticky(client, upstream, &rewrite)
         guard
             let count = response.writeClientHead(from: message, rewrite: rewrite, into: headScratch)
         else {

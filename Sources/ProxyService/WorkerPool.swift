@@ -17,6 +17,8 @@ struct WorkerPool: ~Copyable {
     /// Keeps `shared` alive, and the settings at hand.
     let plan: PoolPlan
     let shared: Unmanaged<SharedPool>
+    /// Keys and cookies of requests, of `plan`; `nil` when it looks at neither.
+    let affinity: Unmanaged<PoolAffinity>?
     var balancer: PoolBalancer
     let backends: UnsafeMutablePointer<UnsafeMutablePointer<WorkerBackend>>
     let backendCount: Int
@@ -52,6 +54,7 @@ struct WorkerPool: ~Copyable {
         self.plan = plan
         shared = Unmanaged.passUnretained(plan.shared)
         outlierSettings = plan.outlierSettings
+        affinity = plan.affinity.map { Unmanaged.passUnretained($0) }
         self.balancer = balancer
         let rules = AttemptRules(plan.configuration)
         self.rules = rules

@@ -106,7 +106,7 @@ final class Node {
             configuration: effectiveConfiguration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
             listenerNumbers: plan?.clientListeners ?? 0..<0,
-            journal: journal)
+            journal: journal, pairSecret: loaded.secret)
         try dataPlane.start()
         self.dataPlane = dataPlane
         try startHealth(dataPlane)

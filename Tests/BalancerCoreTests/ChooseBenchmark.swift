@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one choice costs, and one change of standings. Prints a table when TANDEM_BENCH is set; only a release build counts.
+// What one choice costs, and one change of standings. Prints a table when TANDEM_BENCH is set; only
+// a release build counts.
 
 import BalancerCore
 import Glibc

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Maglev tables and hash rings: evenness, weights, how little moves when somebody comes or goes, and
-// values that must never change.
+// Maglev tables and hash rings: evenness, weights, how little moves when somebody comes or goes,
+// and values that must never change.
 
 import Testing
 import WireCore

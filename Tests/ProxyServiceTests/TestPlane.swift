@@ -68,10 +68,14 @@ final class TestPlane {
             zone: zone)
         plane = try DataPlane(
             configuration: configuration, nodeName: "test",
-            logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit)
+            logger: Logger("proxy", sink: nil), descriptorLimit: descriptorLimit,
+            pairSecret: Array(Self.pairSecret.utf8))
         try plane.start()
         endpoint = try #require(plane.boundEndpoint(listener: "web"))
     }
+
+    /// What both nodes would know.
+    static let pairSecret = "a secret of the pair for tests"
 
     deinit {
         plane.stop()

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which backend gave a client the application's cookie, as all workers know it: a table of fixed
+// size without locks. Old entries make room for new ones.
+
+internal import LinuxIO
+internal import Synchronization
+
+/// A shared table from hashes of cookie values to backends.
+///
+/// Entries lie in buckets of a fixed number of ways. An entry is two words: the key, and backend
+/// and time of last use. Whoever changes the backend of an entry holds it by the key's `busy`
+/// value meanwhile; readers read the key again behind the rest and believe nothing that changed.
+/// What is lost when two workers meet is one memory of one client, never an invented one.
+final class StickyTable: Sendable {
+    /// An entry as reports and replication see it.
+    struct Entry: Hashable, Sendable {
+        /// The seeded hash of the cookie's value.
+        let key: UInt64
+        /// `PoolAffinity.backendID` of the backend.
+        let backendID: UInt32
+        /// When it was used last, in whole seconds of the monotonic clock.
+        let usedAtSeconds: UInt32
+    }
+
+    /// Entries that one key may be in: two cache lines.
+    private static let ways = 8
+    private static let entryByteCount = 16
+    private static let emptyKey: UInt64 = 0
+    private static let busyKey: UInt64 = 1
+
+    /// Entries it has room for.
+    let capacity: Int
+    private let pages: ZeroedPages
+    private let bucketMask: UInt64
+    private let inserted = Atomic<Int>(0)
+
+    /// A table of at least `entriesMax` entries, rounded up to a power of two.
+    ///
+    /// - Throws: when there is no memory for it.
+    init(entriesMax: Int) throws(Errno) {
+        var buckets = 1
+        while buckets * Self.ways < entriesMax { buckets *= 2 }
+        capacity = buckets * Self.ways
+        bucketMask = UInt64(buckets - 1)
+        // Zeroed pages are empty entries, and cost nothing until they are used.
+        pages = try ZeroedPages(byteCount: capacity * Self.entryByteCount)
+    }
+
+    /// How many entries were ever filled; those that expired count until they are replaced.
+    var count: Int { inserted.load(ordering: .relaxed) }
+
+    private func word(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (pages.base + index * 8).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    private func firstWay(_ key: UInt64) -> Int {
+        Int(key &>> 32 & bucketMask) * Self.ways
+    }
+
+    /// Keys that mean something else are moved aside.
+    @inline(__always)
+    private func usable(_ key: UInt64) -> UInt64 { key <= Self.busyKey ? key &+ 2 : key }
+
+    /// The backend that a key was given, unless it was not used for `expireSeconds`; refreshes it.
+    func find(_ key: UInt64, nowSeconds: UInt32, expireSeconds: UInt32) -> UInt32? {
+        let key = usable(key)
+        let first = firstWay(key)
+        for way in first..<first + Self.ways {
+            let keyWord = word(way * 2)
+            guard keyWord.pointee.load(ordering: .acquiring) == key else { continue }
+            let valueWord = word(way * 2 + 1)
+            let value = valueWord.pointee.load(ordering: .acquiring)
+            guard keyWord.pointee.load(ordering: .relaxed) == key else { return nil }
+            let used = UInt32(truncatingIfNeeded: value)
+            guard nowSeconds &- used < expireSeconds else { return nil }
+            if used != nowSeconds {
+                // Lost when somebody changes the entry at the same time, who then has used it.
+                _ = valueWord.pointee.compareExchange(
+                    expected: value, desired: value & ~0xFFFF_FFFF | UInt64(nowSeconds),
+                    ordering: .relaxed)
+            }
+            return UInt32(truncatingIfNeeded: value &>> 32)
+        }
+        return nil
+    }
+
+    /// Remembers a backend for a key; the entry used least recently makes room.
+    func insert(_ key: UInt64, backendID: UInt32, nowSeconds: UInt32) {
+        let key = usable(key)
+        let value = UInt64(backendID) &<< 32 | UInt64(nowSeconds)
+        let first = firstWay(key)
+        var victim = first
+        var victimAge: UInt64 = 0
+        for way in first..<first + Self.ways {
+            let present = word(way * 2).pointee.load(ordering: .acquiring)
+            if present == key {
+                victim = way
+                break
+            }
+            let used = UInt32(
+                truncatingIfNeeded: word(way * 2 + 1).pointee.load(ordering: .relaxed))
+            let age = present == Self.emptyKey ? .max : UInt64(nowSeconds &- used)
+            if present != Self.busyKey, age >= victimAge {
+                victim = way
+                victimAge = age
+            }
+        }
+        replace(victim, key, value)
+    }
+
+    private func replace(_ way: Int, _ key: UInt64, _ value: UInt64) {
+        let keyWord = word(way * 2)
+        let present = keyWord.pointee.load(ordering: .relaxed)
+        guard present != Self.busyKey else { return }
+        // Another worker that was faster has as good a claim to the place.
+        guard
+            keyWord.pointee.compareExchange(
+                expected: present, desired: Self.busyKey, ordering: .acquiringAndReleasing
+            ).exchanged
+        else { return }
+        word(way * 2 + 1).pointee.store(value, ordering: .releasing)
+        keyWord.pointee.store(key, ordering: .releasing)
+        if present == Self.emptyKey { inserted.wrappingAdd(1, ordering: .relaxed) }
+    }
+
+    /// Up to `limit` entries that are not older than `expireSeconds`, from place `start` on.
+    ///
+    /// - Returns: the entries, and where to go on; `nil` at the end of the table.
+    func entries(
+        from start: Int, limit: Int, nowSeconds: UInt32, expireSeconds: UInt32
+    ) -> (entries: [Entry], next: Int?) {
+        var entries: [Entry] = []
+        var way = max(0, start)
+        while way < capacity {
+            guard entries.count < limit else { return (entries, way) }
+            let key = word(way * 2).pointee.load(ordering: .acquiring)
+            let value = word(way * 2 + 1).pointee.load(ordering: .acquiring)
+            let isStill = word(way * 2).pointee.load(ordering: .relaxed) == key
+            way += 1
+            let used = UInt32(truncatingIfNeeded: value)
+            guard key > Self.busyKey, isStill, nowSeconds &- used < expireSeconds else { continue }
+            entries.append(
+                Entry(
+                    key: key, backendID: UInt32(truncatingIfNeeded: value &>> 32),
+                    usedAtSeconds: used))
+        }
+        return (entries, nil)
+    }
+}
