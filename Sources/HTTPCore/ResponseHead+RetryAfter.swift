@@ -7,10 +7,15 @@ extension ResponseHead {
     /// The longest wait that is told apart from longer ones.
     public static let retryAfterSecondsMax: UInt32 = 86_400
 
-    /// RFC 9110 §10.2.3: the seconds of `Retry-After`; `nil` without one, or when it is a date.
+    /// RFC 9110 §10.2.3: the seconds that `Retry-After` asks for; `nil` without a valid one.
     ///
-    /// Dates are not read: they are rare, and compare another clock with ours.
-    public func retryAfterSeconds(in input: UnsafeRawBufferPointer) -> UInt32? {
+    /// - Parameters:
+    ///   - input: the bytes that were parsed.
+    ///   - unixSeconds: the present, which a date is compared with.
+    /// - Returns: at most `retryAfterSecondsMax`; 0 for a date that has passed.
+    public func retryAfterSeconds(
+        in input: UnsafeRawBufferPointer, unixSeconds: UInt64
+    ) -> UInt32? {
         let name: StaticString = "retry-after"
         for index in 0..<fields.count {
             let slot = fields.slot(index)
@@ -21,7 +26,13 @@ extension ResponseHead {
             guard let start = line.baseAddress,
                 unsafe ByteScanner.matches(start.assumingMemoryBound(to: UInt8.self), name)
             else { continue }
-            return unsafe Self.seconds(slot.value.bytes(in: input))
+            let value = unsafe slot.value.bytes(in: input)
+            if let seconds = unsafe Self.seconds(value) { return seconds }
+            guard let then = unsafe HTTPDate.unixSeconds(value, now: unixSeconds) else {
+                return nil
+            }
+            let wait = then > unixSeconds ? then - unixSeconds : 0
+            return UInt32(min(wait, UInt64(Self.retryAfterSecondsMax)))
         }
         return nil
     }

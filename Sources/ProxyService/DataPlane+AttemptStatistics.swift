@@ -15,7 +15,7 @@ extension DataPlane {
             let shared = plan.shared
             let limit = min(
                 plan.configuration.limits.requests ?? .max,
-                shared.adaptiveLimit.load(ordering: .relaxed))
+                shared.adaptive.limit.load(ordering: .relaxed))
             numbers.requestLimit = limit == .max ? nil : limit
             return numbers
         }

@@ -143,6 +143,16 @@ extension DataPlane {
             guard let event = self?.event(report) else { return }
             body(event)
         }
+        sample(on: loop)
+    }
+
+    /// Remembers counters now and again, so that there is something to compare the next ones with.
+    private func sample(on loop: EventLoop) {
+        samples.take(currentSnapshot.pools, now: loop.now)
+        loop.schedule(after: TrafficSamples.interval) { [weak self, weak loop] in
+            guard let loop else { return }
+            self?.sample(on: loop)
+        }
     }
 
     /// Makes an event of a report; `nil` when the backend it is about is no longer the one of that

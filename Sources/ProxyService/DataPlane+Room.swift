@@ -7,8 +7,9 @@ internal import EventLoop
 internal import Synchronization
 
 extension DataPlane {
-    /// Sets how many requests of a pool may be in flight beside what `limits.requests` says;
-    /// `Int.max` takes that limit away.
+    /// Sets how many requests of a pool may be in flight beside what `limits.requests` says.
+    ///
+    /// `Int.max` takes that limit away. With `adaptive_concurrency` the workers set it anew.
     ///
     /// - Returns: false when there is no such pool.
     @discardableResult
@@ -16,7 +17,7 @@ extension DataPlane {
         guard let plan = currentSnapshot.pools.first(where: { $0.name == pool }) else {
             return false
         }
-        let before = plan.shared.adaptiveLimit.exchange(
+        let before = plan.shared.adaptive.limit.exchange(
             max(1, requests), ordering: .sequentiallyConsistent)
         if requests > before { announceRoom(in: plan.shared) }
         return true

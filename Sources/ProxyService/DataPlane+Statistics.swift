@@ -2,7 +2,7 @@
 //
 // Reading the workers' counters, as values and as metrics.
 
-internal import BalancerCore
+internal import EventLoop
 internal import HTTPCore
 internal import Synchronization
 public import Telemetry
@@ -13,10 +13,10 @@ extension DataPlane {
     public func statistics() -> DataPlaneStatistics {
         let snapshot = currentSnapshot
         let rows = workerTallies
+        let pools = snapshot.pools.map { statistics(of: $0) }
         return DataPlaneStatistics(
             listeners: snapshot.listeners.map { Self.statistics(of: $0.shared) },
-            backends: snapshot.pools.flatMap { $0.backends.map { Self.statistics(of: $0) } },
-            pools: snapshot.pools.map { Self.statistics(of: $0.shared) },
+            backends: pools.flatMap(\.backends), pools: pools.map(\.pool),
             requestFaults: Self.faults(rows.map(\.requestFaults)),
             responseFaults: Self.faults(rows.map(\.responseFaults)),
             limits: Self.limits(rows),
@@ -47,40 +47,6 @@ extension DataPlane {
             sum.tunnels &+= row.tunnels.value
             sum.tunnelsOpen &+= row.tunnelsOpen.value
             sum.tunnelTimeouts &+= row.tunnelTimeouts.value
-        }
-        return sum
-    }
-
-    private static func statistics(of pool: SharedPool) -> PoolStatistics {
-        let limit = pool.adaptiveLimit.load(ordering: .relaxed)
-        return PoolStatistics(
-            name: pool.name, requestsInFlight: pool.requestsInFlight.load(ordering: .relaxed),
-            connections: pool.connections.load(ordering: .relaxed),
-            retriesInFlight: pool.retriesInFlight.load(ordering: .relaxed),
-            waiting: pool.waiting.load(ordering: .relaxed),
-            adaptiveLimit: limit == .max ? nil : limit)
-    }
-
-    private static func statistics(of backend: SharedBackend) -> BackendStatistics {
-        var sum = BackendStatistics(
-            pool: backend.identity.pool, name: backend.identity.name,
-            address: backend.identity.address, standing: backend.standing,
-            requestsInFlight: backend.requestsInFlight.load(ordering: .relaxed),
-            tunnelsInFlight: backend.tunnelsInFlight.load(ordering: .relaxed),
-            openConnections: backend.connections.load(ordering: .relaxed))
-        for row in backend.tallies {
-            sum.idleConnections &+= row.idleConnections.value
-            sum.requests &+= row.requests.value
-            sum.connections &+= row.connections.value
-            sum.connectFailures &+= row.connectFailures.value
-            sum.retries &+= row.retries.value
-            sum.replays &+= row.replays.value
-            sum.failures &+= row.failures.value
-            sum.cutRequests &+= row.cutRequests.value
-            sum.cutTunnels &+= row.cutTunnels.value
-            sum.responses += row.statuses.classes
-            sum.latencySum = sum.latencySum + .microseconds(row.latencyMicroseconds.value)
-            sum.latencyCount &+= row.latencyCount.value
         }
         return sum
     }
@@ -117,7 +83,8 @@ extension DataPlane: MetricSource {
     public func collect(into text: inout MetricsText) {
         let numbers = statistics()
         for listener in numbers.listeners { Self.collect(listener, into: &text) }
-        for backend in numbers.backends { Self.collect(backend, into: &text) }
+        for backend in numbers.backends { collect(backend, into: &text) }
+        for pool in numbers.pools { collect(pool, into: &text) }
         for fault in numbers.requestFaults {
             text.add(
                 "\(MessageFault.requestCounterName)", .counter,
@@ -144,6 +111,14 @@ extension DataPlane: MetricSource {
             "tandem_reload_stall_max_seconds", .gauge,
             help: "Longest time a change of configuration has kept a worker from its clients.",
             numbers.longestAdoption.secondsAsDouble)
+        text.add(
+            "tandem_traffic_reports_dropped_total", .counter,
+            help: "Findings about backends that the control thread was too busy to take.",
+            Double(reports.droppedCount))
+        text.add(
+            "tandem_worker_orders_dropped_total", .counter,
+            help: "Orders that a worker was too busy to take.",
+            Double(mailboxes.reduce(0) { $0 &+ $1.droppedCount }))
         text.add(
             "tandem_workers", .gauge, help: "Threads of the data plane.",
             Double(numbers.workerCount))
@@ -181,55 +156,6 @@ extension DataPlane: MetricSource {
             text.add(
                 "tandem_listener_responses_total", .counter, help: "Responses begun, by class.",
                 labels: ["listener": listener.name, "class": label], Double(count))
-        }
-    }
-
-    private static func collect(_ backend: BackendStatistics, into text: inout MetricsText) {
-        func add(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: Double) {
-            text.add(
-                name, kind, help: help,
-                labels: ["pool": backend.pool, "backend": backend.name], value)
-        }
-        add(
-            "tandem_backend_serving", .gauge, "1 while the backend may be given requests.",
-            backend.isUp ? 1 : 0)
-        add(
-            "tandem_backend_requests_in_flight", .gauge, "Requests waiting for the backend.",
-            Double(backend.requestsInFlight))
-        add(
-            "tandem_backend_idle_connections", .gauge, "Connections kept for reuse.",
-            Double(backend.idleConnections))
-        add(
-            "tandem_backend_requests_total", .counter, "Requests sent, retries included.",
-            Double(backend.requests))
-        add(
-            "tandem_backend_connections_total", .counter, "Connections accepted by the backend.",
-            Double(backend.connections))
-        add(
-            "tandem_backend_connect_failures_total", .counter,
-            "Connections refused or not accepted in time.", Double(backend.connectFailures))
-        add(
-            "tandem_backend_retries_total", .counter,
-            "Requests received after another backend failed them.", Double(backend.retries))
-        add(
-            "tandem_backend_replays_total", .counter,
-            "Requests sent again because a reused connection was closing.",
-            Double(backend.replays))
-        add(
-            "tandem_backend_failures_total", .counter,
-            "Requests that got no response, or a broken one.", Double(backend.failures))
-        add(
-            "tandem_backend_response_seconds_sum", .counter,
-            "Time from the choice of the backend to its response head.",
-            backend.latencySum.secondsAsDouble)
-        add(
-            "tandem_backend_response_seconds_count", .counter,
-            "Responses in that sum.", Double(backend.latencyCount))
-        for (label, count) in backend.responses.labelled {
-            text.add(
-                "tandem_backend_responses_total", .counter, help: "Responses begun, by class.",
-                labels: ["pool": backend.pool, "backend": backend.name, "class": label],
-                Double(count))
         }
     }
 }

@@ -50,6 +50,7 @@ public final class DataPlane: Sendable {
     private let stickyKey: [UInt8]
     let accessLog: AccessLog
     let reports: Mailbox<TrafficReport>
+    let samples = TrafficSamples()
     private let state: Mutex<State>
     let workerTallies: [WorkerTallies]
 

@@ -113,6 +113,14 @@ public struct BackendStatistics: Hashable, Sendable {
     public var latencySum = TimeSpan.zero
     /// How many times that sum has.
     public var latencyCount: UInt64 = 0
+    /// The same times by how long they were.
+    public var latencies = LatencyCounts()
+    /// Those of the last 10 to 20 seconds; all of them while nobody watches the traffic.
+    public var recentLatencies = LatencyCounts()
+    /// Requests a second in that time.
+    public var requestRate = 0.0
+    /// Attempts without a whole answer, by kind.
+    public var failureKinds: [LabelledCount] = []
 }
 
 /// The numbers of one pool at this moment.
@@ -129,6 +137,10 @@ public struct PoolStatistics: Hashable, Sendable {
     public var waiting: Int
     /// Requests that may be in flight as latency has it; `nil` without adaptive concurrency.
     public var adaptiveLimit: Int?
+    /// Requests in flight for the weight, over the backends that serve.
+    public var inFlightSpread = LoadSpread()
+    /// Requests a second for the weight in the last 10 to 20 seconds, over the backends that serve.
+    public var requestRateSpread = LoadSpread()
 }
 
 /// One refused kind of message and how often it came.

@@ -20,8 +20,8 @@ final class SharedPool: Sendable {
     let retriesInFlight = Atomic<Int>(0)
     /// Requests in its queue.
     let waiting = Atomic<Int>(0)
-    /// Requests that may be in flight as latency has it; `Int.max` without adaptive concurrency.
-    let adaptiveLimit = Atomic<Int>(Int.max)
+    /// Requests that may be in flight as latency has it.
+    let adaptive: AdaptiveShares
 
     /// The workers that have requests waiting.
     let line: SharedLine
@@ -32,6 +32,7 @@ final class SharedPool: Sendable {
         self.name = name
         line = SharedLine(workerCount: workerCount)
         tallies = (0..<workerCount).map { _ in PoolTallies() }
+        adaptive = AdaptiveShares(workerCount: workerCount)
     }
 
     /// Makes workers read the standings before their next choice; call it after storing them.

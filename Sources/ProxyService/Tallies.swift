@@ -119,6 +119,7 @@ final class BackendTallies: Sendable {
     let cutTunnels = Tally()
     let latencyMicroseconds = Tally()
     let latencyCount = Tally()
+    let latencies = LatencyCells()
     let statuses = StatusTallies()
 }
 

@@ -105,8 +105,11 @@ extension WorkerPool {
     /// Requests that may be in flight now.
     @inline(__always)
     var requestsMax: Int {
+        // Where nobody waits, measuring latency must not cost a request its answer.
         let adaptive = shared._withUnsafeGuaranteedRef {
-            $0.adaptiveLimit.load(ordering: .relaxed)
+            rules.queueLength > 0
+                ? $0.adaptive.limit.load(ordering: .relaxed)
+                : $0.adaptive.settledLimit.load(ordering: .relaxed)
         }
         return min(rules.requestsMax, adaptive)
     }

@@ -7,6 +7,7 @@
 internal import BalancerCore
 internal import EventLoop
 internal import HTTPCore
+internal import LinuxIO
 internal import Synchronization
 internal import WireCore
 
@@ -57,6 +58,7 @@ extension Worker {
         var retryAfter = TimeSpan.zero
         if status < 500 {
             backend.pointee.endStreak()
+            client.pointee.pool?.pointee.learnLimit(latency: latency, now: now)
         } else {
             retryAfter = noteServerError(status, upstream, client)
         }
@@ -86,7 +88,7 @@ extension Worker {
         let backend = upstream.pointee.backend
         if isGateway { backend.pointee.count { $0.gatewayErrors.add() } }
         note(.answered(status: Int(status)), backend, client)
-        return retryAfter(upstream)
+        return retryAfter(in: upstream.pointee.input.message)
     }
 
     // MARK: Failures
@@ -133,8 +135,10 @@ extension Worker {
 
     // MARK: Trials
 
-    /// The backend for the next attempt of a request: one on trial if the request may be its trial,
-    /// otherwise as the policy has it. A trial ends with the attempt.
+    /// The backend for the next attempt of a request.
+    ///
+    /// That is one on trial if the request may be its trial, otherwise it is as the policy has it. A
+    /// trial ends with the attempt.
     @inline(__always)
     func choose(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
@@ -182,10 +186,12 @@ extension Worker {
         if !setup.reports.post(report) { backend.trial.reopen(ticket) }
     }
 
-    // MARK: Retry-After
-
-    /// RFC 9110 §10.2.3: how long the backend asks not to be asked; zero when it says nothing.
-    private func retryAfter(_ upstream: UpstreamConnection.Pointer) -> TimeSpan {
-        .zero
+    /// How long the backend whose response was just parsed asks not to be asked.
+    ///
+    /// Zero when it says nothing. The balancer believes it for a while only.
+    func retryAfter(in message: UnsafeRawBufferPointer) -> TimeSpan {
+        let seconds = response.retryAfterSeconds(
+            in: message, unixSeconds: Clock.wallNanoseconds() / 1_000_000_000)
+        return .seconds(UInt64(seconds ?? 0))
     }
 }

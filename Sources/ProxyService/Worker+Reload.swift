@@ -74,6 +74,7 @@ extension Worker {
                 to: WorkerPool(plan, balancer: balancer, backends: members, worker: setup))
             // What was spent stays spent, unless the budget is another one.
             if let old { pool.pointee.keepBudget(of: old) }
+            pool.pointee.adoptLimit(of: old, setup, now: now)
             pools.append(pool)
         }
         return oldPools

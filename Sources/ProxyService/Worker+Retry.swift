@@ -148,9 +148,9 @@ extension Worker {
         let isSafe =
             client.pointee.method.isIdempotent && isRepeatable(client)
             && !client.pointee.progress.sawInterim
-        let seconds = response.retryAfterSeconds(in: upstream.pointee.input.message) ?? 0
         let admitted = admitRetry(
-            client, .badAnswer, isSafe: isSafe, retryAfter: .seconds(UInt64(seconds)))
+            client, .badAnswer, isSafe: isSafe,
+            retryAfter: retryAfter(in: upstream.pointee.input.message))
         guard let delay = admitted else { return false }
         bookAnswer(upstream, client)
         part(client, upstream)

@@ -24,6 +24,8 @@ struct WorkerPool: ~Copyable {
     let backendCount: Int
     /// What its backends may fail in a row.
     let outlierSettings: OutlierSettings?
+    /// What latency makes of `limits.requests`, when it may.
+    var adaptiveLimit: AdaptiveLimit?
     /// The epoch whose standings the balancer has.
     ///
     /// A pool that is new has seen none: the epoch of a pool is never 0 before 4 billion changes.
@@ -240,6 +242,7 @@ struct WorkerBackend: ~Copyable {
     /// Counts a time to the head of a response.
     @inline(__always)
     func noteLatency(_ latency: TimeSpan) {
+        tallies._withUnsafeGuaranteedRef { $0.latencies.add(latency) }
     }
 
     // MARK: Limits

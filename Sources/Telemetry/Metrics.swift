@@ -56,6 +56,8 @@ public struct MetricsText {
         case counter
         /// Goes up and down.
         case gauge
+        /// How many observations were no larger than each of some bounds; see `addHistogram`.
+        case histogram
     }
 
     private var families: [(name: String, header: String, samples: String)] = []
@@ -69,15 +71,41 @@ public struct MetricsText {
         _ name: String, _ kind: Kind, help: String,
         labels: KeyValuePairs<String, String> = [:], _ value: Double
     ) {
-        let index: Int
-        if let known = indexes[name] {
-            index = known
-        } else {
-            index = families.count
-            indexes[name] = index
-            families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n", ""))
-        }
+        let index = family(name, kind, help: help)
         families[index].samples += name + Self.rendered(labels) + " " + Self.rendered(value) + "\n"
+    }
+
+    /// Adds one histogram: its buckets, the sum of what was observed, and how much that was.
+    ///
+    /// - Parameters:
+    ///   - name: without the endings `_bucket`, `_sum` and `_count`, which are added.
+    ///   - help: one sentence about what is observed.
+    ///   - labels: of this histogram; `le` is added.
+    ///   - bounds: rising bounds, each with the number of observations no larger than it. The
+    ///     bucket without a bound is added.
+    ///   - sum: of all observations.
+    ///   - count: of all observations.
+    public mutating func addHistogram(
+        _ name: String, help: String, labels: KeyValuePairs<String, String> = [:],
+        bounds: [(bound: Double, count: UInt64)], sum: Double, count: UInt64
+    ) {
+        let index = family(name, .histogram, help: help)
+        let own = Self.rendered(labels)
+        let start = own.isEmpty ? "{" : own.dropLast() + ","
+        var samples = ""
+        for (bound, count) in bounds {
+            samples += "\(name)_bucket\(start)le=\"\(Self.rendered(bound))\"} \(count)\n"
+        }
+        samples += "\(name)_bucket\(start)le=\"+Inf\"} \(count)\n"
+        samples += "\(name)_sum\(own) \(Self.rendered(sum))\n\(name)_count\(own) \(count)\n"
+        families[index].samples += samples
+    }
+
+    private mutating func family(_ name: String, _ kind: Kind, help: String) -> Int {
+        if let known = indexes[name] { return known }
+        indexes[name] = families.count
+        families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n", ""))
+        return families.count - 1
     }
 
     /// All families in the order they first appeared.

@@ -8,7 +8,6 @@ import ConfigurationCore
 import EventLoop
 import LinuxIO
 import ProxyService
-import Synchronization
 import Testing
 import WireCore
 
@@ -199,5 +198,56 @@ struct JudgingTests {
         let watch = try TrafficWatch(tandem.plane)
         watch.look()
         #expect(watch.events.isEmpty)
+    }
+
+    @Test func whoAsksForTimeGetsIt() throws {
+        let busy = try TestBackend { _ in
+            [.text("HTTP/1.1 503 X\r\nrEtry-After: 300\r\nContent-Length: 0\r\n\r\n")]
+        }
+        let slow = try TestBackend { _ in
+            [.wait(.milliseconds(1_200))] + ReplyStep.ok("slow")
+        }
+        var pool = TestPlane.pool("web", [busy.endpoint, slow.endpoint])
+        let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
+        let tandem = try TestPlane(routes: routes, pools: [pool])
+        let client = try tandem.client()
+        for _ in 0..<2 { _ = try client.exchange("/") }
+        #expect(busy.log.requests.count == 1)
+        pool.balance = .leastTime
+        _ = try tandem.reload(pools: [pool])
+        // A failure without a hint counts a second, which is less than the other one takes.
+        for _ in 0..<3 { #expect(try client.exchange("/").text == "slow") }
+        #expect(busy.log.requests.count == 1)
+    }
+
+    @Test func theLimitFollowsTheLatency() throws {
+        let backend = try TestBackend { request in
+            request.target == "/slow"
+                ? [.wait(.milliseconds(40))] + ReplyStep.ok("slow") : ReplyStep.ok("ok")
+        }
+        var pool = TestPlane.pool("web", [backend.endpoint])
+        pool.limits.requests = 100
+        pool.adaptiveConcurrency = AdaptiveConcurrencyConfiguration(
+            requestsMin: 4, interval: .milliseconds(50))
+        let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
+        let tandem = try TestPlane(routes: routes, pools: [pool])
+        #expect(tandem.plane.statistics().pools[0].adaptiveLimit == 100)
+        let clients = try (0..<12).map { _ in try tandem.client() }
+        for _ in 0..<6 { for client in clients { _ = try client.exchange("/") } }
+        for _ in 0..<6 {
+            for client in clients { try client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") }
+            for client in clients { #expect(try client.response().status == 200) }
+        }
+        let limit = try #require(tandem.plane.statistics().pools[0].adaptiveLimit)
+        #expect(limit < 100 && limit >= 4)
+        // What was learned outlives a reload that does not change the rules.
+        pool.balance = .random
+        _ = try tandem.reload(pools: [pool])
+        #expect(try clients[0].exchange("/").status == 200)
+        let kept = try #require(tandem.plane.statistics().pools[0].adaptiveLimit)
+        #expect(kept < 100)
+        pool.adaptiveConcurrency = nil
+        _ = try tandem.reload(pools: [pool])
+        #expect(eventually { tandem.plane.statistics().pools[0].adaptiveLimit == nil })
     }
 }

@@ -77,6 +77,28 @@ import WireCore
                 """)
     }
 
+    @Test func histogramsHaveBucketsSumAndCount() {
+        var text = MetricsText()
+        text.addHistogram(
+            "tandem_a_seconds", help: "A.", labels: ["pool": "web"],
+            bounds: [(0.000256, 1), (0.512, 3)], sum: 2.5, count: 4)
+        text.addHistogram("tandem_a_seconds", help: "A.", bounds: [], sum: 0, count: 0)
+        #expect(
+            text.rendered == """
+                # HELP tandem_a_seconds A.
+                # TYPE tandem_a_seconds histogram
+                tandem_a_seconds_bucket{pool="web",le="0.000256"} 1
+                tandem_a_seconds_bucket{pool="web",le="0.512"} 3
+                tandem_a_seconds_bucket{pool="web",le="+Inf"} 4
+                tandem_a_seconds_sum{pool="web"} 2.5
+                tandem_a_seconds_count{pool="web"} 4
+                tandem_a_seconds_bucket{le="+Inf"} 0
+                tandem_a_seconds_sum 0
+                tandem_a_seconds_count 0
+
+                """)
+    }
+
     @Test func jsonValuesRenderPlainAndPretty() {
         let value = JSONValue.object([
             ("name", .string("lb1\u{1}")), ("list", .array([.integer(-1), .bool(true), .null])),
