@@ -129,6 +129,8 @@ struct ClientConnection: ~Copyable {
     var trialTicket: UInt32 = 0
     var attemptBegan = Instant(nanoseconds: 0)
     var upstream: UpstreamConnection.Pointer?
+    /// The connection of a second attempt made to be fast.
+    var hedge: UpstreamConnection.Pointer?
 
     /// Requests begun on this connection.
     var requestCount: UInt32 = 0

@@ -65,6 +65,11 @@ struct UpstreamConnection: ~Copyable {
     /// The turn in which it was put into the pool.
     var idleTurn: UInt32 = 0
     var idleSince = Instant(nanoseconds: 0)
+    /// It is the second attempt of its client's request.
+    var isHedge = false
+    /// The backend's index in the pool, and when the attempt began; for a second attempt.
+    var attemptIndex = 0
+    var attemptBegan = Instant(nanoseconds: 0)
     /// The route whose request it copies; counts as a use of its table.
     var mirrored: CompiledRoute.Pointer?
     /// Bytes of an answer thrown away.

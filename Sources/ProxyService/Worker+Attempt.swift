@@ -21,6 +21,8 @@ struct AttemptProgress {
     var isInLine = false
     /// It counts for `limits.retries`.
     var holdsRetry = false
+    /// A second attempt may begin when the first one takes too long.
+    var mayHedge = false
     /// An interim response was passed on: the client has seen bytes of an answer.
     var sawInterim = false
     /// When it began to wait for room first; 0 when it never did.
@@ -69,6 +71,7 @@ extension Worker {
         let earlier = client.pointee.attempted
         let backend = beginAttempt(client, pool)
         backend.pointee.count { $0.requests.add() }
+        expectHedge(client, pool)
         if let upstream = takeIdle(backend, for: client.pointee.method) ?? takeOffered(backend) {
             join(client, upstream)
             sendRequest(client, upstream, isHeadParsed: isHeadParsed)
@@ -156,6 +159,10 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
         _ response: LocalResponse, _ failure: AttemptFailure = .reset
     ) {
+        guard client.pointee.hedge == nil else {
+            attemptOfTwoIsLost(client, upstream, failure)
+            return
+        }
         part(client, upstream)
         close(upstream)
         attemptFailed(client, failure)
@@ -177,6 +184,7 @@ extension Worker {
     /// The request of this client no longer refers to its pool.
     mutating func releasePool(_ client: ClientConnection.Pointer) {
         leaveLine(client)
+        if client.pointee.hedge != nil { cancelHedge(client) }
         releaseRoute(client)
         guard let pool = client.pointee.pool else { return }
         if client.pointee.progress.holdsRetry { endRetry(client) }

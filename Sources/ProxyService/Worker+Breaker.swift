@@ -163,6 +163,9 @@ extension WorkerPool {
             rules.budgetFloor == old.pointee.rules.budgetFloor
         else { return }
         retryBudget = old.pointee.retryBudget
+        guard rules.hedging == old.pointee.rules.hedging else { return }
+        hedgeBudget = old.pointee.hedgeBudget
+        hedgeDelay = old.pointee.hedgeDelay
     }
 
     @inline(__always)
@@ -206,7 +209,7 @@ extension Worker {
                 pool.pointee.opens(.requests)
                 return .noRoom
             case .backendIsFull:
-                // Somebody was faster. Who looked meanwhile may have seen the pool full that is not.
+                // Somebody was faster. Who looked meanwhile may have seen a full pool that is not.
                 endTrial(client, .abandoned)
                 noteRoom(in: backend.pointee.pool)
             }

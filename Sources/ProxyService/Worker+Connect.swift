@@ -169,6 +169,10 @@ extension Worker {
             return
         }
         upstream.pointee.backend.pointee.count { $0.connections.add() }
+        guard !upstream.pointee.isHedge else {
+            hedgeConnected(upstream)
+            return
+        }
         guard client.pointee.phase != .opening else {
             streamConnected(client, upstream)
             return
@@ -182,6 +186,10 @@ extension Worker {
         _ failure: AttemptFailure
     ) {
         upstream.pointee.backend.pointee.count { $0.connectFailures.add() }
+        guard client.pointee.hedge == nil else {
+            attemptOfTwoIsLost(client, upstream, failure)
+            return
+        }
         client.pointee.failure = failure == .connectTimeout ? .gatewayTimeout : .badGateway
         part(client, upstream)
         close(upstream)

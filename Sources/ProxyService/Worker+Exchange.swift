@@ -132,6 +132,10 @@ extension Worker {
         guard let client = upstream.pointee.client else {
             preconditionFailure("an exchange without a client")
         }
+        guard !upstream.pointee.isHedge else {
+            driveHedge(upstream, client)
+            return
+        }
         if !client.pointee.requestEnded {
             guard pumpRequest(client, upstream) else { return }
         }
@@ -202,7 +206,7 @@ extension Worker {
 
     /// How long the head of an answer may take.
     @inline(__always)
-    private func headSpan(of client: ClientConnection.Pointer) -> TimeSpan {
+    func headSpan(of client: ClientConnection.Pointer) -> TimeSpan {
         client.pointee.pool?.pointee.rules.perTryTimeout ?? timeouts.responseHead
     }
 

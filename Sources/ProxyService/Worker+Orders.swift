@@ -80,6 +80,10 @@ extension Worker {
     private mutating func cutUnanswered(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
+        guard client.pointee.hedge == nil else {
+            attemptOfTwoIsLost(client, upstream, .ours)
+            return
+        }
         let isUnsent = upstream.pointee.phase == .connecting
         let mayRepeat =
             !upstream.pointee.responseBegan && client.pointee.isRequestKept

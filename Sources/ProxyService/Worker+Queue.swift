@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Requests for which there is no room: they wait in the line of their worker, all workers' lines
-// together no longer than `queue.length`, and no longer than `queue.timeout`. Their heads stay where
-// they are, nothing of their clients is read meanwhile. When room is given back, the workers with
-// lines are told in turn (SharedLine).
+// together no longer than `queue.length`, and no longer than `queue.timeout`. Their heads stay
+// where they are, nothing of their clients is read meanwhile. When room is given back, the workers
+// with lines are told in turn (SharedLine).
 
 internal import BalancerCore
 internal import ConfigurationCore
@@ -202,9 +202,12 @@ extension Worker {
 
     // MARK: Reload
 
-    /// Requests of a pool that was replaced wait for the one that replaced it.
+    /// Requests of a pool that was replaced wait for the one that replaced it; the old one stays.
     mutating func moveLine(from old: UnsafeMutablePointer<WorkerPool>) {
         let next = successor(of: old)
+        // Its last user must not take it away; who calls this looks whether it is used.
+        old.pointee.useCount &+= 1
+        defer { old.pointee.useCount &-= 1 }
         while let client = clients.first(of: old.pointee.line) {
             guard let next else {
                 refuseBusy(client, .exhausted)

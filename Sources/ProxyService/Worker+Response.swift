@@ -67,6 +67,11 @@ extension Worker {
                     return false
                 }
                 guard response.isInterim else {
+                    if client.pointee.hedge != nil,
+                        !settleHedge(upstream, client, headByteCount: headByteCount)
+                    {
+                        return false
+                    }
                     if response.status >= 500,
                         retriesInstead(upstream, client, headByteCount: headByteCount)
                     {
@@ -94,7 +99,9 @@ extension Worker {
             clientMinorVersion: client.pointee.minorVersion, keepsAlive: true)
         client.pointee.pace.awaitsContinue = false
         // Nobody is told twice to go on.
-        let isRepeated = response.status == 100 && client.pointee.pace.wasContinued
+        var isRepeated = response.status == 100 && client.pointee.pace.wasContinued
+        // Of two attempts nobody knows yet whose hints are true.
+        if client.pointee.hedge != nil { isRepeated = true }
         if response.status == 100 { client.pointee.pace.wasContinued = true }
         if client.pointee.minorVersion > 0, !isRepeated, !client.pointee.output.isAttached,
             let count = response.writeClientHead(
@@ -131,6 +138,7 @@ extension Worker {
             return
         }
         bookResponse(upstream, client)
+        learnHedgeDelay(client)
         client.pointee.isRequestKept = false
         if client.pointee.requestEnded, client.pointee.input.isEmpty {
             buffers.giveBack(&client.pointee.input)

@@ -62,7 +62,7 @@ extension Worker {
         if upstream.pointee.isReused, !upstream.pointee.responseBegan {
             noteIdleEnd(upstream, after: client.pointee.attemptBegan - upstream.pointee.idleSince)
         }
-        guard !upstream.pointee.responseBegan else {
+        guard !upstream.pointee.responseBegan, client.pointee.hedge == nil else {
             giveUp(client, upstream, .badGateway)
             return
         }
@@ -115,6 +115,10 @@ extension Worker {
     mutating func answerIsLate(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
+        guard client.pointee.hedge == nil else {
+            attemptOfTwoIsLost(client, upstream, .timeout)
+            return
+        }
         let isSafe =
             !upstream.pointee.responseBegan && client.pointee.method.isIdempotent
             && isRepeatable(client)

@@ -54,6 +54,10 @@ extension Worker {
     /// should, for a backend that has its own deadline.
     private mutating func exchangeTimedOut(_ client: ClientConnection.Pointer) {
         guard let upstream = client.pointee.upstream else { return }
+        if client.pointee.progress.mayHedge {
+            hedge(client, upstream)
+            return
+        }
         let isReadingSlowly =
             client.pointee.output.isAttached
             || (upstream.pointee.phase == .relayingBody && !upstream.pointee.input.isEmpty)

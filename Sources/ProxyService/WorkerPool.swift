@@ -39,6 +39,9 @@ struct WorkerPool: ~Copyable {
     let tallies: Unmanaged<PoolTallies>
     /// Retries that this worker may make.
     var retryBudget: RetryBudget
+    /// Second attempts that this worker may make, and when they are worth it.
+    var hedgeBudget: HedgeBudget
+    var hedgeDelay: HedgeDelay
     var openBreakers: OpenBreakers = []
     /// Requests of this worker that wait for room.
     var line = WaitingLine()
@@ -66,6 +69,8 @@ struct WorkerPool: ~Copyable {
         retryBudget = RetryBudget(
             percent: rules.budgetPercent, floorPerSecond: rules.budgetFloor,
             workerCount: worker.workerCount)
+        hedgeBudget = HedgeBudget(percent: rules.hedging?.budgetPercent ?? 0, floorPerSecond: 0)
+        hedgeDelay = HedgeDelay(allBut: rules.hedging?.budgetPercent ?? 1)
         backendCount = list.count
         backends = .allocate(capacity: max(1, list.count))
         for (index, backend) in list.enumerated() {

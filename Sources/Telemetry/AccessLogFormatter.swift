@@ -201,10 +201,13 @@ public struct AccessLogFormatter: ~Copyable {
             text.append(",\"route\":")
             text.append(decimal: UInt64(route))
         }
-        if !result.backend.isEmpty {
+        if !result.pool.isEmpty {
             text.append(",\"pool\":\"")
             text.append(plain: result.pool)
-            text.append("\",\"backend\":\"")
+            text.append("\"")
+        }
+        if !result.backend.isEmpty {
+            text.append(",\"backend\":\"")
             text.append(plain: result.backend)
             text.append(result.isReused ? "\",\"reused\":true" : "\",\"reused\":false")
         }

@@ -15,7 +15,7 @@ import WireCore
 @Suite(.serialized)
 struct ChaosTests {
     /// What a backend of bad character does, chosen by the number in the target.
-    private static func reply(_ request: ReceivedRequest) -> [ReplyStep] {
+    static func reply(_ request: ReceivedRequest) -> [ReplyStep] {
         let choice = Int(request.target.drop { !$0.isNumber }.prefix { $0.isNumber }) ?? 0
         switch choice % 15 {
         case 0: return [.close]
@@ -50,7 +50,7 @@ struct ChaosTests {
     }
 
     /// One client's misdeeds on one connection; errors are part of the game.
-    private static func misbehave(
+    static func misbehave(
         _ generator: inout SeededGenerator, _ endpoint: Endpoint
     ) throws {
         let client = try TestClient(endpoint)

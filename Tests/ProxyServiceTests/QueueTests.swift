@@ -3,6 +3,7 @@
 // Requests for which there is no room: who waits, for how long, who is let in when, and that no
 // limit is exceeded and nobody is forgotten.
 
+import AccessLogLaboratory
 import ConfigurationCore
 import LinuxIO
 import Synchronization
@@ -120,6 +121,32 @@ struct QueueTests {
         #expect(response.field("retry-after") == "1")
         #expect(tandem.pool.shed == 1)
         #expect(tandem.pool.waiting == length)
+    }
+
+    @Test func theLogTellsOfTheQueue() throws {
+        let file = AccessLogFile()
+        let backend = try ManualBackend()
+        let tandem = try Self.plane([backend.endpoint]) {
+            $0.limits.requests = 1
+            $0.queue = QueueConfiguration(length: 1, timeout: .milliseconds(150))
+        }
+        try tandem.reload(accessLog: file.configuration)
+        let first = try tandem.client()
+        try first.send(Self.get)
+        let connection = try backend.accept()
+        _ = try connection.takeHead()
+        let second = try tandem.client()
+        try second.send(Self.get)
+        #expect(eventually { tandem.pool.waiting == 1 })
+        #expect(try tandem.client().exchange("/").status == 503)
+        #expect(try second.response().status == 503)
+        let lines = try file.lines(2)
+        #expect(lines[0]["termination"] == "RQ")
+        #expect(lines[1]["termination"] == "sQ")
+        #expect(lines[1]["pool"] == "web")
+        #expect(lines[1]["backend"] == nil)
+        let queued = lines[1]["queue_us"].flatMap { UInt64($0) } ?? 0
+        #expect(queued >= 150_000 && queued < 5_000_000)
     }
 
     @Test func clientThatLeavesWhileItWaitsIsForgotten() throws {
