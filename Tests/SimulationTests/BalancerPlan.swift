@@ -77,8 +77,7 @@ struct BalancerPlan {
             count = Int.random(in: 300...1_000, using: &generator)
             check = HealthCheckPlan(
                 interval: .seconds(60), timeout: .seconds(3), fall: 2, rise: 2)
-            requestsPerSecond = 10
-            unrest = .seconds(1_800)
+            unrest = .seconds(900)
         case 10:
             count = Int.random(in: 60...120, using: &generator)
             unrest = .seconds(3_600)
