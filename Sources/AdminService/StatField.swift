@@ -125,12 +125,12 @@ public enum StatField: String, CaseIterable, Sendable {
     case usedConnections = "used_conn_cur"
     /// The weight as configured or set.
     case userWeight = "uweight"
-    /// Half of the answers came within so many milliseconds.
-    case latency50 = "p50_ms"
+    /// Half of the answers came within so many microseconds.
+    case latency50 = "p50_us"
     /// 95 of a hundred did.
-    case latency95 = "p95_ms"
+    case latency95 = "p95_us"
     /// 99 of a hundred did.
-    case latency99 = "p99_ms"
+    case latency99 = "p99_us"
     /// Seconds until its traffic is tried again.
     case ejectedUntil = "ejected_s"
     /// Why it gets no work.

@@ -24,6 +24,9 @@ extension Node {
             [unowned self] words in ServerStateTable.text(serverStateRows(of: words.first))
         }
         registry.add("show sess", help: "who is connected") { [unowned self] _ in sessionText() }
+        registry.add("show table", help: "[POOL]: which cookies are remembered for which backend") {
+            [unowned self] words in words.first.map(tableText) ?? tablesText()
+        }
     }
 
     // MARK: show info
@@ -111,6 +114,41 @@ extension Node {
             text += "age=\(session.age.milliseconds)ms calls=\(session.requestCount)\n"
         }
         if listed.omittedCount > 0 { text += "# \(listed.omittedCount) more are not shown\n" }
+        return text
+    }
+
+    // MARK: show table
+
+    /// Entries that one answer lists.
+    private static let tableEntriesMax = 10_000
+
+    /// One line for each sticky pool, in HAProxy's form.
+    private func tablesText() -> String {
+        roster.pools.compactMap { pool in
+            guard let sticky = pool.sticky,
+                let numbers = dataPlane?.stickyStatistics(pool: pool.name)
+            else { return nil }
+            return "# table: \(pool.name), type: \(sticky.mode.rawValue), "
+                + "size:\(numbers.entriesMax), used:\(numbers.entryCount), kept:\(numbers.kept), "
+                + "moved:\(numbers.moved), unknown:\(numbers.unknown), "
+                + "assigned:\(numbers.assigned)\n"
+        }
+        .joined()
+    }
+
+    /// The entries of a pool that remembers cookies; their values are kept as hashes only.
+    private func tableText(_ pool: String) -> String {
+        guard let dataPlane, let numbers = dataPlane.stickyStatistics(pool: pool) else {
+            return "No such table.\n"
+        }
+        var text = "# table: \(pool), size:\(numbers.entriesMax), used:\(numbers.entryCount)\n"
+        let listed = dataPlane.stickyEntries(
+            pool: pool, from: 0, limit: Self.tableEntriesMax, now: Clock.now())
+        for entry in listed.entries {
+            text += "\(String(entry.key, radix: 16)): server_name=\(entry.backend ?? "-") "
+            text += "idle=\(entry.idleSeconds)s\n"
+        }
+        if listed.next != nil { text += "# more are not shown\n" }
         return text
     }
 }

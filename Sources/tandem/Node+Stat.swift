@@ -88,6 +88,17 @@ extension Node {
             row.set(.ejectedUntil, (until - Clock.now()).milliseconds / 1_000)
         }
         row.set(.lastChange, secondsSinceChange(backend))
+        row.set(.checksDown, backend.health.governed?.flapsTotal ?? 0)
+        if let traffic = backend.traffic {
+            row.set(.requestRate, UInt64(max(0, min(traffic.requestRate.rounded(), 1e18))))
+            let latencies =
+                traffic.recentLatencies.isEmpty ? traffic.latencies : traffic.recentLatencies
+            let columns = [(StatField.latency50, 500), (.latency95, 950), (.latency99, 990)]
+            for (field, perMille) in columns {
+                guard let latency = latencies.quantile(perMille: perMille) else { continue }
+                row.set(field, latency.microseconds)
+            }
+        }
         if backend.health.isChecked, let check = pool.healthCheck {
             row.set(.checkStatus, backend.checkStatus)
             row.set(.checkDuration, backend.health.lastLatency.milliseconds)

@@ -42,7 +42,7 @@ import Testing
             #expect(header[position] == name)
             #expect(values[position] == value)
         }
-        #expect(values[try #require(header.firstIndex(of: "p99_ms"))] == "12")
+        #expect(values[try #require(header.firstIndex(of: "p99_us"))] == "12")
     }
 
     @Test func aCellWithACommaIsQuoted() {
