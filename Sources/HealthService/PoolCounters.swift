@@ -26,6 +26,7 @@ final class PoolCounters: Sendable {
     let pool: String
     private let isCascading = Gauge()
     private let isPanicking = Gauge()
+    private let ejections = Counter()
     private let events = LabelledCounters()
     private let refusals = LabelledCounters()
     private let table = Mutex<(order: [String], backends: [String: BackendCounters])>(([], [:]))
@@ -81,6 +82,7 @@ final class PoolCounters: Sendable {
         switch event {
         case .ejected(_, let cause, _, _):
             counters.isEjected.set(1)
+            ejections.add()
             counters.ejections[cause.token].add()
         case .returned, .madeReady: counters.isEjected.set(0)
         case .checkLies: counters.checkLies.add()
@@ -104,6 +106,10 @@ final class PoolCounters: Sendable {
             "tandem_pool_panic_active", .gauge,
             help: "1 while too few backends are healthy, so that all are used.",
             labels: ["pool": pool], Double(isPanicking.value))
+        text.add(
+            "tandem_pool_ejections_total", .counter,
+            help: "Times that traffic took a backend out.", labels: ["pool": pool],
+            Double(ejections.value))
         for (event, count) in events.all {
             text.add(
                 "tandem_pool_emergencies_total", .counter,

@@ -49,7 +49,7 @@ public final class ReplicationReport: MetricSource {
         gauge("entries", "Own client connections to tell.", Double(ownClients.value))
         gauge("peer_entries", "Client connections of the peer.", Double(peerClients.value))
         gauge("lag_entries", "Changes that wait for the peer.", Double(waitingChanges.value))
-        gauge("lag_milliseconds", "Age of the oldest change that waits.", Double(lag))
+        gauge("lag_seconds", "Age of the oldest change that waits.", Double(lag) / 1_000)
         counter("changes_sent", "Changes sent.", Double(changesSent.value))
         counter("changes_received", "Changes received.", Double(changesReceived.value))
         counter("snapshots_sent", "Snapshots begun.", Double(snapshotsSent.value))

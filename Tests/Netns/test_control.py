@@ -225,11 +225,17 @@ def both_nodes_have_metrics_that_promtool_accepts(lab):
 
 def metrics_tell_what_the_pool_goes_through(lab):
     get()
+    _done("set server web/be1 state drain")
+    poll(5, "be1 is drained", lambda: "drained" not in _rows()["be1"]["reason"]
+         and _rows()["be1"]["scur"] == "0")
+    _done("set server web/be1 state ready")
     for name in (
         "tandem_backend_requests_total", "tandem_backend_responses_total",
-        "tandem_backend_response_seconds_count", "tandem_backend_requests_in_flight",
-        "tandem_health_checks_total", "tandem_backend_ejections_total",
-        "tandem_pool_queue_length", "tandem_pool_retries_total",
-        "tandem_pool_load_imbalance", "tandem_backend_drain_duration_seconds",
+        "tandem_backend_response_seconds_count", "tandem_backend_response_seconds_bucket",
+        "tandem_backend_requests_in_flight", "tandem_backend_errors_total",
+        "tandem_health_checks_total", "tandem_health_transitions_total",
+        "tandem_pool_ejections_total", "tandem_pool_breaker_opens_total",
+        "tandem_pool_queued_requests", "tandem_pool_retries_total", "tandem_pool_retry_ratio",
+        "tandem_pool_in_flight_per_weight_stddev", "tandem_backend_drain_duration_seconds",
     ):
         lab.metric("lb1", name)
