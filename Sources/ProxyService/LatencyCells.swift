@@ -43,8 +43,8 @@ enum LatencyScale {
 
 /// The counts of one worker; they take memory once something is counted.
 struct LatencyCells: ~Copyable, Sendable {
-    /// Written once, by the worker that counts; what it leads to is made of atomics and lives as long
-    /// as this does, so that other threads may follow it.
+    /// Written once, by the worker that counts; what it leads to is made of atomics and lives as
+    /// long as this does, so that other threads may follow it.
     nonisolated(unsafe) private let cells = Atomic<UnsafeMutablePointer<Tally>?>(nil)
 
     deinit {

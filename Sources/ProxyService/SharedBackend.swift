@@ -80,7 +80,8 @@ final class SharedBackend: Sendable {
 
     /// Decides what it may be given; the pool's epoch has to move afterwards.
     ///
-    /// Control thread only. Each decision for a trial lets one more request through, also when it repeats the last one.
+    /// Control thread only. Each decision for a trial lets one more request through, also when it
+    /// repeats the last one.
     ///
     /// - Returns: true when workers have to look.
     func setStanding(_ standing: BackendStanding) -> Bool {

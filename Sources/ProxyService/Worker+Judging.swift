@@ -137,8 +137,8 @@ extension Worker {
 
     /// The backend for the next attempt of a request.
     ///
-    /// That is one on trial if the request may be its trial, otherwise it is as the policy has it. A
-    /// trial ends with the attempt.
+    /// That is one on trial if the request may be its trial, otherwise it is as the policy has it.
+    /// A trial ends with the attempt.
     @inline(__always)
     func choose(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is sent again, where and how often: by condition, by safety, by budget, by limits; and that a
-// client gets the original answer when nothing may be sent again.
+// What is sent again, where and how often: by condition, by safety, by budget, by limits; and that
+// a client gets the original answer when nothing may be sent again.
 
 import ConfigurationCore
 import LinuxIO
