@@ -42,7 +42,7 @@ extension Worker {
 
     /// Finds where a request belongs; `request` describes it.
     @inline(__always)
-    func findAffinity(
+    mutating func findAffinity(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) {
         guard let affinity = pool.pointee.affinity else { return }
@@ -51,7 +51,7 @@ extension Worker {
 
     /// Finds where the client of a TCP listener belongs: by addresses alone.
     @inline(__always)
-    func findStreamAffinity(
+    mutating func findStreamAffinity(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) {
         guard let affinity = pool.pointee.affinity else { return }
@@ -64,7 +64,8 @@ extension Worker {
         }
     }
 
-    private func findAffinity(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity) {
+    private mutating func findAffinity(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity)
+    {
         client.pointee.affinity = ClientAffinity()
         if affinity.key != .none {
             client.pointee.affinity.hasKey = true
@@ -78,7 +79,7 @@ extension Worker {
     }
 
     /// The key of a request; without what the pool looks at it is its client's address.
-    private func hashKey(
+    private mutating func hashKey(
         _ client: ClientConnection.Pointer, _ affinity: PoolAffinity
     ) -> UInt64 {
         let message = client.pointee.input.message
@@ -102,7 +103,7 @@ extension Worker {
     }
 
     /// RFC 6146's 5-tuple, as far as a listener knows it; the protocol is TCP for all of them.
-    private func tupleKey(_ client: ClientConnection.Pointer) -> UInt64 {
+    private mutating func tupleKey(_ client: ClientConnection.Pointer) -> UInt64 {
         let bind = client.pointee.listener.pointee.identity.bind
         let source = client.pointee.source
         let addresses = HashMixer.key(
@@ -110,7 +111,7 @@ extension Worker {
         return HashMixer.key(addresses, UInt64(source.port) &<< 16 | UInt64(bind.port))
     }
 
-    private func findToken(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity) {
+    private mutating func findToken(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity) {
         let message = client.pointee.input.message
         var cursor = CookieCursor()
         for _ in 0..<Self.stickyCookiesMax {
@@ -129,7 +130,8 @@ extension Worker {
         affinity.counters.unknown.wrappingAdd(1, ordering: .relaxed)
     }
 
-    private func findLearned(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity) {
+    private mutating func findLearned(_ client: ClientConnection.Pointer, _ affinity: PoolAffinity)
+    {
         let message = client.pointee.input.message
         var cursor = CookieCursor()
         guard let table = affinity.table, let sticky = affinity.sticky,
@@ -166,7 +168,7 @@ extension Worker {
     ///
     /// Call it before a choice, after the pool has followed the standings.
     @inline(__always)
-    func stickyIndex(
+    mutating func stickyIndex(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> Int? {
         guard pool.pointee.affinity != nil, client.pointee.affinity.tie != .none else {
@@ -175,7 +177,7 @@ extension Worker {
         return tiedIndex(client, pool)
     }
 
-    private func tiedIndex(
+    private mutating func tiedIndex(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> Int? {
         guard let affinity = pool.pointee.affinity else { return nil }
@@ -236,7 +238,7 @@ extension Worker {
     ///
     /// A failure ties nobody: the next request had better go elsewhere.
     @inline(__always)
-    func noteSticky(
+    mutating func noteSticky(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer,
         _ rewrite: inout ResponseRewrite
     ) {
@@ -250,7 +252,7 @@ extension Worker {
         }
     }
 
-    private func giveToken(
+    private mutating func giveToken(
         _ client: ClientConnection.Pointer, _ affinity: PoolAffinity,
         _ rewrite: inout ResponseRewrite
     ) {
@@ -260,7 +262,7 @@ extension Worker {
         affinity.counters.assigned.wrappingAdd(1, ordering: .relaxed)
     }
 
-    private func learn(
+    private mutating func learn(
         _ client: ClientConnection.Pointer, _ affinity: PoolAffinity,
         _ upstream: UpstreamConnection.Pointer
     ) {

@@ -115,6 +115,7 @@ extension Worker {
 
     /// The pool that the client's request is for; after a reload the one that replaced it, as long
     /// as nothing of the request is with a backend.
+    @inline(__always)
     mutating func poolInForce(
         _ client: ClientConnection.Pointer
     ) -> UnsafeMutablePointer<WorkerPool> {

@@ -259,7 +259,7 @@ extension Worker {
     }
 
     /// Makes the second attempt the one that the client's record describes, or the first one again.
-    private func swapAttempts(
+    private mutating func swapAttempts(
         _ client: ClientConnection.Pointer, _ hedge: UpstreamConnection.Pointer
     ) {
         swap(&client.pointee.backendIndex, &hedge.pointee.attemptIndex)
@@ -267,7 +267,7 @@ extension Worker {
     }
 
     /// The access log tells of the backend that answers.
-    private func noteHedgeIsLeft(
+    private mutating func noteHedgeIsLeft(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
         guard let record = client.pointee.record, let pool = client.pointee.pool else { return }

@@ -80,7 +80,7 @@ extension Worker {
     }
 
     /// Counts an answer 5xx; returns how long the backend asks not to be asked.
-    private func noteServerError(
+    private mutating func noteServerError(
         _ status: UInt16, _ upstream: UpstreamConnection.Pointer,
         _ client: ClientConnection.Pointer
     ) -> TimeSpan {
@@ -117,7 +117,7 @@ extension Worker {
     }
 
     /// Counts a failure in a row and reports one too many, unless that was done and not read yet.
-    private func note(
+    private mutating func note(
         _ outcome: TrafficOutcome, _ backend: WorkerBackend.Pointer,
         _ client: ClientConnection.Pointer
     ) {
@@ -140,7 +140,7 @@ extension Worker {
     /// That is one on trial if the request may be its trial, otherwise it is as the policy has it.
     /// A trial ends with the attempt.
     @inline(__always)
-    func choose(
+    mutating func choose(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> BackendChoice {
         pool.pointee.followStandings()
@@ -150,7 +150,7 @@ extension Worker {
             now: now, excluding: client.pointee.attempted, key: affinityKey(client))
     }
 
-    private func claimTrial(
+    private mutating func claimTrial(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> Int? {
         // A TCP client has lost nothing yet either: not a byte of it was read.
@@ -170,11 +170,11 @@ extension Worker {
     /// Ends the trial that the present attempt of a request is, if it is one; `backendIndex` is
     /// still that of the attempt.
     @inline(__always)
-    func endTrial(_ client: ClientConnection.Pointer, _ outcome: TrialOutcome) {
+    mutating func endTrial(_ client: ClientConnection.Pointer, _ outcome: TrialOutcome) {
         if client.pointee.trialTicket != 0 { finishTrial(client, outcome) }
     }
 
-    private func finishTrial(_ client: ClientConnection.Pointer, _ outcome: TrialOutcome) {
+    private mutating func finishTrial(_ client: ClientConnection.Pointer, _ outcome: TrialOutcome) {
         let ticket = client.pointee.trialTicket
         client.pointee.trialTicket = 0
         guard let pool = client.pointee.pool else { preconditionFailure("a trial without a pool") }

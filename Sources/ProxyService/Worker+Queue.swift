@@ -229,7 +229,7 @@ extension Worker {
         return next
     }
 
-    private func successor(
+    private mutating func successor(
         of old: UnsafeMutablePointer<WorkerPool>
     ) -> UnsafeMutablePointer<WorkerPool>? {
         let identity = old.pointee.shared.toOpaque()

@@ -83,7 +83,7 @@ extension Worker {
     /// acknowledged a byte. The end itself carries the newest acknowledgement, so what is not
     /// covered by it was not there when the program closed. A reset proves nothing: it may follow
     /// bytes that were read, and its acknowledgement is not looked at.
-    private func isUnseen(_ upstream: UpstreamConnection.Pointer, hasEnded: Bool) -> Bool {
+    private mutating func isUnseen(_ upstream: UpstreamConnection.Pointer, hasEnded: Bool) -> Bool {
         if !upstream.pointee.requestBegan { return true }
         guard hasEnded, upstream.pointee.requestByteCount < .max else { return false }
         let open = SocketTransfer.unacknowledgedByteCount(upstream.pointee.socket)
@@ -197,7 +197,7 @@ extension Worker {
     }
 
     /// True when every byte of the request that was sent on is still here.
-    private func isRepeatable(_ client: ClientConnection.Pointer) -> Bool {
+    private mutating func isRepeatable(_ client: ClientConnection.Pointer) -> Bool {
         guard client.pointee.isRequestKept, let pool = client.pointee.pool else { return false }
         let sent =
             client.pointee.input.start &- client.pointee.input.mark
@@ -267,7 +267,7 @@ extension Worker {
     }
 
     /// Takes a place among the retries of the pool and one from its budget.
-    private func takeRetry(
+    private mutating func takeRetry(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) -> Bool {
         let isCounted = client.pointee.progress.holdsRetry
@@ -293,7 +293,7 @@ extension Worker {
     }
 
     /// The request is no retry in flight any more.
-    func endRetry(_ client: ClientConnection.Pointer) {
+    mutating func endRetry(_ client: ClientConnection.Pointer) {
         guard let pool = client.pointee.pool else { return }
         client.pointee.progress.holdsRetry = false
         pool.pointee.shared._withUnsafeGuaranteedRef { shared in

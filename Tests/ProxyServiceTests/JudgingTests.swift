@@ -159,14 +159,17 @@ struct JudgingTests {
         let tandem = try Self.plane([backend.endpoint])
         let watch = try TrafficWatch(tandem.plane)
         tandem.plane.setStanding(pool: "web", backend: "be0", BackendStanding(admission: .trial))
+        // The backend's end stays open: only the client leaves.
+        var connection: ManualConnection?
         do {
             let client = try tandem.client()
             try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            let connection = try backend.accept()
-            _ = try connection.takeHead()
+            connection = try backend.accept()
+            _ = try connection?.takeHead()
             client.resetOnClose()
         }
         #expect(watch.wait(for: 2))
+        withExtendedLifetime(connection) {}
         #expect(watch.findings == [.trialBegan, .trialEnded(.abandoned)])
         #expect(eventually { tandem.backend(0).requestsInFlight == 0 })
     }
