@@ -94,6 +94,8 @@ extension PoolGovernor {
             backends[index].readinessFailsSince = nil
         }
         if let failedSince {
+            // Rates of the time before it fell are no news of what came back.
+            backends[index].tally = nil
             report(.cameUp(backend: backends[index].name, check, after: now - failedSince))
         }
         if check == .liveness { checkPassedWhileEjected(index, recovered: failedSince != nil, now) }

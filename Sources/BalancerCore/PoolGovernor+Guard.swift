@@ -149,5 +149,7 @@ extension PoolGovernor {
         guard backends[index].ejection != nil else { return }
         backends[index].ejection = nil
         backends[index].returnedAt = now
+        // What it failed before is atoned for: rates begin with the next interval.
+        backends[index].tally = nil
     }
 }

@@ -378,6 +378,41 @@ import WireCore
         #expect(script.picture == "sssssussss")
     }
 
+    /// A zone lost its power and came back within one interval: its failures are of before.
+    @Test func aReturnedBackendIsNotEjectedForWhatItFailedBefore() {
+        var script = GovernorScript(count: 5, settings: .exact)
+        script.wait(.seconds(10))
+        script.event { $0.sweep(tallies([0, 0, 0, 0, 0], requests: 1_000), now: $1) }
+        script.traffic(4, .localErrors(count: 5))
+        script.fail(4)
+        #expect(script.picture == "ssssu")
+        script.wait(.seconds(7))
+        script.pass(4)
+        script.trial(4, .succeeded)
+        #expect(script.picture == "sssss")
+        script.wait(.seconds(3))
+        script.event { $0.sweep(tallies([0, 0, 0, 0, 400], requests: 2_000), now: $1) }
+        #expect(script.picture == "sssss")
+        // What it fails from now on counts.
+        script.wait(.seconds(10))
+        script.event { $0.sweep(tallies([0, 0, 0, 0, 800], requests: 3_000), now: $1) }
+        #expect(script.picture == "ssssu")
+    }
+
+    /// The same for a backend that only its check took out.
+    @Test func aBackendThatCameUpIsNotEjectedForWhatItFailedBefore() {
+        var script = GovernorScript(count: 5, settings: .exact)
+        script.wait(.seconds(10))
+        script.event { $0.sweep(tallies([0, 0, 0, 0, 0], requests: 1_000), now: $1) }
+        script.fail(4)
+        script.wait(.seconds(7))
+        script.pass(4)
+        #expect(script.picture == "sssss")
+        script.wait(.seconds(3))
+        script.event { $0.sweep(tallies([0, 0, 0, 0, 400], requests: 2_000), now: $1) }
+        #expect(script.picture == "sssss")
+    }
+
     @Test func countersThatBeganAnewAreNoRate() {
         var script = GovernorScript(count: 5, settings: .exact)
         script.wait(.seconds(10))
