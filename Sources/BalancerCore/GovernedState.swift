@@ -20,6 +20,8 @@ struct GovernedState: Sendable {
         /// When the first ejection of this series began.
         var since: Instant
         var phase: Phase
+        /// It was reported that the check passes all the same.
+        var isLieTold = false
     }
 
     /// A verdict of the traffic that did not lead to an ejection; it counts as bad for a while.

@@ -7,8 +7,9 @@ public import WireCore
 extension PoolGovernor {
     /// A check has a verdict, or the same verdict for another reason.
     ///
-    /// Report each change of a verdict, and a change of the reason while it is bad; a repetition
-    /// does no harm. A backend whose checks have not settled yet needs no report.
+    /// Report each change of a verdict, a change of the reason while it is bad, and each pass of
+    /// the liveness check while `isEjected`; a repetition does no harm. A backend whose checks have
+    /// not settled yet needs no report.
     ///
     /// - Parameters:
     ///   - backend: its index.
@@ -104,16 +105,32 @@ extension PoolGovernor {
 
     /// What a passed check means for an ejected backend.
     ///
-    /// Nothing: the check passed all the time while the traffic failed. But one that failed as well
-    /// and has recovered sees what clients see, and one request may try.
+    /// One that failed as well and has recovered sees what clients see, and one request may try.
+    /// So it may when nothing listened and something answers now: the program was restarted between
+    /// two checks. Any other pass means nothing but that the check sees less than the traffic does.
     private mutating func checkPassedWhileEjected(_ index: Int, recovered: Bool, _ now: Instant) {
         guard let ejection = backends[index].ejection else { return }
         if settings.outlier?.returnsOnPassedCheck ?? false {
             report(.returned(backend: backends[index].name, after: now - ejection.since))
             endEjection(index, now: now)
-        } else if recovered, case .out = ejection.phase {
-            beginTrial(index, now: now)
+            return
         }
+        guard case .out = ejection.phase else { return }
+        let number = backends[index].ejectionNumber
+        if recovered || ejection.cause.meansDead && number == 1 {
+            beginTrial(index, now: now)
+        } else if !ejection.isLieTold, let passes = backends[index].livenessPassesSince {
+            backends[index].ejection?.isLieTold = true
+            report(
+                .checkLies(
+                    backend: backends[index].name, ejection.cause, passingFor: now - passes,
+                    ejections: number))
+        }
+    }
+
+    /// True while its traffic keeps a backend out: each pass of its check is news then.
+    public func isEjected(_ backend: Int) -> Bool {
+        backends.indices.contains(backend) && backends[backend].ejection != nil
     }
 
     mutating func verdictImproved(_ index: Int, now: Instant) {

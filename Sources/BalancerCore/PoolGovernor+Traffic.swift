@@ -176,10 +176,6 @@ extension PoolGovernor {
             cause: kept, since: since, phase: .out(until: now + time))
         let name = backends[index].name
         report(.ejected(backend: name, cause, time: time, number: number))
-        if let passes = backends[index].livenessPassesSince {
-            report(
-                .checkLies(backend: name, cause, passingFor: now - passes, ejections: number))
-        }
         refresh(index, now: now)
     }
 

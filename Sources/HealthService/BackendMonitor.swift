@@ -22,6 +22,8 @@ final class BackendMonitor: ProbeSlots.Waiter {
         /// Hears each change of the verdict, and of the reason while it is bad; `nil` when it
         /// is good.
         let announce: (ProbeFailure?) -> Void
+        /// Hears each pass that changes nothing.
+        let passedAgain: () -> Void
     }
 
     /// The backend and the check: `[pool web] backend be1 readiness`.
@@ -183,6 +185,7 @@ final class BackendMonitor: ProbeSlots.Waiter {
         releaseSlot()
         arm()
         perform(action)
+        if action == nil, outcome == .passed { around.passedAgain() }
     }
 
     /// Holds a connection for the next probe as long as there is room for one.

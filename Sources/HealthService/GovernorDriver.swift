@@ -116,6 +116,14 @@ final class GovernorDriver {
         note(CheckNews(backend: backend, kind: kind, news: .verdict(failure)))
     }
 
+    /// A pass that changes no verdict matters while the traffic keeps the backend out.
+    func checkPassedAgain(_ backend: String, _ kind: CheckKind) {
+        guard kind == .liveness, let index = indexes[backend], governor.isEjected(index) else {
+            return
+        }
+        checkChanged(backend, kind, nil)
+    }
+
     func checkForgotten(_ backend: String, _ kind: CheckKind) {
         note(CheckNews(backend: backend, kind: kind, news: .forgotten))
     }

@@ -139,8 +139,9 @@ final class PoolSupervisor {
             generator: SeededGenerator(seed: generator.next()),
             around: BackendMonitor.Surroundings(
                 loop: loop, slots: slots, kept: kept,
-                counters: metrics.counters(for: identity(backend, kind)), logger: logger
-            ) { [weak self] failure in self?.driver.checkChanged(backend, kind, failure) })
+                counters: metrics.counters(for: identity(backend, kind)), logger: logger,
+                announce: { [weak self] in self?.driver.checkChanged(backend, kind, $0) },
+                passedAgain: { [weak self] in self?.driver.checkPassedAgain(backend, kind) }))
         monitor.start()
         return monitor
     }

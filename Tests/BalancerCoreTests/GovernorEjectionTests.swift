@@ -174,6 +174,28 @@ import WireCore
                     ejections: 1)))
     }
 
+    @Test func aPassedCheckOpensTheTrialOfOneThatRefusedOnce() {
+        var script = GovernorScript(count: 5, settings: .exact)
+        script.pass(0)
+        script.traffic(0, .refusedConnections(count: 5))
+        #expect(script.picture == "ussss")
+        script.wait(.seconds(1))
+        script.pass(0)
+        #expect(script.picture == "tssss")
+        #expect(!script.takeEvents().contains { if case .checkLies = $0 { true } else { false } })
+    }
+
+    @Test func aCheckLiesOnlyWhenItPassesAfterwards() {
+        var script = GovernorScript(count: 5, settings: .exact)
+        script.pass(0)
+        script.traffic(0)
+        #expect(!script.takeEvents().contains { if case .checkLies = $0 { true } else { false } })
+        script.pass(0)
+        script.pass(0)
+        let lies = script.takeEvents().filter { if case .checkLies = $0 { true } else { false } }
+        #expect(lies.count == 1)
+    }
+
     @Test func aPassingCheckEndsAnEjectionWhenTold() {
         var settings = GovernorSettings.exact
         settings.outlier?.returnsOnPassedCheck = true

@@ -235,7 +235,7 @@ import WireCore
         let bench = try HealthBench()
         var pool = Self.unchecked(3)
         pool.drain = DrainConfiguration(
-            timeout: .milliseconds(20), tunnelTimeout: .milliseconds(60))
+            timeout: .milliseconds(20), tunnelTimeout: .milliseconds(1_500))
         bench.service.apply([pool])
         bench.orders.work["be1"] = BackendWork(exchanges: 2, tunnels: 1)
         #expect(bench.service.setAdminState(pool: "web", backend: "be1", .maintenance))

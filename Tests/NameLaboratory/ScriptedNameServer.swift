@@ -40,17 +40,25 @@ public final class ScriptedNameServer: EventHandler {
         self.loop = loop
         let number = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
         let datagram = FileDescriptor(owning: number)
-        Self.bind(number, port)
-        let bound = try StreamSocket.localEndpoint(datagram)
-        endpoint = bound ?? Endpoint(address: .v4(.loopback), port: 0)
-        let stream = try StreamSocket.listen(on: endpoint)
+        // A port that is free for streams may be taken for datagrams.
+        let wanted = Endpoint(address: .v4(.loopback), port: port)
+        var stream = try StreamSocket.listen(on: wanted)
+        var bound = try StreamSocket.localEndpoint(stream) ?? wanted
+        var triesLeft = port == 0 ? 100 : 1
+        while !Self.bind(number, bound.port) {
+            triesLeft -= 1
+            precondition(triesLeft > 0, "no port on the loopback address")
+            stream = try StreamSocket.listen(on: wanted)
+            bound = try StreamSocket.localEndpoint(stream) ?? wanted
+        }
+        endpoint = bound
         let first = try loop.add(datagram, .readable, handler: self)
         datagrams = Socket(datagram, first)
         let second = try loop.add(stream, .readable, handler: self)
         listener = Socket(stream, second)
     }
 
-    private static func bind(_ number: Int32, _ port: UInt16) {
+    private static func bind(_ number: Int32, _ port: UInt16) -> Bool {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -61,7 +69,7 @@ public final class ScriptedNameServer: EventHandler {
                 Glibc.bind(number, $0, size)
             }
         }
-        precondition(result == 0, "no port on the loopback address")
+        return result == 0
     }
 
     /// What to do from now on when asked for a name.

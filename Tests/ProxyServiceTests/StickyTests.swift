@@ -82,8 +82,8 @@ private struct StickyScene {
         }
         #expect(scene.statistics?.kept == 12)
         #expect(scene.statistics?.assigned == 1)
-        // Everybody else takes turns as before.
-        let others = try (0..<3).map { _ in try scene.get().text }
+        // Everybody else takes turns as before, on each of the two workers.
+        let others = try (0..<12).map { _ in try scene.get().text }
         #expect(Set(others) == ["0", "1", "2"])
     }
 
