@@ -119,8 +119,6 @@ public struct PoolGovernor: Sendable {
     ) {
         guard (before == .serving) != (after == .serving) else { return }
         backends[index].changedAt = now
-        // What it got before says nothing about the backend that returns.
-        if after == .serving { backends[index].tally = nil }
         if after == .unhealthy || after == .trial { backends[index].flapsTotal += 1 }
     }
 
