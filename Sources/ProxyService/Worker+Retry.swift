@@ -105,8 +105,10 @@ extension Worker {
         case .refused: connectRefused(client, .refused)
         case .shortage: answerShortage(client)
         case .noRoom:
-            // Somebody else has the place of the connection that was closing.
+            // Somebody else has the place of the connection that was closing. Nothing is held
+            // against the backend: it may be the one that has room later.
             endAttempt(client)
+            client.pointee.attempted = AttemptedBackends()
             wait(client, poolInForce(client))
         }
     }
@@ -245,10 +247,13 @@ extension Worker {
     ///
     /// The first one goes elsewhere at once. Later ones, and those that must go where the request
     /// was before, are spread over time; the latter wait for as long as the backend asks.
+    ///
+    /// The attempt that failed may still be counted, by its index in the client's pool: whether a
+    /// reload has replaced that pool is looked at when the next one begins.
     private mutating func retryDelay(
         _ client: ClientConnection.Pointer, _ reason: RetryReason, _ retryAfter: TimeSpan
     ) -> TimeSpan? {
-        let pool = poolInForce(client)
+        guard let pool = client.pointee.pool else { return nil }
         let number = client.pointee.progress.retryCount &+ 1
         let backoff = RetryBackoff(
             base: pool.pointee.rules.backoff, longest: pool.pointee.rules.backoffMax)

@@ -81,6 +81,8 @@ extension Worker {
         let backend = upstream.pointee.backend
         backend.pointee.tunnelBegins()
         noteRoom(in: backend.pointee.pool)
+        // What was retried has come about; the tunnel may last for days.
+        if client.pointee.progress.holdsRetry { endRetry(client) }
         client.pointee.record?.pointee.phase = .data
         upstream.pointee.phase = .tunnelling
         client.pointee.input.mark = client.pointee.input.start

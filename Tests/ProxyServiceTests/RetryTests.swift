@@ -264,4 +264,53 @@ struct RetryTests {
         #expect(try strict.client().exchange("/").status == 502)
         #expect(strict.backend(0).connectFailures == 1)
     }
+
+    @Test func aReloadBeforeARetryLeavesTheBooksInOrder() throws {
+        let stuck = try ManualBackend()
+        let others = try (0..<3).map { _ in try Self.good() }
+        var endpoints = others.map(\.endpoint)
+        endpoints.insert(stuck.endpoint, at: 2)
+        var pool = TestPlane.pool("web", endpoints)
+        pool.outlierDetection = nil
+        pool.retries.conditions = [.gatewayError]
+        let tandem = try TestPlane(
+            routes: [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")], pools: [pool])
+        for name in ["be0", "be1", "be3"] {
+            tandem.plane.setBackendAvailability(pool: "web", backend: name, isUp: false)
+        }
+        let client = try tandem.client()
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        let connection = try stuck.accept()
+        _ = try connection.takeHead()
+        // Its index is beyond the end of the pool that comes now.
+        pool.backends = Array(pool.backends.suffix(2))
+        _ = try tandem.reload(pools: [pool])
+        tandem.plane.setBackendAvailability(pool: "web", backend: "be3", isUp: true)
+        tandem.plane.setBackendAvailability(pool: "web", backend: "be2", isUp: false)
+        #expect(tandem.pool.requestsInFlight == 1)
+        try connection.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno")
+        #expect(try client.response().text == "ok")
+        #expect(tandem.pool.retries("bad_answer") == 1)
+        #expect(eventually { tandem.pool.requestsInFlight == 0 })
+        #expect(tandem.plane.statistics().backends.allSatisfy { $0.requestsInFlight == 0 })
+        #expect(tandem.pool.retriesInFlight == 0)
+    }
+
+    @Test func aTunnelThatARetryBeganIsNoRetry() throws {
+        let listener = try TunnelListener()
+        var pool = TestPlane.pool("tcp", [try deadEndpoint(), listener.endpoint])
+        pool.outlierDetection = nil
+        let tandem = try TestPlane(service: .tcp(pool: "tcp"), pools: [pool])
+        var peers: [TunnelPeer] = []
+        for _ in 0..<2 {
+            let peer = try TunnelPeer(connectingTo: tandem.endpoint)
+            let backend = try listener.accept()
+            try peer.send("hello")
+            try backend.expect("hello")
+            peers += [peer, backend]
+        }
+        #expect(tandem.pool.retries("connect_failure") >= 1)
+        #expect(tandem.pool.retriesInFlight == 0)
+        withExtendedLifetime(peers) {}
+    }
 }
