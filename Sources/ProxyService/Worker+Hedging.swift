@@ -36,13 +36,30 @@ extension Worker {
     private mutating func armHedge(
         _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
     ) {
+        client.pointee.progress.mayHedge = false
         guard client.pointee.progress.retryCount == 0, client.pointee.method.isIdempotent,
-            client.pointee.body.isComplete, client.pointee.trialTicket == 0
+            hasNoBody(client), client.pointee.trialTicket == 0, !isTied(client, pool)
         else { return }
         pool.pointee.hedgeBudget.requestBegan(now: now)
         guard let span = pool.pointee.hedgeSpan else { return }
         client.pointee.progress.mayHedge = true
         arm(client, after: span)
+    }
+
+    /// True when a request consists of its head alone.
+    ///
+    /// A body that was sent before is complete too: bytes behind the head tell of it.
+    private func hasNoBody(_ client: ClientConnection.Pointer) -> Bool {
+        client.pointee.body.isComplete
+            && client.pointee.input.start &- client.pointee.input.mark
+                == Int(client.pointee.headByteCount)
+    }
+
+    /// True when only one backend knows this client: another one is fast and of no use.
+    private func isTied(
+        _ client: ClientConnection.Pointer, _ pool: UnsafeMutablePointer<WorkerPool>
+    ) -> Bool {
+        pool.pointee.affinity != nil && client.pointee.affinity.tie == .tied
     }
 
     /// Learns how long answers take.
@@ -62,10 +79,14 @@ extension Worker {
             (first.pointee.phase == .awaitingHead || first.pointee.phase == .connecting)
             && !first.pointee.responseBegan
         guard isUnanswered, client.pointee.hedge == nil, client.pointee.isRequestKept,
-            !client.pointee.progress.sawInterim, !buffers.isTight,
+            !client.pointee.progress.sawInterim, !buffers.isTight, hasNoBody(client),
+            client.pointee.trialTicket == 0,
             let pool = client.pointee.pool, !pool.pointee.isRetired, !pool.pointee.isWaitedFor,
             parseAgain(client), !request.requestsUpgrade
         else { return }
+        // The first attempt may still be connecting.
+        client.pointee.acceptsTrailers =
+            request.acceptsTrailers && client.pointee.minorVersion > 0
         guard pool.pointee.hedgeBudget.take(now: now) else {
             pool.pointee.count { $0.hedges.overBudget.add() }
             return
@@ -200,7 +221,9 @@ extension Worker {
         endAttempt(client)
         if isHedge { swapAttempts(client, upstream) }
         detach(upstream, from: client)
-        drop(upstream, headByteCount: headByteCount, mayKeep: !upstream.pointee.sendFailed)
+        drop(
+            upstream, headByteCount: headByteCount,
+            mayKeep: !upstream.pointee.sendFailed && !upstream.pointee.output.isAttached)
     }
 
     /// One of two attempts got no answer, or a broken one: the other goes on.
@@ -254,7 +277,7 @@ extension Worker {
         hedge.pointee.isHedge = false
         swapAttempts(client, hedge)
         client.pointee.upstream = hedge
-        client.pointee.requestEnded = true
+        client.pointee.requestEnded = !hedge.pointee.output.isAttached
         noteHedgeIsLeft(client, hedge)
     }
 

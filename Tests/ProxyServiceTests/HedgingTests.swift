@@ -3,6 +3,7 @@
 // Second attempts made to be fast: when they begin, who wins, and that the loser leaves nothing.
 
 import AccessLogLaboratory
+import BalancerCore
 import ConfigurationCore
 import LinuxIO
 import Testing
@@ -185,5 +186,56 @@ struct HedgingTests {
         }
         let faster = try #require(delay.span)
         #expect(faster > .microseconds(8_500) && faster < .microseconds(10_500), "\(faster)")
+    }
+
+    @Test func aBodyThatWentElsewhereBeforeIsStillABody() throws {
+        let stuck = try ManualBackend()
+        let slow = try (0..<2).map { _ in
+            try TestBackend { _ in [.wait(.milliseconds(120))] + ReplyStep.ok("ok") }
+        }
+        let tandem = try Self.plane([stuck.endpoint] + slow.map(\.endpoint))
+        for name in ["be1", "be2"] {
+            tandem.plane.setBackendAvailability(pool: "web", backend: name, isUp: false)
+        }
+        let client = try tandem.client()
+        try client.send("PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        let connection = try stuck.accept()
+        _ = try connection.take(until: "body")
+        tandem.plane.setStandings(
+            pool: "web",
+            [
+                ("be0", BackendStanding(admission: .draining)), ("be1", BackendStanding()),
+                ("be2", BackendStanding()),
+            ])
+        #expect(tandem.plane.forceClose(pool: "web", backends: ["be0"], tunnelsToo: false))
+        #expect(try client.response().text == "ok")
+        #expect(tandem.pool.hedges == 0)
+        let requests = slow.flatMap(\.log.requests)
+        #expect(requests.count == 1)
+        #expect(requests.first?.body == Array("body".utf8))
+        #expect(try client.exchange("/2").text == "ok")
+    }
+
+    @Test func aClientThatIsTiedIsNotSentElsewhere() throws {
+        let backends = try (0..<2).map { _ in
+            try TestBackend { _ in [.wait(.milliseconds(80))] + ReplyStep.ok("ok") }
+        }
+        var pool = TestPlane.pool("web", backends.map(\.endpoint))
+        pool.outlierDetection = nil
+        pool.hedging = HedgingConfiguration(after: .milliseconds(10), budgetPercent: 100)
+        pool.sticky = StickyConfiguration()
+        let tandem = try TestPlane(
+            routes: [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")],
+            pools: [pool])
+        let first = try tandem.client().exchange("/")
+        let cookie = try #require(first.field("Set-Cookie")).prefix { $0 != ";" }
+        let hedges = tandem.pool.hedges
+        #expect(hedges == 1)
+        let client = try tandem.client()
+        for _ in 0..<3 {
+            try client.send("GET / HTTP/1.1\r\nHost: a\r\nCookie: \(cookie)\r\n\r\n")
+            #expect(try client.response().text == "ok")
+        }
+        #expect(tandem.pool.hedges == hedges)
     }
 }
