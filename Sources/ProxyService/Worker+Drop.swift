@@ -18,7 +18,9 @@ extension Worker {
         _ upstream: UpstreamConnection.Pointer, headByteCount: Int, mayKeep: Bool
     ) {
         let framing = response.framing
-        upstream.pointee.keepsAlive = mayKeep && response.keepsAlive && framing != .untilClose
+        upstream.pointee.keepsAlive =
+            mayKeep && response.keepsAlive && framing != .untilClose
+            && upstream.pointee.backend.pointee.mayShareConnections
         guard upstream.pointee.keepsAlive else {
             close(upstream)
             return
@@ -84,6 +86,13 @@ extension Worker {
 
     private mutating func endDrop(_ upstream: UpstreamConnection.Pointer) {
         // RFC 9112 §6.3: bytes behind an answer are nobody's.
-        if upstream.pointee.input.isEmpty { park(upstream) } else { close(upstream) }
+        let backend = upstream.pointee.backend
+        guard upstream.pointee.input.isEmpty, !backend.pointee.isRetired else {
+            close(upstream)
+            return
+        }
+        park(upstream)
+        // Its request has ended long ago: those who were called then found no idle connection.
+        noteRoom(in: backend.pointee.pool)
     }
 }

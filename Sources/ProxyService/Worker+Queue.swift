@@ -204,6 +204,8 @@ extension Worker {
 
     /// Requests of a pool that was replaced wait for the one that replaced it; the old one stays.
     mutating func moveLine(from old: UnsafeMutablePointer<WorkerPool>) {
+        // Looking for the pool that replaced it takes a walk through all of them.
+        guard old.pointee.line.count > 0 else { return }
         let next = successor(of: old)
         // Its last user must not take it away; who calls this looks whether it is used.
         old.pointee.useCount &+= 1
@@ -242,6 +244,7 @@ extension Worker {
     ) {
         // Indexes are those of the old pool.
         client.pointee.attempted = AttemptedBackends()
+        client.pointee.progress.mayHedge = false
         carryAffinity(client, from: old, to: next)
         client.pointee.pool = next
         next.pointee.useCount &+= 1

@@ -268,11 +268,15 @@ struct Worker: ~Copyable {
     }
 
     private mutating func obey(_ command: WorkerCommand) {
-        // Whoever calls may have found the mailbox full.
+        // Whoever calls may have found the mailbox full. To be asked for a connection is no call:
+        // workers whose lines find no room would ask each other without end.
+        if case .yieldConnections = command {
+            yieldConnections()
+            return
+        }
         linesAreDue = true
         switch command {
-        case .lookForRoom: break
-        case .yieldConnections: yieldConnections()
+        case .lookForRoom, .yieldConnections: break
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
         case .closeIdle(let backends): closeIdle(backends)

@@ -272,4 +272,29 @@ struct ProxyHeaderServiceTests {
         try backend.send("answer")
         try client.expect("answer")
     }
+
+    @Test func theConnectionOfADroppedAnswerIsNotKept() throws {
+        let listener = try TunnelListener()
+        var pool = TestPlane.pool("web", [listener.endpoint])
+        pool.outlierDetection = nil
+        pool.sendsProxyHeader = .v2
+        pool.retries.conditions = [.gatewayError]
+        pool.retries.backoff = .milliseconds(1)
+        let tandem = try TestPlane(
+            routes: [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")], pools: [pool])
+        let client = try tandem.client()
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        let first = try listener.accept()
+        _ = try header(.v2, from: first)
+        _ = try first.take(until: "\r\n\r\n")
+        // A backend that does not care for `Connection: close`.
+        try first.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno")
+        #expect(try first.end() == .ended)
+        let second = try listener.accept()
+        #expect(try header(.v2, from: second)?.connection?.source.port == client.localPort)
+        _ = try second.take(until: "\r\n\r\n")
+        try second.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        #expect(try client.response().status == 200)
+        #expect(tandem.backend(0).idleConnections == 0)
+    }
 }

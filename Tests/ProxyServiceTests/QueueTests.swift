@@ -4,6 +4,7 @@
 // limit is exceeded and nobody is forgotten.
 
 import AccessLogLaboratory
+import BalancerCore
 import ConfigurationCore
 import LinuxIO
 import Synchronization
@@ -326,5 +327,63 @@ struct QueueTests {
         #expect(tandem.pool.waiting == 0)
         #expect(tandem.pool.queued > 0)
         #expect(tandem.pool.queueTimeouts == 0)
+    }
+
+    @Test func theConnectionOfADroppedAnswerGoesToWhoWaits() throws {
+        let backend = try ManualBackend()
+        let tandem = try Self.plane([backend.endpoint]) {
+            $0.outlierDetection = nil
+            $0.limits.connections = 1
+            $0.retries.conditions = [.gatewayError]
+            $0.retries.backoff = .milliseconds(1)
+        }
+        let client = try tandem.client()
+        try client.send(Self.get)
+        let connection = try backend.accept()
+        _ = try connection.takeHead()
+        try connection.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n")
+        #expect(eventually { tandem.pool.waiting == 1 })
+        try connection.send("no")
+        #expect(try connection.takeHead().hasPrefix("GET / "))
+        try connection.send(Self.ok)
+        #expect(try client.response().text == "ok")
+    }
+
+    @Test func oneSentAgainWaitsForTheSameBackend() throws {
+        let backend = try ManualBackend()
+        let tandem = try Self.plane([backend.endpoint]) { $0.backends[0].maxConnections = 2 }
+        let clients = try (0..<3).map { _ in try tandem.client() }
+        func send(_ index: Int) throws {
+            try clients[index].send("GET /\(index) HTTP/1.1\r\nHost: a\r\n\r\n")
+        }
+        try send(0)
+        let older = try backend.accept()
+        _ = try older.takeHead()
+        try send(1)
+        let newer = try backend.accept()
+        _ = try newer.takeHead()
+        for (index, connection) in [older, newer].enumerated() {
+            try connection.send(Self.ok)
+            #expect(try clients[index].response().text == "ok")
+            #expect(eventually { tandem.backend(0).idleConnections == index + 1 })
+        }
+        // Last used first.
+        try send(0)
+        #expect(try newer.takeHead().hasPrefix("GET /0 "))
+        try send(1)
+        #expect(try older.takeHead().hasPrefix("GET /1 "))
+        tandem.plane.setStanding(
+            pool: "web", backend: "be0", BackendStanding(rampPercent: 50))
+        try send(2)
+        #expect(eventually { tandem.pool.waiting == 1 })
+        older.finishSending()
+        #expect(eventually { tandem.pool.waiting == 2 })
+        try newer.send(Self.ok)
+        #expect(try clients[0].response().text == "ok")
+        for index in [2, 1] {
+            #expect(try newer.takeHead().hasPrefix("GET /\(index) "))
+            try newer.send(Self.ok)
+            #expect(try clients[index].response().text == "ok")
+        }
     }
 }
