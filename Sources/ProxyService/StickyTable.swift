@@ -62,6 +62,15 @@ final class StickyTable: Sendable {
     @inline(__always)
     private func usable(_ key: UInt64) -> UInt64 { key <= Self.busyKey ? key &+ 2 : key }
 
+    /// How long ago an entry was used.
+    ///
+    /// Another worker's clock, read once a turn, may be ahead of ours: what was used in our future
+    /// was used just now.
+    @inline(__always)
+    private static func ageSeconds(of used: UInt32, nowSeconds: UInt32) -> UInt32 {
+        UInt32(max(0, Int32(bitPattern: nowSeconds &- used)))
+    }
+
     /// The backend that a key was given, unless it was not used for `expireSeconds`; refreshes it.
     func find(_ key: UInt64, nowSeconds: UInt32, expireSeconds: UInt32) -> UInt32? {
         let key = usable(key)
@@ -73,8 +82,9 @@ final class StickyTable: Sendable {
             let value = valueWord.pointee.load(ordering: .acquiring)
             guard keyWord.pointee.load(ordering: .relaxed) == key else { return nil }
             let used = UInt32(truncatingIfNeeded: value)
-            guard nowSeconds &- used < expireSeconds else { return nil }
-            if used != nowSeconds {
+            let age = Self.ageSeconds(of: used, nowSeconds: nowSeconds)
+            guard age < expireSeconds else { return nil }
+            if age > 0 {
                 // Lost when somebody changes the entry at the same time, who then has used it.
                 _ = valueWord.pointee.compareExchange(
                     expected: value, desired: value & ~0xFFFF_FFFF | UInt64(nowSeconds),
@@ -100,7 +110,9 @@ final class StickyTable: Sendable {
             }
             let used = UInt32(
                 truncatingIfNeeded: word(way * 2 + 1).pointee.load(ordering: .relaxed))
-            let age = present == Self.emptyKey ? .max : UInt64(nowSeconds &- used)
+            let age =
+                present == Self.emptyKey
+                ? .max : UInt64(Self.ageSeconds(of: used, nowSeconds: nowSeconds))
             if present != Self.busyKey, age >= victimAge {
                 victim = way
                 victimAge = age
@@ -139,7 +151,8 @@ final class StickyTable: Sendable {
             let isStill = word(way * 2).pointee.load(ordering: .relaxed) == key
             way += 1
             let used = UInt32(truncatingIfNeeded: value)
-            guard key > Self.busyKey, isStill, nowSeconds &- used < expireSeconds else { continue }
+            let age = Self.ageSeconds(of: used, nowSeconds: nowSeconds)
+            guard key > Self.busyKey, isStill, age < expireSeconds else { continue }
             entries.append(
                 Entry(
                     key: key, backendID: UInt32(truncatingIfNeeded: value &>> 32),

@@ -208,10 +208,13 @@ extension Worker {
         _ client: ClientConnection.Pointer, from old: UnsafeMutablePointer<WorkerPool>,
         to next: UnsafeMutablePointer<WorkerPool>
     ) {
-        let index = Int(client.pointee.affinity.index)
-        guard old.pointee.affinity != nil, (0..<old.pointee.backendCount).contains(index) else {
+        guard old.pointee.affinity != nil else {
+            // What is there was found for an earlier request, in whatever pool that was for.
+            client.pointee.affinity = ClientAffinity()
             return
         }
+        let index = Int(client.pointee.affinity.index)
+        guard (0..<old.pointee.backendCount).contains(index) else { return }
         let backend = old.pointee.backends[index]
         let place = (0..<next.pointee.backendCount).first {
             next.pointee.backends[$0] == backend

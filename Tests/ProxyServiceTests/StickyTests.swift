@@ -373,6 +373,21 @@ private struct StickyScene {
         #expect(more.next == nil)
     }
 
+    @Test func aClockThatIsBehindSeesFreshEntries() throws {
+        let table = try StickyTable(entriesMax: 8)
+        for key in UInt64(10)..<17 { table.insert(key, backendID: 7, nowSeconds: 50) }
+        table.insert(17, backendID: 8, nowSeconds: 101)
+        // Used in the future of the worker that looks.
+        #expect(table.find(17, nowSeconds: 100, expireSeconds: 60) == 8)
+        let entries = table.entries(from: 0, limit: 8, nowSeconds: 100, expireSeconds: 60).entries
+        #expect(entries.count == 8)
+        #expect(entries.contains { $0.key == 17 && $0.usedAtSeconds == 101 })
+        // It is the newest, not the oldest.
+        table.insert(18, backendID: 9, nowSeconds: 100)
+        #expect(table.find(17, nowSeconds: 100, expireSeconds: 60) == 8)
+        #expect(table.find(18, nowSeconds: 100, expireSeconds: 60) == 9)
+    }
+
     @Test func manyThreadsNeverReadWhatNobodyWrote() throws {
         let table = try StickyTable(entriesMax: 1_024)
         let threads = try (0..<4).map { number in
