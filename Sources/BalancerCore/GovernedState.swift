@@ -56,7 +56,7 @@ struct GovernedState: Sendable {
 
     var admin = AdminState.ready
     var weightOverride: Int?
-    var forcedUp: Bool?
+    var forced: ForcedHealth?
     var drain: Drain?
 
     /// Why the check fails; `nil` while it does not.
@@ -104,9 +104,15 @@ struct GovernedState: Sendable {
     }
 
     /// True when checks and traffic decide about it.
-    var isJudged: Bool { admin == .ready && forcedUp == nil }
+    var isJudged: Bool { admin == .ready && forced == nil }
 
     var failsCheck: Bool { livenessFailure != nil || readinessFailure != nil }
+
+    /// True when it serves whether or not the cause of bad verdicts is shared.
+    var isSound: Bool {
+        guard admin == .ready, weight > 0 else { return false }
+        return forced.map { $0 == .up } ?? (!failsCheck && ejection == nil)
+    }
 
     func isBad(now: Instant) -> Bool {
         failsCheck || ejection != nil || isAccused(now: now)
@@ -130,7 +136,7 @@ struct GovernedState: Sendable {
         case .drain: return .draining
         case .ready: break
         }
-        if let forcedUp { return forcedUp ? .serving : .unhealthy }
+        if let forced { return forced == .up ? .serving : .unhealthy }
         if failsCheck, !isExcused { return .unhealthy }
         switch ejection?.phase {
         case nil:

@@ -61,8 +61,8 @@ extension GovernorEvent: CustomStringConvertible {
             "made ready"
         case .weightSet(_, let weight):
             weight.map { "weight set to \($0)" } ?? "weight as configured again"
-        case .healthForced(_, let isUp):
-            isUp.map { "said to be \($0 ? "up" : "down")" } ?? "judged by its checks again"
+        case .healthForced(_, let health):
+            health.map { "said to be \($0.rawValue)" } ?? "judged by its checks again"
         case .drainBegan, .drainForced, .drainEnded:
             drainDescription
         case .cascadeBegan, .cascadeEnded, .failedOpen, .panicBegan, .panicEnded:

@@ -70,6 +70,6 @@ public enum GovernorEvent: Hashable, Sendable {
     case madeReady(backend: String)
     /// The operator gave a weight; `nil` that of the configuration.
     case weightSet(backend: String, weight: Int?)
-    /// The operator said that a backend is up or down whatever checks say; `nil` no longer.
-    case healthForced(backend: String, isUp: Bool?)
+    /// The operator overruled checks and traffic; `nil`: they decide again.
+    case healthForced(backend: String, ForcedHealth?)
 }

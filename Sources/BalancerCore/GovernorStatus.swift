@@ -12,6 +12,8 @@ public enum StandingReason: Hashable, Sendable {
     case admin(AdminState)
     /// The operator says it is down.
     case forcedDown
+    /// The operator says it is stopping.
+    case forcedStopping
     /// A check fails.
     case check(CheckKind, ProbeFailure)
     /// Its traffic failed; the ejection ends then.
@@ -36,8 +38,8 @@ public struct GovernedStatus: Hashable, Sendable {
     public var admin: AdminState
     /// The weight the operator gave at run time.
     public var weightOverride: Int?
-    /// The operator says it is up or down.
-    public var forcedUp: Bool?
+    /// What the operator says of its health.
+    public var forced: ForcedHealth?
     /// True while it fails its liveness check.
     public var failsLiveness: Bool
     /// True while it fails its readiness check.

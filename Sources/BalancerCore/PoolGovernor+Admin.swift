@@ -43,21 +43,32 @@ extension PoolGovernor {
         return finish(now: now)
     }
 
-    /// Says that a backend is up or down whatever checks and traffic say; `nil` no longer.
+    /// Overrules checks and traffic, see `ForcedHealth`; `nil` lets them decide again.
     public mutating func setForcedHealth(
-        _ backend: Int, isUp: Bool?, now: Instant
+        _ backend: Int, _ health: ForcedHealth?, now: Instant
     ) -> [GovernorAction] {
-        guard backends.indices.contains(backend), backends[backend].forcedUp != isUp else {
-            return []
-        }
-        backends[backend].forcedUp = isUp
+        guard backends.indices.contains(backend) else { return [] }
+        let state = backends[backend]
+        // Where no check fails there is nothing that saying so would overrule.
+        let forced = health == .up && !state.failsCheck ? nil : health
+        guard state.forced != forced || (health != nil && state.ejection != nil) else { return [] }
+        backends[backend].forced = forced
         backends[backend].isExcused = false
-        if isUp != nil { endEjection(backend, now: now) }
-        report(.healthForced(backend: backends[backend].name, isUp: isUp))
+        if health != nil { endEjection(backend, now: now) }
+        report(.healthForced(backend: state.name, health))
+        excuseIfShared(backend, now: now)
         refresh(backend, now: now)
-        if isUp == false { actions.append(.closeIdle(backend: backend)) }
+        if health == .down { actions.append(.closeIdle(backend: backend)) }
         reviewCascade(now: now)
         return finish(now: now)
+    }
+
+    /// A check changed its mind: being up by order lasts no longer.
+    mutating func endForcedUp(_ index: Int, now: Instant) {
+        guard backends[index].forced == .up else { return }
+        backends[index].forced = nil
+        report(.healthForced(backend: backends[index].name, nil))
+        excuseIfShared(index, now: now)
     }
 
     /// Says what is left at a backend that was taken out; report it about once a second.
@@ -71,7 +82,9 @@ extension PoolGovernor {
         drain.tunnels = max(0, tunnels)
         drain.isComplete = drain.exchanges == 0 && drain.tunnels == 0
         backends[backend].drain = drain
-        if drain.isComplete { reportDrainEnd(backend, drain, now: now) }
+        // Nobody waits for another time yet.
+        guard drain.isComplete else { return [] }
+        reportDrainEnd(backend, drain, now: now)
         return finish(now: now)
     }
 
@@ -90,6 +103,7 @@ extension PoolGovernor {
         endEjection(index, now: now)
         backends[index].ejectionNumber = 0
         backends[index].accusation = nil
+        excuseIfShared(index, now: now)
         refresh(index, now: now)
     }
 

@@ -43,6 +43,7 @@ extension PoolGovernor {
             backends[backend].readinessFailure = nil
             backends[backend].readinessFailsSince = nil
         }
+        endForcedUp(backend, now: now)
         verdictImproved(backend, now: now)
         return finish(now: now)
     }
@@ -55,11 +56,13 @@ extension PoolGovernor {
         switch check {
         case .liveness:
             isNew = backends[index].livenessFailure == nil
+            if isNew { endForcedUp(index, now: now) }
             backends[index].livenessFailure = failure
             if isNew { backends[index].livenessFailsSince = now }
             backends[index].livenessPassesSince = nil
         case .readiness:
             isNew = backends[index].readinessFailure == nil
+            if isNew { endForcedUp(index, now: now) }
             backends[index].readinessFailure = failure
             if isNew { backends[index].readinessFailsSince = now }
         }
@@ -97,6 +100,7 @@ extension PoolGovernor {
         if let failedSince {
             // Rates of the time before it fell are no news of what came back.
             backends[index].tally = nil
+            endForcedUp(index, now: now)
             report(.cameUp(backend: backends[index].name, check, after: now - failedSince))
         }
         if check == .liveness { checkPassedWhileEjected(index, recovered: failedSince != nil, now) }

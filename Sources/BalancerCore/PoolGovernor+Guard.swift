@@ -58,6 +58,14 @@ extension PoolGovernor {
         refresh(index, now: now, ramps: false)
     }
 
+    /// Lets one that is judged again serve with the others while the cause is shared.
+    mutating func excuseIfShared(_ index: Int, now: Instant) {
+        guard guardState.isActive, backends[index].isJudged, backends[index].failsCheck,
+            !backends[index].isDead(now: now)
+        else { return }
+        excuse(index, now: now)
+    }
+
     /// Counts the verdicts while the cause is shared.
     mutating func reviewCascade(now: Instant) {
         guard guardState.isActive, !isTogether, let settings = settings.cascade else { return }
@@ -75,6 +83,8 @@ extension PoolGovernor {
                 badCount: badCount, excusableCount: excusableCount, total: total,
                 settings: settings, now: now)
         else { return }
+        // When nobody would serve without it, it would begin anew at once.
+        guard badCount == 0 || backends.contains(where: \.isSound) else { return }
         endCascade(badCount: badCount, now: now)
     }
 

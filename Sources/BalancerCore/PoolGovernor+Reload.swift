@@ -55,7 +55,7 @@ extension PoolGovernor {
         if state.address != backend.address {
             kept = GovernedState(backend, now: now)
             kept.admin = state.admin
-            kept.forcedUp = state.forcedUp
+            kept.forced = state.forced == .up ? nil : state.forced
             kept.weightOverride = state.weightOverride
             kept.drain = state.drain
         }

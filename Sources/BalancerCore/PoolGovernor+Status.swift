@@ -27,7 +27,7 @@ extension PoolGovernor {
         return GovernedStatus(
             name: state.name, standing: standing(at: backend), reason: state.reason,
             isExcused: state.isExcused, admin: state.admin, weightOverride: state.weightOverride,
-            forcedUp: state.forcedUp, failsLiveness: state.livenessFailure != nil,
+            forced: state.forced, failsLiveness: state.livenessFailure != nil,
             failsReadiness: state.readinessFailure != nil, changedAt: state.changedAt,
             ejectionsTotal: state.ejectionsTotal,
             ejectionNumber: state.ejection == nil
@@ -48,8 +48,9 @@ extension DrainStatus {
 extension GovernedState {
     var reason: StandingReason {
         guard admin == .ready else { return .admin(admin) }
-        if forcedUp == false { return .forcedDown }
-        if forcedUp == nil, !isExcused {
+        if forced == .down { return .forcedDown }
+        if forced == .stopping { return .forcedStopping }
+        if forced == nil, !isExcused {
             if let livenessFailure { return .check(.liveness, livenessFailure) }
             if let readinessFailure { return .check(.readiness, readinessFailure) }
         }

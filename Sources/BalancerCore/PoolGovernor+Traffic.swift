@@ -58,10 +58,14 @@ extension PoolGovernor {
     /// - Returns: what is to be done.
     public mutating func sweep(_ tallies: [BackendTally], now: Instant) -> [GovernorAction] {
         guard tallies.count == backends.count else { return [] }
-        judgeOpenTrials(tallies, now: now)
-        guard let outlier = settings.outlier, now >= nextJudgement else {
-            return finish(now: now)
+        return together(now: now) { governor in
+            governor.judgeOpenTrials(tallies, now: now)
+            governor.judgeRates(tallies, now: now)
         }
+    }
+
+    private mutating func judgeRates(_ tallies: [BackendTally], now: Instant) {
+        guard let outlier = settings.outlier, now >= nextJudgement else { return }
         nextJudgement = now + outlier.interval
         var samples: [TrafficSample] = []
         for (index, tally) in tallies.enumerated() {
@@ -78,7 +82,6 @@ extension PoolGovernor {
         for found in OutlierDetector(settings: outlier).outliers(in: samples) {
             accuse(found.backend, found.cause, now: now)
         }
-        return finish(now: now)
     }
 
     /// Trials that nobody takes.
@@ -142,23 +145,28 @@ extension PoolGovernor {
         eject(index, cause, since: now, now: now)
     }
 
-    private func refusal(
+    private mutating func refusal(
         of index: Int, _ cause: EjectionCause, _ outlier: OutlierSettings
     ) -> EjectionRefusal? {
         if guardState.isActive, !cause.meansDead { return .cascade }
         guard
             backends.indices.contains(where: { $0 != index && backends[$0].isIssuedServing })
         else { return .lastBackend }
-        // Who is out for the operator's reasons is no part of the pool for the time being.
-        var total = 0
-        var outCount = 0
-        for state in backends where state.admin == .ready {
-            total += 1
-            if state.issued?.admission != .serving { outCount += 1 }
-        }
+        let (total, outCount) = outCountTogether ?? countOut()
+        if isTogether { outCountTogether = (total, outCount) }
         let outMax = OutlierDetector(settings: outlier).outMax(of: total)
         guard outCount < outMax else { return .limit(outCount: outCount, outMax: outMax) }
         return nil
+    }
+
+    /// Who is out for the operator's reasons is no part of the pool for the time being.
+    private func countOut() -> (total: Int, out: Int) {
+        var count = (total: 0, out: 0)
+        for state in backends where state.admin == .ready {
+            count.total += 1
+            if state.issued?.admission != .serving { count.out += 1 }
+        }
+        return count
     }
 
     private mutating func eject(

@@ -43,6 +43,9 @@ public struct PoolGovernor: Sendable {
     var isUnsettled = false
     /// True while more verdicts are to come before the pool as a whole is looked at.
     var isTogether = false
+    /// Backends that are not the operator's business, and those of them that are out, as of the
+    /// last verdict of several that come together; `nil` until that matters.
+    var outCountTogether: (total: Int, out: Int)?
     /// True when one of these was bad.
     var hasFallenTogether = false
     /// When the verdicts are counted next, while the guard is active.
@@ -107,6 +110,11 @@ public struct PoolGovernor: Sendable {
         }
         guard standing != before || repeats else { return }
         backends[index].issued = standing
+        if backends[index].admin == .ready,
+            (before?.admission == .serving) != (admission == .serving)
+        {
+            outCountTogether?.out += admission == .serving ? -1 : 1
+        }
         isUnsettled = true
         actions.append(.standing(backend: index, standing))
         guard let before, before.admission != admission else { return }

@@ -17,11 +17,11 @@ public struct RuntimeOverride: Hashable, Sendable {
         case maintenance = "maint"
     }
 
-    /// What its checks are taken to say.
+    /// What it is said to be, whatever its checks say, until it is said to be up.
     public enum Health: String, Hashable, Sendable, CaseIterable {
-        /// They pass.
-        case up
-        /// They fail.
+        /// As if its readiness check failed: it gets nothing new, what it has may go on.
+        case stopping
+        /// As if its liveness check failed.
         case down
     }
 
@@ -101,16 +101,22 @@ public struct RuntimeOverrides: Sendable {
     ///   - name: the backend.
     ///   - basis: the backend as the file says, without changes of earlier commands; for one
     ///     address of a name, the backend that the name belongs to.
-    /// - Returns: false when `countMax` others are changed already.
+    ///   - isPresent: whether there is such a backend now. When there is no room, one that is gone
+    ///     makes room: addresses of a name may never come back.
+    /// - Returns: false when `countMax` others that are there are changed already.
     @discardableResult
     public mutating func set(
-        _ override: RuntimeOverride, for name: Name, basis: BackendConfiguration
+        _ override: RuntimeOverride, for name: Name, basis: BackendConfiguration,
+        isPresent: (Name) -> Bool = { _ in true }
     ) -> Bool {
         guard !override.isEmpty else {
             entries[name] = nil
             return true
         }
-        guard entries[name] != nil || entries.count < Self.countMax else { return false }
+        if entries[name] == nil, entries.count >= Self.countMax {
+            guard let gone = entries.keys.first(where: { !isPresent($0) }) else { return false }
+            entries[gone] = nil
+        }
         entries[name] = Entry(override: override, basis: basis)
         return true
     }

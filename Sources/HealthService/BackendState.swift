@@ -24,7 +24,7 @@ public enum BackendState: String, Hashable, Sendable, CaseIterable {
             case .admin(.drain): .drain
             case .admin(.maintenance): .maintenance
             case .forcedDown, .check(.liveness, _): .down
-            case .check(.readiness, _), .ejected, .trial: .notBalanced
+            case .forcedStopping, .check(.readiness, _), .ejected, .trial: .notBalanced
             case .admin(.ready), .none, .slowStart: .up
             }
     }
@@ -39,6 +39,7 @@ extension GovernedStatus {
         case .admin(.drain): drain.map { "draining: \($0.left)" } ?? "draining"
         case .admin(.maintenance): drain.map { "maintenance: \($0.left)" } ?? "maintenance"
         case .forcedDown: "said to be down"
+        case .forcedStopping: "said to be stopping"
         case .check(let kind, let failure): "\(kind) check: \(failure)"
         case .ejected(let cause, _): "ejected: \(cause)"
         case .trial(let cause, _): "on trial: \(cause)"

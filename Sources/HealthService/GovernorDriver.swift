@@ -10,15 +10,15 @@ import LinuxIO
 import Telemetry
 import WireCore
 
-/// What a check found, on its way to the governor.
-private struct CheckNews {
+/// What a check or the traffic found, on its way to the governor.
+private struct BackendNews {
     enum News {
-        case verdict(ProbeFailure?)
-        case forgotten
+        case verdict(CheckKind, ProbeFailure?)
+        case forgotten(CheckKind)
+        case traffic(TrafficFinding)
     }
 
     let backend: String
-    let kind: CheckKind
     let news: News
 }
 
@@ -29,9 +29,11 @@ final class GovernorDriver {
     /// Draining backends asked about at a time; more take turns.
     static let drainLookCountMax = 64
 
-    /// Time between two looks at what the checks of a pool found, for each of its backends: bounds
+    /// Time between two looks at what checks and traffic of a pool found, for each of its backends: bounds
     /// the share of the thread that this takes.
     static let newsSpacingPerBackend = TimeSpan.microseconds(10)
+    /// News that wait at most; with more they are handed over at once.
+    static let newsCountMax = 4_096
     /// Log lines of a pool that may come at once; further ones come at `lineInterval`.
     static let linesAtOnceMax = 100
     /// Time between log lines of a pool in the long run.
@@ -53,7 +55,7 @@ final class GovernorDriver {
     private var drainTimer: TimerID?
     private var drainTurn = 0
     private var isStopped = false
-    private var unreported: [CheckNews] = []
+    private var unreported: [BackendNews] = []
     private var newsTimer: TimerID?
     private var reportedAt = Instant(nanoseconds: 0)
 
@@ -77,6 +79,8 @@ final class GovernorDriver {
 
     /// Takes over a reloaded pool; every standing is told again.
     func apply(_ pool: PoolConfiguration) {
+        // They are about the backends that had the names until now.
+        reportNews()
         let backends = GovernedBackend.members(of: pool)
         names = backends.map(\.name)
         addresses = backends.map(\.address)
@@ -109,11 +113,11 @@ final class GovernorDriver {
 
     // MARK: What happened
 
-    /// True when the governor knows all that checks found.
+    /// True when the governor knows all that checks and traffic found.
     var isSettled: Bool { unreported.isEmpty }
 
     func checkChanged(_ backend: String, _ kind: CheckKind, _ failure: ProbeFailure?) {
-        note(CheckNews(backend: backend, kind: kind, news: .verdict(failure)))
+        note(BackendNews(backend: backend, news: .verdict(kind, failure)))
     }
 
     /// A pass that changes no verdict matters while the traffic keeps the backend out.
@@ -125,23 +129,24 @@ final class GovernorDriver {
     }
 
     func checkForgotten(_ backend: String, _ kind: CheckKind) {
-        note(CheckNews(backend: backend, kind: kind, news: .forgotten))
+        note(BackendNews(backend: backend, news: .forgotten(kind)))
     }
 
     /// Keeps news for the next turn, those of a large pool a little longer: all that come together
     /// are weighed together, which costs once what there are backends.
-    private func note(_ news: CheckNews) {
+    private func note(_ news: BackendNews) {
         guard !isStopped else { return }
         unreported.append(news)
+        if unreported.count >= Self.newsCountMax { return reportNews() }
         guard newsTimer == nil else { return }
         let spacing = Self.newsSpacingPerBackend.multiplied(by: UInt64(names.count))
         newsTimer = loop.schedule(at: max(loop.now, reportedAt + spacing)) { [weak self] in
-            self?.reportChecks()
+            self?.reportNews()
         }
     }
 
-    /// Hands over what checks found so far.
-    func reportChecks() {
+    /// Hands over what checks and traffic found so far.
+    func reportNews() {
         if let newsTimer { loop.cancel(newsTimer) }
         newsTimer = nil
         guard !isStopped, !unreported.isEmpty else { return }
@@ -153,30 +158,43 @@ final class GovernorDriver {
             governor.together(now: now) { governor in
                 for one in all {
                     guard let index = indexes[one.backend] else { continue }
-                    switch one.news {
-                    case .verdict(let failure):
-                        _ = governor.checkVerdict(index, one.kind, failure: failure, now: now)
-                    case .forgotten:
-                        _ = governor.checkForgotten(index, one.kind, now: now)
-                    }
+                    Self.tell(one.news, of: index, to: &governor, now: now)
                 }
             })
         lookAtDrains()
     }
 
-    func traffic(_ backend: String, _ finding: TrafficFinding) {
-        update(backend) { governor, index, now in
-            switch finding {
-            case .failedInARow(let cause): governor.trafficFailed(index, cause, now: now)
-            case .trialBegan: governor.trialBegan(index, now: now)
-            case .trialEnded(let outcome): governor.trialEnded(index, outcome, now: now)
-            }
+    private static func tell(
+        _ news: BackendNews.News, of index: Int, to governor: inout PoolGovernor, now: Instant
+    ) {
+        switch news {
+        case .verdict(let kind, let failure):
+            _ = governor.checkVerdict(index, kind, failure: failure, now: now)
+        case .forgotten(let kind):
+            _ = governor.checkForgotten(index, kind, now: now)
+        case .traffic(.failedInARow(let cause)):
+            _ = governor.trafficFailed(index, cause, now: now)
+        case .traffic(.trialBegan):
+            _ = governor.trialBegan(index, now: now)
+        case .traffic(.trialEnded(let outcome)):
+            _ = governor.trialEnded(index, outcome, now: now)
         }
     }
 
+    func traffic(_ backend: String, _ finding: TrafficFinding) {
+        guard indexes[backend] != nil else { return }
+        note(BackendNews(backend: backend, news: .traffic(finding)))
+    }
+
     func setAdminState(_ backend: String, _ state: AdminState) -> Bool {
-        let isKnown = update(backend) { $0.setAdminState($1, state, now: $2) }
-        lookAtDrains()
+        var isChanged = false
+        let isKnown = update(backend) { governor, index, now in
+            let actions = governor.setAdminState(index, state, now: now)
+            isChanged = !actions.isEmpty
+            return actions
+        }
+        // Looking for drains takes a look at every backend.
+        if isChanged { lookAtDrains() }
         return isKnown
     }
 
@@ -184,8 +202,17 @@ final class GovernorDriver {
         update(backend) { $0.setWeight($1, weight, now: $2) }
     }
 
-    func setForcedHealth(_ backend: String, isUp: Bool?) -> Bool {
-        update(backend) { $0.setForcedHealth($1, isUp: isUp, now: $2) }
+    func setForcedHealth(_ backend: String, _ health: ForcedHealth?) -> Bool {
+        update(backend) { $0.setForcedHealth($1, health, now: $2) }
+    }
+
+    func holdHealth(_ backend: String, _ health: ForcedHealth?) -> Bool {
+        update(backend) { governor, index, now in
+            let forced = governor.status(of: index, now: now)?.forced
+            // Being up ends by itself.
+            if health == nil, forced == .up { return [] }
+            return governor.setForcedHealth(index, health, now: now)
+        }
     }
 
     @discardableResult
@@ -272,11 +299,11 @@ final class GovernorDriver {
         lookAtDrains()
     }
 
-    /// Hands the workers' counts over each time rates are judged.
+    /// Hands the workers' counts over each time rates are judged, and trials that nobody takes.
     private func scheduleSweep() {
         if let sweepTimer { loop.cancel(sweepTimer) }
         sweepTimer = nil
-        guard governor.settings.outlier?.looksAtRates == true, !isStopped else { return }
+        guard governor.settings.outlier != nil, !isStopped else { return }
         sweepTimer = loop.schedule(at: governor.nextJudgement) { [weak self] in self?.sweep() }
     }
 

@@ -98,11 +98,19 @@ public final class HealthService {
         supervisors[pool]?.driver.setWeight(backend, weight) ?? false
     }
 
-    /// Says that a backend is up or down whatever checks and traffic say; `nil` no longer.
+    /// Overrules checks and traffic once, see `ForcedHealth`; `nil` lets them decide again.
     ///
     /// - Returns: false when there is no such backend.
-    public func setForcedHealth(pool: String, backend: String, isUp: Bool?) -> Bool {
-        supervisors[pool]?.driver.setForcedHealth(backend, isUp: isUp) ?? false
+    public func setForcedHealth(pool: String, backend: String, _ health: ForcedHealth?) -> Bool {
+        supervisors[pool]?.driver.setForcedHealth(backend, health) ?? false
+    }
+
+    /// Keeps the health that a backend was said to have, also after its pool was applied; `nil`
+    /// lets checks and traffic decide again, but a backend that is up by order stays so.
+    ///
+    /// - Returns: false when there is no such backend.
+    public func holdHealth(pool: String, backend: String, _ health: ForcedHealth?) -> Bool {
+        supervisors[pool]?.driver.holdHealth(backend, health) ?? false
     }
 
     // MARK: Pictures

@@ -69,7 +69,10 @@ final class PoolCounters: Sendable {
             isPanicking.set(1)
             events["panic"].add()
         case .panicEnded: isPanicking.set(0)
-        case .failedOpen: events["failed_open"].add()
+        case .failedOpen:
+            // The guard is what lets them serve.
+            isCascading.set(1)
+            events["failed_open"].add()
         case .ejectionRefused(_, _, let refusal): refusals[refusal.token].add()
         case .wentDown, .cameUp, .ejected, .checkLies, .trialBegan, .returned, .drainBegan,
             .drainForced, .drainEnded, .slowStartBegan, .slowStartEnded, .madeReady, .weightSet,

@@ -87,7 +87,7 @@ final class PoolSupervisor {
             checks[backend.name] = mine
         }
         retire(old)
-        driver.reportChecks()
+        driver.reportNews()
     }
 
     /// Ends all checks.

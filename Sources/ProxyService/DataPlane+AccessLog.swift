@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The access log's destination: opened at the start, anew at each reload, and on request.
+// The access log's destination: opened at the start, when a reload changes it, and on request.
 
 internal import ConfigurationCore
 internal import LinuxIO

@@ -193,7 +193,11 @@ public final class DataPlane: Sendable {
         let added = wanted.filter { !known.contains($0) }
         let removed = known.subtracting(wanted)
         let binding = try ListenerBinding(added, workerCount: workerCount)
-        try adoptAccessLog(configuration.accessLog)
+        // One that stays the same stays open: a file that cannot be opened now must not keep
+        // backends from changing.
+        if configuration.accessLog != accessLogSettings {
+            try adoptAccessLog(configuration.accessLog)
+        }
         snapshot.settleStandings()
         let isStarted = state.withLock { state in
             state.accessLogSettings = configuration.accessLog

@@ -52,7 +52,11 @@ struct BackendRoster {
         guard let backend = writtenPool?.backends.first(where: { $0.name == writtenName }) else {
             return false
         }
-        guard overrides.set(override, for: name, basis: backend) else { return false }
+        let present = present
+        guard
+            overrides.set(
+                override, for: name, basis: backend, isPresent: { present[$0] != nil })
+        else { return false }
         pools = EffectivePools.apply(overrides, to: resolved)
         return true
     }

@@ -30,7 +30,7 @@ struct BackendRow {
         case .admin(.drain): "drain"
         case .admin(.maintenance): "maint"
         case .forcedDown, .check(.liveness, _): "down"
-        case .check(.readiness, _): "not_ready"
+        case .forcedStopping, .check(.readiness, _): "not_ready"
         case .ejected: "ejected"
         case .trial: "trial"
         case .admin(.ready), .slowStart, .some(.none), nil:

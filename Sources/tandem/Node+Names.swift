@@ -7,6 +7,7 @@ internal import AdminService
 internal import BalancerCore
 internal import ConfigurationCore
 internal import ConfigurationService
+internal import EventLoop
 internal import HealthService
 internal import LinuxIO
 internal import NameService
@@ -16,6 +17,9 @@ internal import Telemetry
 internal import WireCore
 
 extension Node {
+    /// Time until answers that could not be put in force are tried again.
+    private static let learnAgainDelay = TimeSpan.seconds(1)
+
     /// Begins to ask for the names of backends; waits for nothing.
     func startNames() {
         let names = NameService(on: loop, logger: logger.named("name"), seed: RandomBytes.seed()) {
@@ -30,7 +34,14 @@ extension Node {
     private func namesChanged() {
         let previous = roster
         roster.learn(names?.answers ?? ResolvedNames())
-        if !putBackendsInForce() { roster = previous }
+        guard !putBackendsInForce() else { return }
+        roster = previous
+        guard !isLearningAgain else { return }
+        isLearningAgain = true
+        loop.schedule(after: Self.learnAgainDelay) { [unowned self] in
+            isLearningAgain = false
+            namesChanged()
+        }
     }
 
     // MARK: What is shown

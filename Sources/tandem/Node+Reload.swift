@@ -42,6 +42,7 @@ extension Node {
     ) -> AdminReply {
         var newRoster = roster
         let dropped = newRoster.reload(new.configuration.pools)
+        let hasSameAccessLog = new.configuration.accessLog == loaded.configuration.accessLog
         var configuration = new.configuration
         configuration.pools = newRoster.pools
         do {
@@ -53,6 +54,8 @@ extension Node {
         }
         loaded = new
         roster = newRoster
+        // Another one was opened just now; this one's file may have been moved away.
+        if hasSameAccessLog { _ = reopenAccessLog() }
         governBackends()
         for change in dropped {
             govern(change.name, RuntimeOverride())

@@ -13,7 +13,9 @@ extension Node {
     /// Registers the commands that change backends.
     func registerServerCommands() {
         registry.addAction(
-            "set server", help: "POOL/NAME state|weight|addr|health VALUE: change a backend"
+            "set server",
+            help: "POOL/NAME state|weight|addr|health VALUE: change a backend;"
+                + " health down and stopping hold until health up"
         ) { [unowned self] words in
             change { () throws(ServerCommandError) in try ServerCommand.parse(words) }
         }
@@ -88,8 +90,7 @@ extension Node {
         case .weightPercent(let percent):
             let weight = min(backend.weight * percent / 100, ServerCommand.weightMax)
             override.weight = weight == backend.weight ? nil : weight
-        // HAProxy: a stopping server gets nothing new.
-        case .health(.stopping): override.state = .drain
+        case .health(.stopping): override.health = .stopping
         case .health(.up): override.health = nil
         case .health(.down): override.health = .down
         case .address(let address, let port):
@@ -110,6 +111,9 @@ extension Node {
             }
         }
         govern(name, override)
+        if change == .health(.up) {
+            _ = health?.setForcedHealth(pool: name.pool, backend: name.backend, .up)
+        }
         logger.info(
             "[pool \(name.pool)] backend \(name.backend) changed by command",
             ["command": "\(change)", "now": override.isEmpty ? "as configured" : "\(override)"])
@@ -138,15 +142,15 @@ extension Node {
             case .drain: .drain
             case .maintenance: .maintenance
             }
-        let isUp: Bool? =
+        let forced: ForcedHealth? =
             switch override.health {
             case nil: nil
-            case .up: true
-            case .down: false
+            case .stopping: .stopping
+            case .down: .down
             }
         _ = health.setAdminState(pool: name.pool, backend: name.backend, state)
         _ = health.setWeight(pool: name.pool, backend: name.backend, override.weight)
-        _ = health.setForcedHealth(pool: name.pool, backend: name.backend, isUp: isUp)
+        _ = health.holdHealth(pool: name.pool, backend: name.backend, forced)
     }
 }
 

@@ -15,10 +15,14 @@ internal import WireCore
 extension Node {
     /// Registers the commands that show tables.
     func registerStatCommands() {
-        registry.add("show stat", help: "[json]: numbers of listeners, backends and pools") {
-            [unowned self] words in
-            words.first == "json"
-                ? StatTable.json(statRows()).rendered() : StatTable.csv(statRows())
+        registry.add(
+            "show stat",
+            help: "[IID TYPE SID] [json]: numbers of listeners, backends and pools"
+        ) { [unowned self] words in
+            // As in HAProxy, words that ask for nothing known ask for everything.
+            let filter = StatFilter(words.prefix(3)) ?? StatFilter()
+            let rows = statRows().filter(filter.admits)
+            return words.contains("json") ? StatTable.json(rows).rendered() : StatTable.csv(rows)
         }
     }
 
@@ -30,15 +34,16 @@ extension Node {
         for (index, listener) in statistics.listeners.enumerated() {
             rows.append(statRow(listener, number: index + 1))
         }
-        let backends = backendRows(statistics)
+        let backends = Dictionary(grouping: backendRows(statistics), by: \.pool)
+        let pools = Dictionary(
+            statistics.pools.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for (index, pool) in roster.pools.enumerated() {
             let number = statistics.listeners.count + index + 1
-            let own = backends.filter { $0.pool == pool.name }
+            let own = backends[pool.name] ?? []
             for (place, row) in own.enumerated() {
                 rows.append(statRow(row, pool, numbers: (number, place + 1)))
             }
-            let numbers = statistics.pools.first { $0.name == pool.name }
-            rows.append(statRow(pool, own, numbers, number: number))
+            rows.append(statRow(pool, own, pools[pool.name], number: number))
         }
         return rows
     }

@@ -45,6 +45,8 @@ final class Node {
     private(set) var dataPlane: DataPlane?
     private(set) var health: HealthService?
     var names: NameService?
+    /// True while answers that could not be put in force wait to be tried again.
+    var isLearningAgain = false
     private(set) var pair: PairSnapshot?
     private(set) var metricSources: [any MetricSource] = []
     var reloads = ReloadCounters()
@@ -139,7 +141,7 @@ final class Node {
         let logger = logger.named("health")
         let health = HealthService(
             on: loop, logger: logger, seed: RandomBytes.seed(),
-            ports: PoolPorts(dataPlane, logger: logger))
+            ports: PoolPorts(dataPlane, on: loop, logger: logger))
         try dataPlane.watchTraffic(on: loop) { event in
             health.traffic(
                 pool: event.pool, backend: event.backend, TrafficFinding(event.finding))

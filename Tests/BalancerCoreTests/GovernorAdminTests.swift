@@ -128,16 +128,16 @@ import WireCore
         script.fail(0)
         #expect(script.picture == "dss")
         script.traffic(0)
-        script.event { $0.setForcedHealth(0, isUp: true, now: $1) }
+        script.event { $0.setForcedHealth(0, .up, now: $1) }
         #expect(script.picture == "dss")
         script.event { $0.setAdminState(0, .ready, now: $1) }
         #expect(script.picture == "sss")
-        script.event { $0.setForcedHealth(0, isUp: nil, now: $1) }
+        script.event { $0.setForcedHealth(0, nil, now: $1) }
         #expect(script.picture == "uss")
-        script.event { $0.setForcedHealth(1, isUp: false, now: $1) }
+        script.event { $0.setForcedHealth(1, .down, now: $1) }
         script.pass(1)
         #expect(script.picture == "uus")
-        script.event { $0.setForcedHealth(1, isUp: nil, now: $1) }
+        script.event { $0.setForcedHealth(1, nil, now: $1) }
         #expect(script.picture == "uss")
     }
 
@@ -171,7 +171,7 @@ import WireCore
             script.trial(index, .failed)
             script.event { $0.setAdminState(index, .drain, now: $1) }
             script.event { $0.setWeight(index, 3, now: $1) }
-            script.event { $0.setForcedHealth(index, isUp: true, now: $1) }
+            script.event { $0.setForcedHealth(index, .up, now: $1) }
             script.event { $0.inFlight(index, exchanges: 0, tunnels: 0, now: $1) }
             script.event { $0.checkForgotten(index, .readiness, now: $1) }
         }

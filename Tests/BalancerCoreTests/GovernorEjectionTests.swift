@@ -332,7 +332,7 @@ import WireCore
         script.traffic(0)
         #expect(grants(script.take()) == 0)
         // Interrupted while its request is on its way: it waits for that one.
-        script.event { $0.setForcedHealth(1, isUp: false, now: $1) }
+        script.event { $0.setForcedHealth(1, .down, now: $1) }
         script.fail(0, .unexpectedStatus(503), .readiness)
         script.pass(0, .readiness)
         #expect(script.picture == "uus")

@@ -184,7 +184,7 @@ import WireCore
 
     @Test func whatTheOperatorTookOutStaysOut() {
         var script = GovernorScript(count: 4, settings: .guarded)
-        script.event { $0.setForcedHealth(0, isUp: false, now: $1) }
+        script.event { $0.setForcedHealth(0, .down, now: $1) }
         script.event { $0.setAdminState(1, .maintenance, now: $1) }
         script.event { $0.setAdminState(2, .drain, now: $1) }
         script.fail(3)

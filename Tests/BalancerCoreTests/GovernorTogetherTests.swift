@@ -61,4 +61,30 @@ import WireCore
         #expect(!actions.isEmpty)
         #expect(governor.together(now: now + .seconds(2)) { _ in }.isEmpty)
     }
+
+    @Test(arguments: [10, 50, 100])
+    func trafficEjectsAsManyAsOneByOne(percentMax: Int) {
+        var settings = GovernorSettings.exact
+        settings.outlier?.ejectedPercentMax = percentMax
+        for failingCount in 0...20 {
+            let backends = (0..<20).map { GovernedBackend(name: "be\($0)") }
+            var single = PoolGovernor(
+                backends: backends, settings: settings, seed: 3, now: Self.start)
+            var together = single
+            let now = Self.start + .seconds(1)
+            for index in 0..<failingCount {
+                _ = single.trafficFailed(index, .serverErrors(count: 5), now: now)
+            }
+            let actions = together.together(now: now) { governor in
+                for index in 0..<failingCount {
+                    _ = governor.trafficFailed(index, .serverErrors(count: 5), now: now)
+                }
+            }
+            #expect(actions.isEmpty == (failingCount == 0))
+            #expect(together.status(now: now) == single.status(now: now))
+            for index in 0..<20 {
+                #expect(together.standing(at: index) == single.standing(at: index))
+            }
+        }
+    }
 }

@@ -113,6 +113,26 @@ import WireCore
         #expect(overrides.names.isEmpty)
     }
 
+    @Test func whoIsGoneMakesRoomWhenTooManyAreChanged() throws {
+        let backend = BackendConfiguration(
+            name: "be", address: try endpoint("10.0.0.1:80"), weight: 1)
+        var overrides = RuntimeOverrides()
+        var override = RuntimeOverride()
+        override.weight = 7
+        for number in 0..<RuntimeOverrides.countMax {
+            overrides.set(override, for: name("be\(number)"), basis: backend)
+        }
+        let gone = name("be77")
+        var isTaken = overrides.set(override, for: name("new"), basis: backend)
+        #expect(!isTaken)
+        isTaken = overrides.set(
+            override, for: name("new"), basis: backend, isPresent: { $0 != gone })
+        #expect(isTaken)
+        #expect(overrides[gone].isEmpty)
+        #expect(overrides[name("new")] == override)
+        #expect(overrides.names.count == RuntimeOverrides.countMax)
+    }
+
     @Test func aNameStandsForAtMostSixtyFourBackends() throws {
         let targets = (0..<100).map {
             UpstreamTarget(address: .v4(IPv4Address(10, 0, 0, UInt8($0))))

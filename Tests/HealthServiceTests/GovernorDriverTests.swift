@@ -135,6 +135,7 @@ import WireCore
         bench.service.apply([pool])
         bench.service.traffic(
             pool: "web", backend: "be2", .failedInARow(.serverErrors(count: 5)))
+        bench.poll(for: "the ejection") { true }
         var ejected = try health(bench, "be2")
         #expect(ejected.state == .notBalanced)
         #expect(ejected.why == "ejected: 5 answers 5xx in a row")
@@ -147,10 +148,12 @@ import WireCore
         bench.poll(for: "the trial") { bench.admissions("be2").last == .trial }
         bench.service.traffic(pool: "web", backend: "be2", .trialBegan)
         bench.service.traffic(pool: "web", backend: "be2", .trialEnded(.failed))
+        bench.poll(for: "the verdict") { true }
         #expect(bench.admissions("be2") == [.serving, .unhealthy, .trial, .unhealthy])
         bench.poll(for: "the next trial") { bench.admissions("be2").last == .trial }
         bench.service.traffic(pool: "web", backend: "be2", .trialBegan)
         bench.service.traffic(pool: "web", backend: "be2", .trialEnded(.succeeded))
+        bench.poll(for: "the return") { true }
         #expect(bench.admissions("be2").last == .serving)
         ejected = try health(bench, "be2")
         #expect(ejected.state == .up)
@@ -193,15 +196,85 @@ import WireCore
         bench.service.stop()
     }
 
+    /// Requests that may not be risked on a trial end it all the same, with rates judged or not.
+    @Test func aTrialThatNobodyTakesEnds() throws {
+        let bench = try HealthBench()
+        var pool = Self.unchecked(4)
+        pool.outlierDetection = OutlierConfiguration(
+            interval: .milliseconds(20), successRateFactorMilli: 0, failurePercent: 0,
+            ejectionTime: .milliseconds(20))
+        bench.service.apply([pool])
+        bench.service.traffic(
+            pool: "web", backend: "be2", .failedInARow(.serverErrors(count: 5)))
+        bench.poll(for: "the trial") { bench.admissions("be2").last == .trial }
+        // The level panics: requests go to it without asking for the one of the trial.
+        var requests: UInt64 = 0
+        let orders = bench.orders
+        func count() {
+            requests += 1_000
+            orders.tallies = (1...4).map { number in
+                NamedTally(
+                    backend: "be\(number)", tally: BackendTally(requests: requests, failures: 0))
+            }
+            bench.loop.schedule(after: .milliseconds(5)) { count() }
+        }
+        count()
+        bench.poll(for: "the return") { bench.admissions("be2").last == .serving }
+        bench.service.stop()
+    }
+
+    /// What came in one turn is weighed and told together.
+    @Test func findingsOfOneTurnAreToldTogether() throws {
+        let bench = try HealthBench()
+        var pool = Self.unchecked(40)
+        pool.outlierDetection = OutlierConfiguration(ejectedPercentMax: 100)
+        bench.service.apply([pool])
+        bench.orders.batches = []
+        for number in 1...30 {
+            bench.service.traffic(
+                pool: "web", backend: "be\(number)", .failedInARow(.serverErrors(count: 5)))
+        }
+        bench.poll(for: "the ejections") { bench.admissions("be30").last == .unhealthy }
+        #expect(bench.orders.batches == [30])
+        bench.service.stop()
+    }
+
+    /// Findings about the backend that had a name until now are none about the next one.
+    @Test func aFindingIsAboutTheBackendOfItsTime() throws {
+        let bench = try HealthBench()
+        var pool = Self.unchecked(4)
+        pool.outlierDetection = OutlierConfiguration()
+        bench.service.apply([pool])
+        bench.service.traffic(
+            pool: "web", backend: "be2", .failedInARow(.serverErrors(count: 5)))
+        pool.backends[1].location = .endpoint(Endpoint(address: .v4(.loopback), port: 10))
+        bench.service.apply([pool])
+        bench.poll(for: "what is known") { true }
+        #expect(bench.admissions("be2").last == .serving)
+        bench.service.stop()
+    }
+
+    @Test func theMetricSaysWhenAPoolFailedOpen() throws {
+        let bench = try HealthBench()
+        var pool = HealthBench.pool([try ScriptedBackend.unusedEndpoint()])
+        pool.cascadeGuard = CascadeConfiguration()
+        bench.service.apply([pool])
+        bench.poll(for: "the verdict") { bench.first.verdict == .down }
+        #expect(bench.first.state == .up)
+        #expect(Self.lines(bench).contains("tandem_pool_cascade_active{pool=\"web\"} 1"))
+        bench.service.stop()
+    }
+
     @Test func eventsOfUnknownBackendsAreIgnored() throws {
         let bench = try HealthBench()
         bench.service.apply([Self.unchecked(2)])
         let told = bench.orders.standings.count
         bench.service.traffic(pool: "web", backend: "be9", .trialBegan)
         bench.service.traffic(pool: "nobody", backend: "be1", .trialEnded(.failed))
+        bench.poll(for: "what is known") { true }
         #expect(!bench.service.setAdminState(pool: "web", backend: "be9", .drain))
         #expect(!bench.service.setWeight(pool: "nobody", backend: "be1", 3))
-        #expect(!bench.service.setForcedHealth(pool: "web", backend: "", isUp: true))
+        #expect(!bench.service.setForcedHealth(pool: "web", backend: "", .up))
         #expect(bench.orders.standings.count == told)
         bench.service.stop()
     }
@@ -261,11 +334,15 @@ import WireCore
         #expect(bench.orders.standings.last?.change.standing.weight == 40)
         #expect(bench.service.setWeight(pool: "web", backend: "be1", nil))
         #expect(bench.orders.standings.last?.change.standing.weight == 1)
-        #expect(bench.service.setForcedHealth(pool: "web", backend: "be2", isUp: false))
+        #expect(bench.service.setForcedHealth(pool: "web", backend: "be2", .down))
         #expect(bench.admissions("be2") == [.serving, .unhealthy])
         #expect(try health(bench, "be2").state == .down)
         #expect(try health(bench, "be2").why == "said to be down")
-        #expect(bench.service.setForcedHealth(pool: "web", backend: "be2", isUp: nil))
+        #expect(bench.service.setForcedHealth(pool: "web", backend: "be2", nil))
+        #expect(bench.admissions("be2").last == .serving)
+        #expect(bench.service.holdHealth(pool: "web", backend: "be2", .stopping))
+        #expect(try health(bench, "be2").state == .notBalanced)
+        #expect(bench.service.holdHealth(pool: "web", backend: "be2", nil))
         #expect(bench.admissions("be2").last == .serving)
         bench.service.stop()
     }
@@ -279,6 +356,7 @@ import WireCore
         bench.service.apply([pool])
         bench.service.traffic(
             pool: "web", backend: "be3", .failedInARow(.serverErrors(count: 5)))
+        bench.poll(for: "the ejection") { true }
         _ = bench.service.setAdminState(pool: "web", backend: "be1", .drain)
         bench.orders.standings = []
         bench.orders.batches = []
@@ -302,6 +380,7 @@ import WireCore
         for _ in 0..<3 {
             bench.service.traffic(
                 pool: "web", backend: "be1", .failedInARow(.serverErrors(count: 5)))
+            bench.poll(for: "what is known") { true }
         }
         #expect(bench.admissions() == [.serving])
         #expect(bench.service.snapshot().allSatisfy { $0.state == .up && !$0.isChecked })

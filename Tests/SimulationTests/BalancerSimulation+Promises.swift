@@ -26,7 +26,7 @@ extension BalancerSimulation {
         }
         let couldServe = standings.indices.filter { index in
             guard let status = governor.status(of: index, now: now) else { return false }
-            return status.admin == .ready && status.forcedUp == nil && status.standing.weight > 0
+            return status.admin == .ready && status.forced == nil && status.standing.weight > 0
         }
         if plan.settings.cascade != nil, !couldServe.isEmpty { violate("nobody serves") }
         // Without the guard checks may empty a pool, ejections never.

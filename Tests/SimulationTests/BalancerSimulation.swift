@@ -198,7 +198,7 @@ final class BalancerSimulation {
         case .weight(let index, let weight):
             apply(governor.setWeight(index, weight, now: now))
         case .forced(let index, let isUp):
-            apply(governor.setForcedHealth(index, isUp: isUp, now: now))
+            apply(governor.setForcedHealth(index, isUp.map { $0 ? .up : .down }, now: now))
         case .reload:
             apply(
                 governor.reconfigure(
