@@ -5,6 +5,7 @@
 
 import AccessLogLaboratory
 import ConfigurationCore
+import Glibc
 import LinuxIO
 import ProxyService
 import Telemetry
@@ -160,6 +161,22 @@ struct AccessLogTests {
         _ = try client.exchange("/still")
         #expect(eventually { file.texts.count > count })
         try tandem.plane.reopenAccessLog()
+    }
+
+    /// Backends change while the file that is written to cannot be opened once more.
+    @Test func aLogThatStaysTheSameKeepsNothingFromChanging() throws {
+        let file = AccessLogFile()
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try plane([backend.endpoint], file)
+        let client = try tandem.client()
+        _ = try client.exchange("/1")
+        #expect(try file.line()["target"] == "/1")
+        #expect(unlink(file.path) == 0)
+        #expect(mkdir(file.path, 0o700) == 0)
+        defer { rmdir(file.path) }
+        #expect(throws: DataPlaneError.self) { try tandem.plane.reopenAccessLog() }
+        try tandem.reload(accessLog: AccessLogConfiguration(file: file.path))
+        _ = try client.exchange("/2")
     }
 
     @Test func logThatCannotBeOpenedKeepsTheNodeFromStarting() throws {
