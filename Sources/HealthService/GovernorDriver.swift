@@ -29,8 +29,8 @@ final class GovernorDriver {
     /// Draining backends asked about at a time; more take turns.
     static let drainLookCountMax = 64
 
-    /// Time between two looks at what checks and traffic of a pool found, for each of its backends: bounds
-    /// the share of the thread that this takes.
+    /// Time between two looks at what checks and traffic of a pool found, for each of its
+    /// backends; it bounds the share of the thread that this takes.
     static let newsSpacingPerBackend = TimeSpan.microseconds(10)
     /// News that wait at most; with more they are handed over at once.
     static let newsCountMax = 4_096
