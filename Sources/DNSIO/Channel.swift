@@ -37,10 +37,10 @@ final class Channel {
     private(set) var openCount = 0
 
     /// Whether the library is ready; it must be told once in a process.
-    private static let libraryStatus = ares_library_init(ARES_LIB_INIT_ALL)
+    private static let aresStatus = ares_library_init(ARES_LIB_INIT_ALL)
 
     init(_ settings: ResolverSettings, on loop: EventLoop) throws(ResolverError) {
-        try Self.check(Self.libraryStatus)
+        try Self.check(Self.aresStatus)
         self.loop = loop
         let sockets = ChannelSockets(on: loop)
         self.sockets = sockets
