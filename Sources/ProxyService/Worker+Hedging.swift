@@ -161,13 +161,9 @@ extension Worker {
             attemptOfTwoIsLost(client, upstream, .ours)
             return
         }
-        var nothing = ByteBuffer()
-        var noBody = BodyDecoder(.none)
-        var noTrailers = TrailerHold(isWanted: false)
-        let progress = relay(
-            headCount: headCount, from: &nothing, body: &noBody, trailers: &noTrailers,
-            isChunked: false, framesChunks: false, to: upstream.pointee.socket,
-            output: &upstream.pointee.output, readiness: &upstream.pointee.readiness)
+        let progress = relayHead(
+            headCount, to: upstream.pointee.socket, output: &upstream.pointee.output,
+            readiness: &upstream.pointee.readiness)
         if case .failed = progress {
             attemptOfTwoIsLost(client, upstream, .reset)
             return

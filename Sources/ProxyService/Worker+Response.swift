@@ -108,13 +108,9 @@ extension Worker {
                 from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
         {
             client.pointee.progress.sawInterim = true
-            var nothing = ByteBuffer()
-            var noBody = BodyDecoder(.none)
-            var noTrailers = TrailerHold(isWanted: false)
-            let progress = relay(
-                headCount: count, from: &nothing, body: &noBody, trailers: &noTrailers,
-                isChunked: false, framesChunks: false, to: client.pointee.socket,
-                output: &client.pointee.output, readiness: &client.pointee.readiness)
+            let progress = relayHead(
+                count, to: client.pointee.socket, output: &client.pointee.output,
+                readiness: &client.pointee.readiness)
             if case .failed = progress {
                 clientIsGone(client)
                 return false

@@ -39,6 +39,20 @@ enum ReadProgress {
 }
 
 extension Worker {
+    /// Sends a head from `headScratch` that has no body: an interim response, or a second attempt.
+    mutating func relayHead(
+        _ headCount: Int, to socket: borrowing FileDescriptor, output: inout ByteBuffer,
+        readiness: inout Readiness
+    ) -> RelayProgress {
+        var nothing = ByteBuffer()
+        var noBody = BodyDecoder(.none)
+        var noTrailers = TrailerHold(isWanted: false)
+        return relay(
+            headCount: headCount, from: &nothing, body: &noBody, trailers: &noTrailers,
+            isChunked: false, framesChunks: false, to: socket, output: &output,
+            readiness: &readiness)
+    }
+
     /// Sends a head from the scratch buffer and the body bytes behind it, in one call.
     ///
     /// The output buffer of the receiving side must be empty.
