@@ -19,7 +19,7 @@ extension ConfigurationReader {
         let link = link(in: section)
         let entries = list("virtual_routers", in: section) ?? []
         let virtualRouters = entries.enumerated().compactMap { index, entry in
-            virtualRouter(entry, number: index + 1)
+            virtualRouter(entry, number: index + 1, interface: interface?.value ?? "")
         }
         guard let interface else { return nil }
         return PairConfiguration(
@@ -116,7 +116,7 @@ extension ConfigurationReader {
     }
 
     private mutating func virtualRouter(
-        _ node: ConfigurationNode, number: Int
+        _ node: ConfigurationNode, number: Int, interface: String
     ) -> VirtualRouterConfiguration? {
         guard
             let section = open(
@@ -139,7 +139,7 @@ extension ConfigurationReader {
                 id: id, addresses: addresses, preempt: preempt, preemptDelay: delayRange))
         guard let id else { return nil }
         return VirtualRouterConfiguration(
-            id: id.value, addresses: addresses.map(\.value),
+            id: id.value, addresses: addresses.map { .v4($0.value) }, interface: interface,
             advertiseInterval: advertiseInterval, preempt: preempt,
             preemptDelay: preemptDelay?.value ?? .zero, lease: lease, transport: transport)
     }

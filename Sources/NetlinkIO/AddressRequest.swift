@@ -5,7 +5,7 @@
 internal import CNetlink
 public import WireCore
 
-/// One IPv4 address on one interface in libnl's form; belongs to the thread that made it.
+/// One address on one interface in libnl's form; belongs to the thread that made it.
 public final class AddressRequest {
     /// What an address is besides its number.
     public struct Options: Hashable, Sendable {
@@ -15,6 +15,8 @@ public final class AddressRequest {
         public var preferredSeconds: UInt32?
         /// No route to the address's network is made (IFA_F_NOPREFIXROUTE).
         public var hasNoPrefixRoute = false
+        /// No duplicate address detection, for IPv6: usable at once (IFA_F_NODAD).
+        public var hasNoDuplicateDetection = false
         /// Where the address is valid.
         public var scope = Scope.universe
 
@@ -33,7 +35,7 @@ public final class AddressRequest {
     }
 
     /// The address.
-    public let address: IPv4Address
+    public let address: IPAddress
     /// How many leading bits name the network.
     public let prefixLength: Int
     /// The interface.
@@ -46,10 +48,12 @@ public final class AddressRequest {
     ///
     /// - Throws: when libnl has no memory.
     public init(
-        _ address: IPv4Address, prefixLength: Int, interfaceIndex: Int,
+        _ address: IPAddress, prefixLength: Int, interfaceIndex: Int,
         options: Options = Options()
     ) throws(NetlinkError) {
-        precondition((0...32).contains(prefixLength), "an IPv4 prefix has 0 to 32 bits")
+        precondition(
+            (0...address.bitWidth).contains(prefixLength),
+            "a prefix is not longer than the address")
         self.address = address
         self.prefixLength = prefixLength
         self.interfaceIndex = interfaceIndex
@@ -62,18 +66,17 @@ public final class AddressRequest {
     }
 
     private static func makeObject(
-        _ address: IPv4Address, _ prefixLength: Int, _ interfaceIndex: Int, _ options: Options
+        _ address: IPAddress, _ prefixLength: Int, _ interfaceIndex: Int, _ options: Options
     ) throws(NetlinkError) -> OpaquePointer {
-        var bytes = address.rawValue.bigEndian
         guard let object = rtnl_addr_alloc() else {
             throw NetlinkError("prepare address \(address)", result: NLE_NOMEM)
         }
-        guard let local = nl_addr_build(AF_INET, &bytes, 4) else {
+        guard let local = address.libraryObject() else {
             rtnl_addr_put(object)
             throw NetlinkError("prepare address \(address)", result: NLE_NOMEM)
         }
         nl_addr_set_prefixlen(local, CInt(prefixLength))
-        rtnl_addr_set_family(object, AF_INET)
+        rtnl_addr_set_family(object, address.family.kernelValue)
         rtnl_addr_set_ifindex(object, CInt(interfaceIndex))
         let result = rtnl_addr_set_local(object, local)
         nl_addr_put(local)
@@ -83,7 +86,10 @@ public final class AddressRequest {
         }
         rtnl_addr_set_prefixlen(object, CInt(prefixLength))
         rtnl_addr_set_scope(object, options.scope.kernelValue)
-        if options.hasNoPrefixRoute { rtnl_addr_set_flags(object, UInt32(IFA_F_NOPREFIXROUTE)) }
+        var flags: UInt32 = 0
+        if options.hasNoPrefixRoute { flags |= UInt32(IFA_F_NOPREFIXROUTE) }
+        if options.hasNoDuplicateDetection { flags |= UInt32(IFA_F_NODAD) }
+        if flags != 0 { rtnl_addr_set_flags(object, flags) }
         setLifetimes(object, options)
         return object
     }
@@ -105,6 +111,41 @@ extension AddressRequest.Scope {
         case .universe: CInt(RT_SCOPE_UNIVERSE.rawValue)
         case .link: CInt(RT_SCOPE_LINK.rawValue)
         case .host: CInt(RT_SCOPE_HOST.rawValue)
+        }
+    }
+}
+
+extension AddressFamily {
+    /// AF_INET or AF_INET6.
+    var kernelValue: CInt { self == .ipv4 ? AF_INET : AF_INET6 }
+}
+
+extension IPAddress {
+    /// The address as libnl keeps it, without a prefix length of its own; `nil` without memory.
+    func libraryObject() -> OpaquePointer? {
+        switch self {
+        case .v4(let address):
+            var bytes = address.rawValue.bigEndian
+            return nl_addr_build(AF_INET, &bytes, 4)
+        case .v6(let address):
+            var bytes = address.octets
+            return nl_addr_build(AF_INET6, &bytes, 16)
+        }
+    }
+
+    /// Reads what libnl or the kernel keeps; `nil` for other families.
+    init?(bytes: UnsafeRawPointer, count: Int, family: CInt) {
+        switch (family, count) {
+        case (AF_INET, 4):
+            self = .v4(
+                IPv4Address(rawValue: UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self))))
+        case (AF_INET6, 16):
+            self = .v6(
+                IPv6Address(
+                    high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+                    low: UInt64(
+                        bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))))
+        default: return nil
         }
     }
 }

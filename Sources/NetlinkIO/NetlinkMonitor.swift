@@ -10,9 +10,9 @@ public import WireCore
 /// A change of the network that somebody made, ourselves included.
 public enum NetlinkEvent: Hashable, Sendable {
     /// An address was added or its lifetime renewed.
-    case addressAdded(interfaceIndex: Int, address: IPv4Address, prefixLength: Int)
+    case addressAdded(interfaceIndex: Int, address: IPAddress, prefixLength: Int)
     /// An address was removed, by whomever, or its lifetime ended.
-    case addressRemoved(interfaceIndex: Int, address: IPv4Address, prefixLength: Int)
+    case addressRemoved(interfaceIndex: Int, address: IPAddress, prefixLength: Int)
     /// An interface appeared or changed.
     case linkChanged(interfaceIndex: Int, name: String, isUp: Bool, hasCarrier: Bool)
     /// An interface is gone.
@@ -73,6 +73,7 @@ public final class NetlinkMonitor {
             { nl_socket_set_buffer_size(handle, CInt(receiveByteCountMax), 0) },
             { nl_socket_add_membership(handle, CInt(RTNLGRP_LINK.rawValue)) },
             { nl_socket_add_membership(handle, CInt(RTNLGRP_IPV4_IFADDR.rawValue)) },
+            { nl_socket_add_membership(handle, CInt(RTNLGRP_IPV6_IFADDR.rawValue)) },
             { nl_socket_set_nonblocking(handle) },
         ] {
             let result = step()
@@ -129,18 +130,21 @@ public final class NetlinkMonitor {
 
     private static func address(
         _ header: UnsafeMutablePointer<nlmsghdr>
-    ) -> (index: Int, address: IPv4Address, prefixLength: Int)? {
+    ) -> (index: Int, address: IPAddress, prefixLength: Int)? {
         let size = MemoryLayout<ifaddrmsg>.size
         guard nlmsg_valid_hdr(header, CInt(size)) != 0, let data = nlmsg_data(header) else {
             return nil
         }
         let body = data.loadUnaligned(as: ifaddrmsg.self)
-        guard body.ifa_family == AF_INET,
-            let attribute = nlmsg_find_attr(header, CInt(size), CInt(IFA_LOCAL)),
-            nla_len(attribute) >= 4
+        // Point-to-point IPv4 addresses have both; plain IPv6 addresses have IFA_ADDRESS alone.
+        guard
+            let attribute = nlmsg_find_attr(header, CInt(size), CInt(IFA_LOCAL))
+                ?? nlmsg_find_attr(header, CInt(size), CInt(IFA_ADDRESS)),
+            let address = IPAddress(
+                bytes: nla_data(attribute), count: Int(nla_len(attribute)),
+                family: CInt(body.ifa_family))
         else { return nil }
-        let raw = UInt32(bigEndian: nla_get_u32(attribute))
-        return (Int(body.ifa_index), IPv4Address(rawValue: raw), Int(body.ifa_prefixlen))
+        return (Int(body.ifa_index), address, Int(body.ifa_prefixlen))
     }
 
     private static func link(

@@ -94,7 +94,7 @@ public struct NetlinkSocket: ~Copyable {
         throw error
     }
 
-    /// All IPv4 addresses in the order the kernel keeps them (rtnl_addr_alloc_cache).
+    /// All addresses of both families in the order the kernel keeps them (rtnl_addr_alloc_cache).
     ///
     /// - Parameter interfaceIndex: the interface wanted; `nil` for all.
     /// - Returns: the addresses, secondary ones included.
@@ -125,7 +125,8 @@ public struct NetlinkSocket: ~Copyable {
     public borrowing func primaryAddress(
         interfaceIndex: Int
     ) throws(NetlinkError) -> IPv4Address? {
-        try addresses(interfaceIndex: interfaceIndex).first { !$0.isSecondary }?.address
+        try addresses(interfaceIndex: interfaceIndex)
+            .first { !$0.isSecondary && $0.address.family == .ipv4 }?.address.ipv4
     }
 }
 
@@ -149,14 +150,16 @@ extension NetworkLink {
 extension InterfaceAddress {
     /// Reads a cached address; `nil` for other families.
     fileprivate init?(object: OpaquePointer) {
-        guard rtnl_addr_get_family(object) == AF_INET, let local = rtnl_addr_get_local(object),
-            let base = nl_addr_get_binary_addr(local), nl_addr_get_len(local) == 4
+        guard let local = rtnl_addr_get_local(object),
+            let base = nl_addr_get_binary_addr(local),
+            let address = IPAddress(
+                bytes: base, count: Int(nl_addr_get_len(local)),
+                family: rtnl_addr_get_family(object))
         else { return nil }
-        let raw = base.loadUnaligned(as: UInt32.self)
         let valid = rtnl_addr_get_valid_lifetime(object)
         self.init(
             interfaceIndex: Int(rtnl_addr_get_ifindex(object)),
-            address: IPv4Address(rawValue: UInt32(bigEndian: raw)),
+            address: address,
             prefixLength: Int(rtnl_addr_get_prefixlen(object)),
             isSecondary: rtnl_addr_get_flags(object) & UInt32(IFA_F_SECONDARY) != 0,
             validSeconds: valid == .max ? nil : valid)

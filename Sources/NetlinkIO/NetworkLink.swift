@@ -33,12 +33,12 @@ public struct NetworkLink: Hashable, Sendable {
     }
 }
 
-/// An IPv4 address on an interface.
+/// An address on an interface.
 public struct InterfaceAddress: Hashable, Sendable {
     /// The interface's number.
     public var interfaceIndex: Int
     /// The address.
-    public var address: IPv4Address
+    public var address: IPAddress
     /// How many leading bits name the network.
     public var prefixLength: Int
     /// Whether another address of the same network came first (IFA_F_SECONDARY).
@@ -48,7 +48,7 @@ public struct InterfaceAddress: Hashable, Sendable {
 
     /// Makes an address.
     public init(
-        interfaceIndex: Int, address: IPv4Address, prefixLength: Int, isSecondary: Bool,
+        interfaceIndex: Int, address: IPAddress, prefixLength: Int, isSecondary: Bool,
         validSeconds: UInt32?
     ) {
         self.interfaceIndex = interfaceIndex

@@ -35,12 +35,12 @@ public struct Advertisement: Hashable, Sendable {
     /// Max Advertise Interval, 1-4095 (RFC 9568 §5.2.7, erratum 8301).
     public var intervalCentiseconds: UInt16
     /// The virtual addresses, 1-255 of them (RFC 9568 §5.2.9).
-    public var addresses: [IPv4Address]
+    public var addresses: [IPAddress]
 
     /// The IP protocol number of VRRP (RFC 9568 §5.1.1.4).
     public static let protocolNumber: UInt8 = 112
     /// Where adverts go unless they are unicast (RFC 9568 §5.1.1.2).
-    public static let multicastGroup = IPv4Address(224, 0, 0, 18)
+    public static let multicastGroup = IPAddress(224, 0, 0, 18)
     /// The only time to live sent and accepted (RFC 9568 §5.1.1.3).
     public static let timeToLive: UInt8 = 255
     /// The only protocol version spoken (RFC 9568 §5.2.1).
@@ -55,7 +55,7 @@ public struct Advertisement: Hashable, Sendable {
     /// Makes an advertisement.
     public init(
         virtualRouterID: UInt8, priority: UInt8, intervalCentiseconds: UInt16,
-        addresses: [IPv4Address]
+        addresses: [IPAddress]
     ) {
         self.virtualRouterID = virtualRouterID
         self.priority = priority
@@ -72,12 +72,13 @@ public struct Advertisement: Hashable, Sendable {
     ///
     /// `source` and `destination` are those of the IP header; only the RFC 5798 form uses them.
     public func encoded(
-        checksum form: ChecksumForm, source: IPv4Address, destination: IPv4Address
+        checksum form: ChecksumForm, source: IPAddress, destination: IPAddress
     ) -> [UInt8] {
         precondition(Self.intervalCentisecondsRange.contains(intervalCentiseconds))
         precondition((1...255).contains(addresses.count))
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(Self.headerByteCount + 4 * addresses.count)
+        let addressByteCount = addresses[0].family.addressByteCount
+        bytes.reserveCapacity(Self.headerByteCount + addressByteCount * addresses.count)
         bytes.append(Self.version << 4 | Self.type)
         bytes.append(virtualRouterID)
         bytes.append(priority)
@@ -85,19 +86,24 @@ public struct Advertisement: Hashable, Sendable {
         // RFC 9568 §5.2.6: the reserve bits are zero when sent.
         bytes.appendBigEndian(intervalCentiseconds)
         bytes.appendBigEndian(UInt16(0))
-        for address in addresses { bytes.appendBigEndian(address.rawValue) }
+        for address in addresses {
+            switch address {
+            case .v4(let address): bytes.appendBigEndian(address.rawValue)
+            case .v6(let address): bytes.append(contentsOf: address.octets)
+            }
+        }
 
         let sum = unsafe Self.checksum(
             of: bytes.span.bytes, form: form, source: source, destination: destination)
         bytes[6] = UInt8(truncatingIfNeeded: sum >> 8)
         bytes[7] = UInt8(truncatingIfNeeded: sum)
-        assert(bytes.count == Self.headerByteCount + 4 * addresses.count)
+        assert(bytes.count == Self.headerByteCount + addressByteCount * addresses.count)
         return bytes
     }
 
     /// The checksum of `message` in one form; 0 when the message already carries the right one.
     static func checksum(
-        of message: RawSpan, form: ChecksumForm, source: IPv4Address, destination: IPv4Address
+        of message: RawSpan, form: ChecksumForm, source: IPAddress, destination: IPAddress
     ) -> UInt16 {
         var sum = InternetChecksum()
         switch form {
@@ -115,8 +121,13 @@ public struct Advertisement: Hashable, Sendable {
 }
 
 extension InternetChecksum {
-    fileprivate mutating func add(address: IPv4Address) {
-        add(word: UInt16(truncatingIfNeeded: address.rawValue >> 16))
-        add(word: UInt16(truncatingIfNeeded: address.rawValue))
+    fileprivate mutating func add(address: IPAddress) {
+        switch address {
+        case .v4(let address):
+            add(word: UInt16(truncatingIfNeeded: address.rawValue >> 16))
+            add(word: UInt16(truncatingIfNeeded: address.rawValue))
+        case .v6(let address):
+            for byte in address.octets { add(byte: byte) }
+        }
     }
 }

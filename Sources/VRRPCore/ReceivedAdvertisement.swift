@@ -10,15 +10,15 @@ public struct ReceivedAdvertisement: Hashable, Sendable {
     /// The message.
     public var advertisement: Advertisement
     /// The sender's primary address: the source of the IP header.
-    public var source: IPv4Address
+    public var source: IPAddress
     /// The multicast group or the own address.
-    public var destination: IPv4Address
+    public var destination: IPAddress
     /// Which checksum the sender uses; both are accepted.
     public var checksumForm: ChecksumForm
 
     /// Makes a received advertisement.
     public init(
-        advertisement: Advertisement, source: IPv4Address, destination: IPv4Address,
+        advertisement: Advertisement, source: IPAddress, destination: IPAddress,
         checksumForm: ChecksumForm
     ) {
         self.advertisement = advertisement
@@ -78,9 +78,9 @@ public struct ReceivedAdvertisement: Hashable, Sendable {
         // RFC 9568 §7.1 with erratum 8301: a zero interval would promote every backup at once.
         guard interval != 0 else { throw AdvertisementError(.interval, got: 0, wanted: 1) }
 
-        var addresses: [IPv4Address] = []
+        var addresses: [IPAddress] = []
         addresses.reserveCapacity(Int(count))
-        while let raw = reader.readUInt32() { addresses.append(IPv4Address(rawValue: raw)) }
+        while let raw = reader.readUInt32() { addresses.append(.v4(IPv4Address(rawValue: raw))) }
         assert(addresses.count == Int(count))
         return Advertisement(
             virtualRouterID: id, priority: priority, intervalCentiseconds: interval,
@@ -116,8 +116,8 @@ public struct ReceivedAdvertisement: Hashable, Sendable {
 private struct IPv4Header {
     var headerByteCount: Int
     var totalByteCount: Int
-    var source: IPv4Address
-    var destination: IPv4Address
+    var source: IPAddress
+    var destination: IPAddress
 
     static let byteCountMin = 20
 
@@ -154,7 +154,8 @@ private struct IPv4Header {
         try require(.timeToLive, Int(timeToLive), equals: Int(Advertisement.timeToLive))
         return IPv4Header(
             headerByteCount: headerByteCount, totalByteCount: Int(total),
-            source: IPv4Address(rawValue: source), destination: IPv4Address(rawValue: destination))
+            source: .v4(IPv4Address(rawValue: source)),
+            destination: .v4(IPv4Address(rawValue: destination)))
     }
 }
 

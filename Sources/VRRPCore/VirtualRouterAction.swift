@@ -82,7 +82,7 @@ public struct VirtualRouterNotice: Hashable, Sendable {
     /// What was seen.
     public var kind: Kind
     /// Who sent it; the own address when nobody did.
-    public var source: IPv4Address
+    public var source: IPAddress
     /// What was got, in the unit of the kind.
     public var got: UInt64
     /// What was wanted, in the same unit.
@@ -113,7 +113,7 @@ public struct VirtualRouterNotice: Hashable, Sendable {
     }
 
     /// Makes a notice.
-    public init(_ kind: Kind, source: IPv4Address, got: UInt64, wanted: UInt64) {
+    public init(_ kind: Kind, source: IPAddress, got: UInt64, wanted: UInt64) {
         self.kind = kind
         self.source = source
         self.got = got

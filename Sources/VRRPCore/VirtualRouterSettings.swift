@@ -11,9 +11,9 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     /// Priority, 1-254, or 255 for the owner of the addresses.
     public let priority: UInt8
     /// The node's own address on the interface; breaks ties between equal priorities.
-    public let primaryAddress: IPv4Address
+    public let primaryAddress: IPAddress
     /// The virtual addresses in configured order.
-    public let addresses: [IPv4Address]
+    public let addresses: [IPAddress]
     /// Advertisement_Interval in centiseconds, 1-4095.
     public let advertisementIntervalCentiseconds: UInt16
     /// Preempt_Mode: whether a Backup replaces an Active of lower priority.
@@ -38,7 +38,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     public let announcementInterval: TimeSpan
 
     /// The own addresses in numeric order, to compare lists whatever their order.
-    let sortedAddresses: [IPv4Address]
+    let sortedAddresses: [IPAddress]
 
     /// How many addresses an advertisement holds at most here.
     public static let addressCountMax = 255
@@ -64,8 +64,8 @@ public struct VirtualRouterSettings: Hashable, Sendable {
 
     /// Checks and keeps the settings.
     public init(
-        virtualRouterID: UInt8, priority: UInt8, primaryAddress: IPv4Address,
-        addresses: [IPv4Address], advertisementInterval: TimeSpan = .seconds(1),
+        virtualRouterID: UInt8, priority: UInt8, primaryAddress: IPAddress,
+        addresses: [IPAddress], advertisementInterval: TimeSpan = .seconds(1),
         preempts: Bool = true, preemptDelay: TimeSpan = .zero,
         checksumForm: ChecksumForm = .rfc9568, peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10)

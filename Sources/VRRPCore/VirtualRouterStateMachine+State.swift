@@ -36,7 +36,7 @@ extension VirtualRouterStateMachine {
             /// Preempt_Mode counts as false before this instant.
             var preemptionAllowedAt: Instant
             /// The source of the last advert.
-            var followedAddress: IPv4Address?
+            var followedAddress: IPAddress?
             /// The last advert heard had priority 0.
             var activeGaveUp = false
             /// A switchover brought us here: leave the addresses to the peer.
@@ -59,7 +59,7 @@ extension VirtualRouterStateMachine {
 
         /// A router that is proven dead, and until when its last words may arrive.
         struct Quarantine {
-            var address: IPv4Address
+            var address: IPAddress
             var end: Instant
         }
     }
@@ -92,7 +92,7 @@ extension VirtualRouterStateMachine.State {
         }
     }
 
-    var followedAddress: IPv4Address? {
+    var followedAddress: IPAddress? {
         switch self {
         case .initialize: nil
         case .active: nil
@@ -196,7 +196,7 @@ extension VirtualRouterStateMachine.State {
 
     /// The router at `address` released the addresses or lost them with its life.
     mutating func activeIsGone(
-        address: IPv4Address, cause: VirtualRouterTransition.Cause, now: Instant,
+        address: IPAddress, cause: VirtualRouterTransition.Cause, now: Instant,
         settings: VirtualRouterSettings, output: inout VirtualRouterOutput
     ) {
         switch consume self {

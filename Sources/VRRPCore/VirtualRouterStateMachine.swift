@@ -57,7 +57,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     }
 
     /// Whose advertisement was heard last while in Backup; `nil` when none was.
-    public var followedAddress: IPv4Address? { machine.followedAddress }
+    public var followedAddress: IPAddress? { machine.followedAddress }
 
     /// What was counted since the router was made.
     public var counters: VirtualRouterCounters { output.counters }
@@ -112,7 +112,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     /// have been the other half of a split. Adverts that the dead sent and that arrive within
     /// `State.quarantineInterval` do not depose us.
     public mutating func peerDeathProven(
-        address: IPv4Address, now: Instant, into actions: inout [VirtualRouterAction]
+        address: IPAddress, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
         machine.yieldIfOverslept(now: now, settings: settings, output: &output)
         machine.activeIsGone(
@@ -125,7 +125,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     ///
     /// Extension: like `peerDeathProven`; it spares Skew_Time after a priority-0 advert.
     public mutating func peerHandedOver(
-        address: IPv4Address, now: Instant, into actions: inout [VirtualRouterAction]
+        address: IPAddress, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
         machine.yieldIfOverslept(now: now, settings: settings, output: &output)
         machine.activeIsGone(

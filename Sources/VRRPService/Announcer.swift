@@ -24,7 +24,7 @@ public final class Announcer: AddressAnnouncing {
     private let loop: EventLoop
     private let socket: PacketSocket
     private var hardwareAddress: HardwareAddress?
-    private var frames: [IPv4Address: [UInt8]] = [:]
+    private var frames: [IPAddress: [UInt8]] = [:]
     private var timers: [TimerID] = []
 
     /// Opens the socket on an interface, ready before it is needed.
@@ -49,7 +49,7 @@ public final class Announcer: AddressAnnouncing {
     }
 
     /// Announces at once and again after `repeatDelays`; replaces repeats that still wait.
-    public func announce(_ addresses: [IPv4Address]) {
+    public func announce(_ addresses: [IPAddress]) {
         cancel()
         send(addresses)
         let start = Clock.now()
@@ -64,11 +64,12 @@ public final class Announcer: AddressAnnouncing {
         timers.removeAll()
     }
 
-    private func send(_ addresses: [IPv4Address]) {
+    private func send(_ addresses: [IPAddress]) {
         guard let hardwareAddress else { return }
         for address in addresses {
+            guard case .v4(let target) = address else { continue }
             let frame =
-                frames[address] ?? GratuitousARP.frame(mac: hardwareAddress, address: address)
+                frames[address] ?? GratuitousARP.frame(mac: hardwareAddress, address: target)
             frames[address] = frame
             if case .bytes = try? socket.send(frame) {
                 sentCount.add()

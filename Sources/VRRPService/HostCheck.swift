@@ -125,7 +125,7 @@ public enum HostCheck {
                     remedy: "set pair.interface to the interface of the clients' LAN"))
         }
         let isOwnPresent = facts.addresses.contains {
-            $0.address == node.address && $0.interfaceName == name
+            $0.address == .v4(node.address) && $0.interfaceName == name
         }
         if !isOwnPresent {
             findings.append(
@@ -187,7 +187,7 @@ public enum HostCheck {
         let networks = facts.addresses.filter { $0.interfaceName == name }
         for address in pair.virtualRouters.flatMap(\.addresses) {
             // The owner of the addresses has them as its own (RFC 9568 §6.1).
-            if address == node.address { continue }
+            if address == .v4(node.address) { continue }
             let ours = VirtualAddressHolder.devicePrefix
             for found in facts.addresses
             where found.address == address && !found.interfaceName.hasPrefix(ours) {
@@ -219,9 +219,11 @@ public enum HostCheck {
 
 extension HostFacts.Placed {
     /// Whether `other` is in the network of this address.
-    fileprivate func covers(_ other: IPv4Address) -> Bool {
-        guard (0...32).contains(prefixLength) else { return false }
-        let mask = prefixLength == 0 ? 0 : UInt32.max << UInt32(32 - prefixLength)
-        return address.rawValue & mask == other.rawValue & mask
+    fileprivate func covers(_ other: IPAddress) -> Bool {
+        guard (0...address.bitWidth).contains(prefixLength), other.family == address.family else {
+            return false
+        }
+        let prefix = address.masked(prefixLength: prefixLength)
+        return prefix == other.masked(prefixLength: prefixLength)
     }
 }

@@ -27,7 +27,7 @@ struct HostFacts {
 
     /// An address somewhere on this host and the interface it is on.
     struct Placed {
-        var address: IPv4Address
+        var address: IPAddress
         var prefixLength: Int
         var interfaceName: String
     }

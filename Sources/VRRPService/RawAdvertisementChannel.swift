@@ -39,7 +39,7 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
         self.loop = loop
         let group: IPv4Address?
         switch transport {
-        case .multicast: group = Advertisement.multicastGroup
+        case .multicast: group = Advertisement.multicastGroup.ipv4
         case .unicast: group = nil
         }
         destination = group ?? peer

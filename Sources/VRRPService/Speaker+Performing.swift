@@ -80,7 +80,7 @@ extension Speaker {
     }
 
     private func advertise(priority: UInt8) {
-        let destination: IPv4Address
+        let destination: IPAddress
         switch surroundings.transport {
         case .multicast: destination = Advertisement.multicastGroup
         case .unicast: destination = surroundings.peerAddress

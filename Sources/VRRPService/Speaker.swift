@@ -51,13 +51,13 @@ public final class Speaker {
         /// How adverts travel.
         public var transport: AdvertisementTransport
         /// The other node's own address.
-        public var peerAddress: IPv4Address
+        public var peerAddress: IPAddress
         /// Every VRID configured on the interface, the own one included.
         public var virtualRouterIDs: [UInt8]
 
         /// Describes the surroundings.
         public init(
-            transport: AdvertisementTransport, peerAddress: IPv4Address, virtualRouterIDs: [UInt8]
+            transport: AdvertisementTransport, peerAddress: IPAddress, virtualRouterIDs: [UInt8]
         ) {
             self.transport = transport
             self.peerAddress = peerAddress

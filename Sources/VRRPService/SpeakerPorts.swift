@@ -21,17 +21,17 @@ public protocol AdvertisementChannel: AnyObject {
 /// Keeps virtual addresses on this node.
 public protocol VirtualAddressControl: AnyObject {
     /// Adds the addresses, or renews them when they are there; each lives for `lease` only.
-    func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError)
+    func put(_ addresses: [IPAddress], lease: TimeSpan) throws(VirtualAddressError)
     /// Removes the addresses; missing ones are no error.
-    func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError)
+    func remove(_ addresses: [IPAddress]) throws(VirtualAddressError)
     /// Which of the addresses are not on this node's own device right now.
-    func missing(among addresses: [IPv4Address]) -> [IPv4Address]
+    func missing(among addresses: [IPAddress]) -> [IPAddress]
 }
 
 /// Tells the LAN that addresses live here now.
 public protocol AddressAnnouncing: AnyObject {
     /// Announces at once and again a few times; replaces repeats that still wait.
-    func announce(_ addresses: [IPv4Address])
+    func announce(_ addresses: [IPAddress])
     /// Forgets repeats that still wait.
     func cancel()
 }

@@ -43,7 +43,7 @@ public struct SpeakerStateChange: Hashable, Sendable {
 /// Another router that says it is the Active.
 public struct HeardActive: Hashable, Sendable {
     /// Its own address.
-    public var address: IPv4Address
+    public var address: IPAddress
     /// Its priority.
     public var priority: UInt8
     /// Its advert interval.
@@ -67,9 +67,9 @@ public struct SpeakerStatus: Hashable, Sendable {
     /// The node's own advert interval.
     public var interval: TimeSpan
     /// The virtual addresses, held or not.
-    public var addresses: [IPv4Address]
+    public var addresses: [IPAddress]
     /// The virtual addresses on this node now.
-    public var heldAddresses: [IPv4Address] = []
+    public var heldAddresses: [IPAddress] = []
     /// Why the node does not serve.
     public var faults: [LocalFault] = []
     /// The router that was heard last.

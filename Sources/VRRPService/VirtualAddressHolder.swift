@@ -31,7 +31,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     private let netlink: NetlinkSocket
     private let descriptorNumber: CInt?
     private var tunnel: Tunnel?
-    private var requests: [IPv4Address: (lease: TimeSpan, request: AddressRequest)] = [:]
+    private var requests: [IPAddress: (lease: TimeSpan, request: AddressRequest)] = [:]
 
     /// Times the device had to be made anew because somebody removed it.
     public private(set) var deviceLostCount: UInt64 = 0
@@ -68,12 +68,12 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     public var interfaceName: String? { tunnel?.name }
 
     /// Prepares what `put` will send, so that the takeover path only sends.
-    public func prepare(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+    public func prepare(_ addresses: [IPAddress], lease: TimeSpan) throws(VirtualAddressError) {
         for address in addresses { _ = try request(address, lease: lease) }
     }
 
     /// Adds the addresses, or renews them when they are there; each lives for `lease` only.
-    public func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+    public func put(_ addresses: [IPAddress], lease: TimeSpan) throws(VirtualAddressError) {
         if tunnel == nil { try openTunnel() }
         do throws(VirtualAddressError) {
             try send(addresses, lease: lease)
@@ -94,7 +94,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     }
 
     private func send(
-        _ addresses: [IPv4Address], lease: TimeSpan
+        _ addresses: [IPAddress], lease: TimeSpan
     ) throws(VirtualAddressError) {
         for address in addresses {
             let request = try request(address, lease: lease)
@@ -110,7 +110,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     ///
     /// When the kernel refuses to remove one, the device goes and takes it along: an address must
     /// not stay behind on a node that gave it up. Throws only when the device cannot be made anew.
-    public func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError) {
+    public func remove(_ addresses: [IPAddress]) throws(VirtualAddressError) {
         var isRefused = false
         for address in addresses {
             guard let (_, request) = requests[address] else { continue }
@@ -124,7 +124,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     }
 
     /// Which of the addresses are not on our device right now.
-    public func missing(among addresses: [IPv4Address]) -> [IPv4Address] {
+    public func missing(among addresses: [IPAddress]) -> [IPAddress] {
         guard let tunnel else { return addresses }
         guard let present = try? netlink.addresses(interfaceIndex: tunnel.index) else {
             return addresses
@@ -139,7 +139,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     }
 
     private func request(
-        _ address: IPv4Address, lease: TimeSpan
+        _ address: IPAddress, lease: TimeSpan
     ) throws(VirtualAddressError) -> AddressRequest {
         guard let tunnel else { throw .tunnel(.noSuchDevice) }
         if let known = requests[address], known.lease == lease { return known.request }
@@ -147,9 +147,11 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         options.validSeconds = Self.validSeconds(lease)
         options.preferredSeconds = options.validSeconds
         options.hasNoPrefixRoute = true
+        options.hasNoDuplicateDetection = true
         do throws(NetlinkError) {
             let request = try AddressRequest(
-                address, prefixLength: 32, interfaceIndex: tunnel.index, options: options)
+                address, prefixLength: address.bitWidth, interfaceIndex: tunnel.index,
+                options: options)
             requests[address] = (lease, request)
             return request
         } catch {

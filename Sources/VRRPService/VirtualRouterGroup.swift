@@ -47,7 +47,7 @@ public final class VirtualRouterGroup {
 
     /// One of our addresses on an interface that is not ours.
     private struct Stray: Hashable {
-        var address: IPv4Address
+        var address: IPAddress
         var interfaceIndex: Int
     }
 
@@ -158,7 +158,8 @@ public final class VirtualRouterGroup {
         let settings: VirtualRouterSettings
         do throws(VirtualRouterSettings.Problem) {
             settings = try VirtualRouterSettings(
-                virtualRouterID: router.id, priority: node.priority, primaryAddress: node.address,
+                virtualRouterID: router.id, priority: node.priority,
+                primaryAddress: .v4(node.address),
                 addresses: router.addresses, advertisementInterval: router.advertiseInterval,
                 preempts: router.preempt, preemptDelay: router.preemptDelay,
                 peerPriorityMax: peer.priority, addressLease: router.lease)
@@ -170,7 +171,7 @@ public final class VirtualRouterGroup {
         return Speaker(
             settings: settings,
             surroundings: Speaker.Surroundings(
-                transport: router.transport, peerAddress: peer.address,
+                transport: router.transport, peerAddress: .v4(peer.address),
                 virtualRouterIDs: pair.virtualRouters.map(\.id)),
             ports: Speaker.Ports(channel: channel, addresses: holder, announcer: announcer),
             loop: loop, logger: logger)
@@ -226,7 +227,7 @@ public final class VirtualRouterGroup {
             reviewInterfaceSoon()
             return
         }
-        let isMissing = !present.contains { $0.address == node.address }
+        let isMissing = !present.contains { $0.address == .v4(node.address) }
         setFault(.ownAddressMissing, isPresent: isMissing)
     }
 
@@ -282,14 +283,14 @@ public final class VirtualRouterGroup {
     // MARK: Addresses of ours on interfaces that are not ours
 
     private func noticeAddress(
-        _ address: IPv4Address, _ prefixLength: Int, interfaceIndex: Int
+        _ address: IPAddress, _ prefixLength: Int, interfaceIndex: Int
     ) {
         guard
             let speaker = speakers.first(where: { $0.settings.addresses.contains(address) }),
             let owner = try? netlink.link(index: interfaceIndex)
         else { return }
         // The owner of the addresses has them as its own (RFC 9568 §6.1, priority 255).
-        if node.priority == 255, address == node.address { return }
+        if node.priority == 255, address == .v4(node.address) { return }
         let stray = Stray(address: address, interfaceIndex: interfaceIndex)
         guard strays.insert(stray).inserted else { return }
         speaker.report.strayAddresses.add()
@@ -309,7 +310,7 @@ public final class VirtualRouterGroup {
     }
 
     private func remove(
-        _ address: IPv4Address, _ prefixLength: Int, _ interfaceIndex: Int
+        _ address: IPAddress, _ prefixLength: Int, _ interfaceIndex: Int
     ) -> Bool {
         do throws(NetlinkError) {
             let request = try AddressRequest(
@@ -357,7 +358,7 @@ extension VirtualRouterGroup: EventHandler {
         if mustReviewAddresses { reviewAddresses() }
     }
 
-    private func isOwn(_ address: IPv4Address) -> Bool {
-        address == node.address
+    private func isOwn(_ address: IPAddress) -> Bool {
+        address == .v4(node.address)
     }
 }

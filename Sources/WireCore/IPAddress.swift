@@ -174,6 +174,33 @@ extension IPv6Address: CustomStringConvertible {
     }
 }
 
+extension IPv6Address: Comparable {
+    /// Compares as unsigned numbers in network order (RFC 9568 §6.4.3).
+    public static func < (left: IPv6Address, right: IPv6Address) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+
+    /// True for ff00::/8 (RFC 4291 §2.7).
+    public var isMulticast: Bool { high >> 56 == 0xFF }
+
+    /// True for fe80::/10 (RFC 4291 §2.5.6).
+    public var isLinkLocal: Bool { high >> 54 == 0xFE80 >> 6 }
+
+    /// ff02::1:ffXX:XXXX, where neighbours ask for this address (RFC 4291 §2.7.1).
+    public var solicitedNodeGroup: IPv6Address {
+        IPv6Address(high: 0xFF02 << 48, low: 0x1_FF00_0000 | low & 0xFF_FFFF)
+    }
+
+    /// The sixteen bytes in network order.
+    public var octets: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        bytes.appendBigEndian(high)
+        bytes.appendBigEndian(low)
+        return bytes
+    }
+}
+
 /// An address of either family.
 public enum IPAddress: Hashable, Sendable {
     /// An IPv4 address.
@@ -192,8 +219,64 @@ public enum IPAddress: Hashable, Sendable {
         }
     }
 
+    /// Makes an IPv4 address from its four numbers.
+    public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
+        self = .v4(IPv4Address(a, b, c, d))
+    }
+
     /// True for 0.0.0.0 and `::`.
     public var isAny: Bool { self == .v4(.any) || self == .v6(.any) }
+
+    /// Which family the address belongs to.
+    public var family: AddressFamily {
+        switch self {
+        case .v4: .ipv4
+        case .v6: .ipv6
+        }
+    }
+
+    /// The IPv4 address; `nil` for IPv6.
+    public var ipv4: IPv4Address? {
+        guard case .v4(let address) = self else { return nil }
+        return address
+    }
+
+    /// The IPv6 address; `nil` for IPv4.
+    public var ipv6: IPv6Address? {
+        guard case .v6(let address) = self else { return nil }
+        return address
+    }
+
+    /// True for 224.0.0.0/4 and ff00::/8.
+    public var isMulticast: Bool {
+        switch self {
+        case .v4(let address): address.isMulticast
+        case .v6(let address): address.isMulticast
+        }
+    }
+}
+
+/// The two versions of IP; the raw value serves in logs, metrics and JSON.
+public enum AddressFamily: String, Hashable, Sendable, CaseIterable {
+    /// IP version 4.
+    case ipv4
+    /// IP version 6.
+    case ipv6
+
+    /// Bytes of an address: 4 or 16.
+    public var addressByteCount: Int { self == .ipv4 ? 4 : 16 }
+}
+
+extension IPAddress: Comparable {
+    /// Compares as unsigned numbers in network order; IPv4 comes before IPv6.
+    public static func < (left: IPAddress, right: IPAddress) -> Bool {
+        switch (left, right) {
+        case (.v4(let left), .v4(let right)): left < right
+        case (.v6(let left), .v6(let right)): left < right
+        case (.v4, .v6): true
+        case (.v6, .v4): false
+        }
+    }
 }
 
 extension IPAddress: CustomStringConvertible {

@@ -102,7 +102,8 @@ final class Node {
             try checkHost(pair, own)
         }
         let journal = try loaded.configuration.pair.map { pair throws(Errno) in
-            try ConnectionJournal(watching: pair.virtualRouters.flatMap(\.addresses))
+            try ConnectionJournal(
+                watching: pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4))
         }
         let dataPlane = try DataPlane(
             configuration: effectiveConfiguration, nodeName: name,
@@ -182,7 +183,7 @@ final class Node {
         let replication = try Mailbox<ReplicationCommand>()
         // Before the addresses can come here: what an earlier process left behind.
         StaleConnections(logger: logger.named("replication"))?
-            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
+            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4)))
         let setUp = PairSetUp(
             pair: pair, node: own, peer: peer, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,

@@ -188,7 +188,8 @@ final class PairDriver {
     }
 
     /// First of all after the announcement: clients of the other node wait for it.
-    private func tellReplication(_ change: SpeakerStateChange, addresses: [IPv4Address]) {
+    private func tellReplication(_ change: SpeakerStateChange, addresses: [IPAddress]) {
+        let addresses = addresses.compactMap(\.ipv4)
         if change.transition.to == .active {
             setUp.replication.post(.addressesTaken(addresses, at: Clock.now()))
         } else if change.transition.from == .active {

@@ -29,7 +29,8 @@ import WireCore
 
     private var base: Configuration {
         let router = VirtualRouterConfiguration(
-            id: 51, addresses: [IPv4Address(10, 0, 0, 100)], advertiseInterval: .seconds(1),
+            id: 51, addresses: [IPAddress(10, 0, 0, 100)], interface: "eth0",
+            advertiseInterval: .seconds(1),
             preempt: false, preemptDelay: .zero, lease: .seconds(2), transport: .multicast)
         return Configuration(
             workers: .automatic,

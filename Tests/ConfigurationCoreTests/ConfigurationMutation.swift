@@ -92,7 +92,7 @@ struct ConfigurationMutation: Sendable {
         restart("heartbeat") { $0.pair?.link.heartbeatInterval = .seconds(9) },
         restart("vrid") { $0.pair?.virtualRouters[0].id = 52 },
         restart("virtual address") {
-            $0.pair?.virtualRouters[0].addresses[0] = IPv4Address(10, 0, 0, 9)
+            $0.pair?.virtualRouters[0].addresses[0] = IPAddress(10, 0, 0, 9)
         },
         restart("interval") { $0.pair?.virtualRouters[0].advertiseInterval = .seconds(9) },
         restart("preempt") { $0.pair?.virtualRouters[0].preempt.toggle() },

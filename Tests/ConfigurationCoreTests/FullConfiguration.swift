@@ -51,7 +51,8 @@ enum FullConfiguration {
             port: 7_946, secretFile: "/etc/k", heartbeatInterval: .milliseconds(100)),
         virtualRouters: [
             VirtualRouterConfiguration(
-                id: 51, addresses: [IPv4Address(10, 0, 0, 100)], advertiseInterval: .seconds(1),
+                id: 51, addresses: [IPAddress(10, 0, 0, 100)], interface: "eth0",
+                advertiseInterval: .seconds(1),
                 preempt: true, preemptDelay: .seconds(1), lease: .seconds(2),
                 transport: .multicast)
         ])

@@ -145,7 +145,7 @@ import YAMLIO
             Endpoint(address: .v4(IPv4Address(10, 77, 0, d)), port: port)
         }
         let router = VirtualRouterConfiguration(
-            id: 51, addresses: [IPv4Address(10, 77, 0, 100)],
+            id: 51, addresses: [IPAddress(10, 77, 0, 100)], interface: "eth0",
             advertiseInterval: .milliseconds(10), preempt: false, preemptDelay: .zero,
             lease: .seconds(2), transport: .multicast)
         let pair = PairConfiguration(

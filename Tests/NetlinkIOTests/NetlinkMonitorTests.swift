@@ -12,7 +12,7 @@ import WireCore
 
 @Suite(.enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct NetlinkMonitorTests {
-    private let address = IPv4Address(192, 0, 2, 1)
+    private let address = IPAddress(192, 0, 2, 1)
 
     @Test func addedAndRemovedAddressesAreReported() throws {
         try Laboratory.inNewNamespace {

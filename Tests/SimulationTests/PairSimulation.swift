@@ -61,7 +61,7 @@ final class PairSimulation: SimulatedWorld {
             let settings = try VirtualRouterSettings(
                 virtualRouterID: 51, priority: plan.priorities[index],
                 primaryAddress: SimulatedNode.address(of: index),
-                addresses: [IPv4Address(10, 77, 0, 100)], advertisementInterval: plan.interval,
+                addresses: [IPAddress(10, 77, 0, 100)], advertisementInterval: plan.interval,
                 preempts: plan.preempts, preemptDelay: plan.preemptDelay,
                 peerPriorityMax: others.map { plan.priorities[$0] }.max() ?? 254,
                 addressLease: plan.lease, announcementInterval: plan.announcementInterval)
@@ -396,7 +396,7 @@ final class PairSimulation: SimulatedWorld {
 enum IPv4Packet {
     static let headerByteCount = 20
 
-    static func around(_ advertisement: Advertisement, source: IPv4Address) -> [UInt8] {
+    static func around(_ advertisement: Advertisement, source: IPAddress) -> [UInt8] {
         let destination = Advertisement.multicastGroup
         let message = advertisement.encoded(
             checksum: .rfc9568, source: source, destination: destination)
@@ -404,8 +404,8 @@ enum IPv4Packet {
         bytes.appendBigEndian(UInt16(headerByteCount + message.count))
         bytes.appendBigEndian(UInt32(0))
         bytes += [Advertisement.timeToLive, Advertisement.protocolNumber, 0, 0]
-        bytes.appendBigEndian(source.rawValue)
-        bytes.appendBigEndian(destination.rawValue)
+        bytes.appendBigEndian(source.ipv4?.rawValue ?? 0)
+        bytes.appendBigEndian(destination.ipv4?.rawValue ?? 0)
         return bytes + message
     }
 }

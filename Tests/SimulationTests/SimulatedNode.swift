@@ -261,8 +261,8 @@ final class SimulatedNode {
 
     // MARK: - Its clock
 
-    static func address(of node: Int) -> IPv4Address {
-        IPv4Address(10, 77, 0, UInt8(11 + node))
+    static func address(of node: Int) -> IPAddress {
+        IPAddress(10, 77, 0, UInt8(11 + node))
     }
 
     private static let clockEpoch: UInt64 = 5_000_000_000_000

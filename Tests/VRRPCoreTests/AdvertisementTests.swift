@@ -8,7 +8,7 @@ import WireCore
 
 @Suite("Advertisement encoding")
 struct AdvertisementTests {
-    let source = IPv4Address(10, 77, 0, 11)
+    let source = IPAddress(10, 77, 0, 11)
 
     @Test("RFC 9568 §5.2.8: the IPv4 checksum covers the message alone")
     func encodesWithoutPseudoHeaderByDefaultForm() {
@@ -34,7 +34,7 @@ struct AdvertisementTests {
 
     @Test("The pseudo-header of a unicast advert has the real destination")
     func usesUnicastDestinationInPseudoHeader() {
-        let peer = IPv4Address(10, 77, 0, 12)
+        let peer = IPAddress(10, 77, 0, 12)
         let older = Advertisement.sample.encoded(
             checksum: .rfc5798, source: source, destination: peer)
         #expect(older == hex("31 33 c8 01 00 01") + hex("e6 eb") + hex("0a 4d 00 64"))
@@ -47,7 +47,7 @@ struct AdvertisementTests {
     func encodesSeveralAddresses() {
         let advertisement = Advertisement(
             virtualRouterID: 255, priority: 254, intervalCentiseconds: 4095,
-            addresses: (1...3).map { IPv4Address(192, 0, 2, $0) })
+            addresses: (1...3).map { IPAddress(192, 0, 2, $0) })
         let bytes = advertisement.encoded(
             checksum: .rfc9568, source: source, destination: Advertisement.multicastGroup)
         #expect(
@@ -62,9 +62,9 @@ struct AdvertisementTests {
     func encodesPriorityZero() {
         let advertisement = Advertisement(
             virtualRouterID: 1, priority: 0, intervalCentiseconds: 100,
-            addresses: [IPv4Address(10, 0, 0, 1)])
+            addresses: [IPAddress(10, 0, 0, 1)])
         let bytes = advertisement.encoded(
-            checksum: .rfc9568, source: IPv4Address(10, 0, 0, 2),
+            checksum: .rfc9568, source: IPAddress(10, 0, 0, 2),
             destination: Advertisement.multicastGroup)
         #expect(bytes == hex("31 01 00 01 00 64 c4 98 0a 00 00 01"))
     }
@@ -89,7 +89,7 @@ struct AdvertisementTests {
                 virtualRouterID: 51, priority: .random(in: 0...255, using: &random),
                 intervalCentiseconds: .random(in: 1...4095, using: &random),
                 addresses: (0..<count).map { _ in
-                    IPv4Address(rawValue: .random(in: 0...UInt32.max, using: &random))
+                    IPAddress.v4(IPv4Address(rawValue: .random(in: 0...UInt32.max, using: &random)))
                 })
             for form in ChecksumForm.allCases {
                 let received = try PacketBuilder(advertisement, checksum: form).decoded()

@@ -81,8 +81,8 @@ struct VirtualRouterSettingsTests {
     ) -> VirtualRouterSettings.Problem? {
         do {
             _ = try VirtualRouterSettings(
-                virtualRouterID: id, priority: priority, primaryAddress: .loopback,
-                addresses: [IPv4Address](repeating: .any, count: addressCount),
+                virtualRouterID: id, priority: priority, primaryAddress: .v4(.loopback),
+                addresses: [IPAddress](repeating: .v4(.any), count: addressCount),
                 advertisementInterval: interval)
             return nil
         } catch {
@@ -129,7 +129,8 @@ struct VirtualRouterSettingsTests {
     @Test("Periodic announcements come at most once a second", arguments: [0, 1, 999, 1_000])
     func boundsAnnouncementInterval(milliseconds: UInt64) throws {
         let settings = try VirtualRouterSettings(
-            virtualRouterID: 51, priority: 200, primaryAddress: .loopback, addresses: [.any],
+            virtualRouterID: 51, priority: 200, primaryAddress: .v4(.loopback),
+            addresses: [.v4(.any)],
             announcementInterval: .milliseconds(milliseconds))
         #expect(settings.announcementInterval == .seconds(1))
     }
@@ -137,7 +138,8 @@ struct VirtualRouterSettingsTests {
     @Test("An Active gives up when the best peer has certainly replaced it")
     func knowsLongestSilence() throws {
         let settings = try VirtualRouterSettings(
-            virtualRouterID: 51, priority: 200, primaryAddress: .loopback, addresses: [.any],
+            virtualRouterID: 51, priority: 200, primaryAddress: .v4(.loopback),
+            addresses: [.v4(.any)],
             advertisementInterval: .milliseconds(10), peerPriorityMax: 100)
         #expect(settings.silenceMax == .nanoseconds(36_093_750))
     }

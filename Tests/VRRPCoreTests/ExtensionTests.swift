@@ -302,7 +302,7 @@ struct ReportTests {
 
     @Test("RFC 9568 §7.1: another address list is kept and reported, another order is not")
     func reportsAddresses() throws {
-        let two = [IPv4Address(10, 0, 0, 2), IPv4Address(10, 0, 0, 1)]
+        let two = [IPAddress(10, 0, 0, 2), IPAddress(10, 0, 0, 1)]
         let router = try RouterUnderTest(addresses: two)
         router.startup(at: .zero)
         #expect(router.hear(priority: 200, addresses: two.reversed(), at: ms(1)).reports == [])

@@ -42,12 +42,12 @@ struct StateMachineMistakes {
     func comparesAddressesAsNumbers() throws {
         // Own address 10.77.0.12. As text "9..." is greater; its bytes reversed are too.
         let (router, since) = try RouterUnderTest.active()
-        router.hear(priority: 100, from: IPv4Address(9, 255, 255, 255), at: since + ms(1))
+        router.hear(priority: 100, from: IPAddress(9, 255, 255, 255), at: since + ms(1))
         #expect(router.state == .active)
-        router.hear(priority: 100, from: IPv4Address(10, 9, 0, 200), at: since + ms(2))
+        router.hear(priority: 100, from: IPAddress(10, 9, 0, 200), at: since + ms(2))
         #expect(router.state == .active)
         // Above 2^31 a signed comparison turns over.
-        router.hear(priority: 100, from: IPv4Address(192, 0, 2, 1), at: since + ms(3))
+        router.hear(priority: 100, from: IPAddress(192, 0, 2, 1), at: since + ms(3))
         #expect(router.state == .backup)
     }
 
@@ -249,7 +249,7 @@ struct ErrataTests {
     @Test("Errata 7947 and 7949, §6.4.1, §6.4.2: the announcement names the virtual address")
     func announcesVirtualAddress() {
         let mac = HardwareAddress.virtualRouter(id: 51)
-        let frame = GratuitousARP.frame(mac: mac, address: RouterUnderTest.virtualAddress)
+        let frame = GratuitousARP.frame(mac: mac, address: IPv4Address(10, 77, 0, 100))
         #expect(Array(frame[28..<32]) == [10, 77, 0, 100], "sender")
         #expect(Array(frame[38..<42]) == [10, 77, 0, 100], "target")
         #expect(Array(frame[32..<38]) == mac.bytes, "target link-layer address")

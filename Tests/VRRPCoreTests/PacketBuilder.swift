@@ -14,7 +14,7 @@ struct PacketBuilder {
     var totalByteCount: UInt16?
     var timeToLive: UInt8 = 255
     var protocolNumber: UInt8 = 112
-    var source = IPv4Address(10, 77, 0, 11)
+    var source = IPAddress(10, 77, 0, 11)
     var destination = Advertisement.multicastGroup
     var options: [UInt8] = []
     var message: [UInt8]
@@ -40,8 +40,8 @@ struct PacketBuilder {
         bytes.append(timeToLive)
         bytes.append(protocolNumber)
         bytes.appendBigEndian(UInt16(0))
-        bytes.appendBigEndian(source.rawValue)
-        bytes.appendBigEndian(destination.rawValue)
+        bytes.appendBigEndian(source.ipv4?.rawValue ?? 0)
+        bytes.appendBigEndian(destination.ipv4?.rawValue ?? 0)
         return bytes + options + message + padding
     }
 
@@ -76,7 +76,7 @@ extension Advertisement {
     /// What node 10.77.0.11 of the lab sends.
     static let sample = Advertisement(
         virtualRouterID: 51, priority: 200, intervalCentiseconds: 1,
-        addresses: [IPv4Address(10, 77, 0, 100)])
+        addresses: [IPAddress(10, 77, 0, 100)])
 }
 
 /// Bytes from hexadecimal text; blanks and line ends do not count.

@@ -33,14 +33,14 @@ struct ReceivedAdvertisementTests {
             + hex("31 33 c8 01 00 01 fc 18 0a 4d 00 64")
         let received = try decode(packet)
         #expect(received.advertisement == .sample)
-        #expect(received.source == IPv4Address(10, 77, 0, 11))
-        #expect(received.destination == IPv4Address(224, 0, 0, 18))
+        #expect(received.source == IPAddress(10, 77, 0, 11))
+        #expect(received.destination == IPAddress(224, 0, 0, 18))
         #expect(received.checksumForm == .rfc9568)
     }
 
     @Test("RFC 9568 §7.1, §5.1.1.3: TTL must be 255, for unicast too", arguments: [0, 1, 64, 254])
     func refusesForwardedPackets(timeToLive: UInt8) {
-        for destination in [Advertisement.multicastGroup, IPv4Address(10, 77, 0, 12)] {
+        for destination in [Advertisement.multicastGroup, IPAddress(10, 77, 0, 12)] {
             let error = problem {
                 $0.destination = destination
                 $0.timeToLive = timeToLive
@@ -93,7 +93,7 @@ struct ReceivedAdvertisementTests {
     @Test("A pseudo-header checksum made for another destination is refused")
     func refusesPseudoHeaderOfAnotherDestination() {
         var packet = PacketBuilder(checksum: .rfc5798)
-        packet.destination = IPv4Address(10, 77, 0, 12)
+        packet.destination = IPAddress(10, 77, 0, 12)
         #expect(throws: AdvertisementError(.checksum, got: 0x1132, wanted: 0xFC18)) {
             try packet.decoded()
         }

@@ -10,16 +10,16 @@ import WireCore
 final class RouterUnderTest {
     private var machine: VirtualRouterStateMachine
 
-    static let own = IPv4Address(10, 77, 0, 12)
-    static let lowerAddress = IPv4Address(10, 77, 0, 11)
-    static let higherAddress = IPv4Address(10, 77, 0, 13)
-    static let virtualAddress = IPv4Address(10, 77, 0, 100)
+    static let own = IPAddress(10, 77, 0, 12)
+    static let lowerAddress = IPAddress(10, 77, 0, 11)
+    static let higherAddress = IPAddress(10, 77, 0, 13)
+    static let virtualAddress = IPAddress(10, 77, 0, 100)
     private static let epoch = Instant(nanoseconds: 1_000_000_000_000)
 
     init(
         priority: UInt8 = 100, interval: TimeSpan = .seconds(1), preempts: Bool = true,
         preemptDelay: TimeSpan = .zero, checksumForm: ChecksumForm = .rfc9568,
-        addresses: [IPv4Address] = [virtualAddress], peerPriorityMax: UInt8 = 254,
+        addresses: [IPAddress] = [virtualAddress], peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2)
     ) throws {
         machine = VirtualRouterStateMachine(
@@ -57,7 +57,7 @@ final class RouterUnderTest {
     var state: VirtualRouterState { machine.state }
     var counters: VirtualRouterCounters { machine.counters }
     var learnedInterval: TimeSpan { machine.activeAdvertisementInterval }
-    var followedAddress: IPv4Address? { machine.followedAddress }
+    var followedAddress: IPAddress? { machine.followedAddress }
     var settings: VirtualRouterSettings { machine.settings }
 
     /// When the timer is due, since the start of the test.
@@ -82,8 +82,8 @@ final class RouterUnderTest {
 
     @discardableResult
     func hear(
-        priority: UInt8, from source: IPv4Address = lowerAddress, centiseconds: UInt16? = nil,
-        addresses: [IPv4Address]? = nil, checksumForm: ChecksumForm = .rfc9568,
+        priority: UInt8, from source: IPAddress = lowerAddress, centiseconds: UInt16? = nil,
+        addresses: [IPAddress]? = nil, checksumForm: ChecksumForm = .rfc9568,
         virtualRouterID: UInt8 = 51, at time: TimeSpan
     ) -> [VirtualRouterAction] {
         let advertisement = Advertisement(
@@ -101,7 +101,7 @@ final class RouterUnderTest {
 
     @discardableResult
     func provePeerDeath(
-        of address: IPv4Address = lowerAddress, at time: TimeSpan
+        of address: IPAddress = lowerAddress, at time: TimeSpan
     ) -> [VirtualRouterAction] {
         perform {
             machine.peerDeathProven(address: address, now: Self.epoch + time, into: &$0)
@@ -110,7 +110,7 @@ final class RouterUnderTest {
 
     @discardableResult
     func handOver(
-        from address: IPv4Address = lowerAddress, at time: TimeSpan
+        from address: IPAddress = lowerAddress, at time: TimeSpan
     ) -> [VirtualRouterAction] {
         perform {
             machine.peerHandedOver(address: address, now: Self.epoch + time, into: &$0)

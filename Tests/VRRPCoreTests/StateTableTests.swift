@@ -134,7 +134,7 @@ struct BackupRows {
     @Test(
         "B6, RFC 9568 §6.4.2: with equal priorities addresses are not compared",
         arguments: [RouterUnderTest.lowerAddress, RouterUnderTest.higherAddress])
-    func ignoresAddressesInBackup(source: IPv4Address) throws {
+    func ignoresAddressesInBackup(source: IPAddress) throws {
         let router = try RouterUnderTest.started()
         #expect(router.hear(priority: 100, from: source, at: ms(1000)).effects == [])
         #expect(router.deadline == us(4_609_375))
@@ -223,7 +223,7 @@ struct ActiveRows {
         "A5, RFC 9568 §6.4.3: anything else is discarded and answered with an advert",
         arguments: zip(
             [99, 100] as [UInt8], [RouterUnderTest.higherAddress, RouterUnderTest.lowerAddress]))
-    func assertsRole(priority: UInt8, source: IPv4Address) throws {
+    func assertsRole(priority: UInt8, source: IPAddress) throws {
         let (router, since) = try RouterUnderTest.active()
         let deadline = router.deadline
         let actions = router.hear(

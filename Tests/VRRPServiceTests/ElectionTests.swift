@@ -26,7 +26,8 @@ struct ElectionTests {
         b.start()
         #expect(
             pair.wait {
-                b.speakers[0].report.status.heardActive?.address == pair.a.configuration.address
+                b.speakers[0].report.status.heardActive?.address
+                    == .v4(pair.a.configuration.address)
             })
         #expect(b.speakers[0].state == .backup)
         return (a, b)

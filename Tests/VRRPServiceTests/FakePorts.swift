@@ -21,7 +21,7 @@ enum Deed: Hashable {
 final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnouncing {
     var deeds: [Deed] = []
     var refusal: VirtualAddressError?
-    var present: Set<IPv4Address> = []
+    var present: Set<IPAddress> = []
     var onReadable: (() -> Void)?
     private var waiting: [[UInt8]] = []
 
@@ -55,22 +55,22 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
         onReadable = nil
     }
 
-    func put(_ addresses: [IPv4Address], lease: TimeSpan) throws(VirtualAddressError) {
+    func put(_ addresses: [IPAddress], lease: TimeSpan) throws(VirtualAddressError) {
         if let refusal { throw refusal }
         deeds.append(.put)
         present.formUnion(addresses)
     }
 
-    func remove(_ addresses: [IPv4Address]) throws(VirtualAddressError) {
+    func remove(_ addresses: [IPAddress]) throws(VirtualAddressError) {
         deeds.append(.remove)
         present.subtract(addresses)
     }
 
-    func missing(among addresses: [IPv4Address]) -> [IPv4Address] {
+    func missing(among addresses: [IPAddress]) -> [IPAddress] {
         addresses.filter { !present.contains($0) }
     }
 
-    func announce(_ addresses: [IPv4Address]) {
+    func announce(_ addresses: [IPAddress]) {
         deeds.append(.announced)
     }
 
@@ -81,13 +81,13 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
 
 /// Whole IPv4 packets as a raw socket delivers them.
 enum Packet {
-    static let own = IPv4Address(192, 0, 2, 1)
-    static let peer = IPv4Address(192, 0, 2, 2)
-    static let stranger = IPv4Address(192, 0, 2, 66)
-    static let virtual = IPv4Address(192, 0, 2, 100)
+    static let own = IPAddress(192, 0, 2, 1)
+    static let peer = IPAddress(192, 0, 2, 2)
+    static let stranger = IPAddress(192, 0, 2, 66)
+    static let virtual = IPAddress(192, 0, 2, 100)
 
     static func advertisement(
-        from source: IPv4Address = peer, to destination: IPv4Address = Advertisement.multicastGroup,
+        from source: IPAddress = peer, to destination: IPAddress = Advertisement.multicastGroup,
         id: UInt8 = 51, priority: UInt8, intervalCentiseconds: UInt16 = 10
     ) -> [UInt8] {
         let message = Advertisement(
@@ -98,14 +98,14 @@ enum Packet {
     }
 
     static func ip(
-        _ message: [UInt8], from source: IPv4Address, to destination: IPv4Address,
+        _ message: [UInt8], from source: IPAddress, to destination: IPAddress,
         timeToLive: UInt8 = 255
     ) -> [UInt8] {
         var header: [UInt8] = [0x45, 0xC0]
         header.appendBigEndian(UInt16(20 + message.count))
         header += [0, 0, 0, 0, timeToLive, 112, 0, 0]
-        header.appendBigEndian(source.rawValue)
-        header.appendBigEndian(destination.rawValue)
+        header.appendBigEndian(source.ipv4?.rawValue ?? 0)
+        header.appendBigEndian(destination.ipv4?.rawValue ?? 0)
         var sum = InternetChecksum()
         sum.add(header.span.bytes)
         header[10] = UInt8(truncatingIfNeeded: sum.value >> 8)

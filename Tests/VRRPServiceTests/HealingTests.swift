@@ -30,14 +30,15 @@ struct HealingTests {
         }
 
         /// Takes what has arrived and counts the announcements of `address`.
-        func count(of address: IPv4Address, from mac: HardwareAddress) -> Int {
+        func count(of address: IPAddress, from mac: HardwareAddress) -> Int {
             var buffer = [UInt8](repeating: 0, count: 128)
             while case .bytes(let count)? = try? buffer.withUnsafeMutableBytes({
                 try socket.receive(into: $0)
             }) {
                 frames.append(Array(buffer[..<count]))
             }
-            let wanted = GratuitousARP.frame(mac: mac, address: address)
+            guard let target = address.ipv4 else { return 0 }
+            let wanted = GratuitousARP.frame(mac: mac, address: target)
             return frames.filter { $0.starts(with: wanted) }.count
         }
     }

@@ -33,7 +33,7 @@ import WireCore
             index: 2, name: "eth0", hardwareAddress: [2, 0, 0, 0, 0, 1], mtuByteCount: 1_500,
             isUp: true, hasCarrier: true)
         facts.addresses = [
-            HostFacts.Placed(address: node.address, prefixLength: 24, interfaceName: "eth0")
+            HostFacts.Placed(address: .v4(node.address), prefixLength: 24, interfaceName: "eth0")
         ]
         facts.settings = [.arpIgnore: (0, 0), .reversePathFilter: (0, 0)]
         return facts
@@ -125,7 +125,7 @@ struct HostCheckOnTheKernelTests {
         try pair.inNamespace(of: pair.b) {
             try Laboratory.ip("neigh flush dev \(NodePair.interface)")
             let socket = try StreamSocket.connect(
-                to: Endpoint(address: .v4(NodePair.virtualAddress), port: 8_080))
+                to: Endpoint(address: NodePair.virtualAddress, port: 8_080))
             let epoll = try Epoll()
             try epoll.add(socket, .writable, token: 0)
             return try epoll.wait(timeout: .milliseconds(400)) == 1
@@ -148,7 +148,7 @@ struct HostCheckOnTheKernelTests {
             let holder = try VirtualAddressHolder(loop: pair.loop)
             try holder.put([NodePair.virtualAddress], lease: .seconds(60))
             let listener = try StreamSocket.listen(
-                on: Endpoint(address: .v4(NodePair.virtualAddress), port: 8_080))
+                on: Endpoint(address: NodePair.virtualAddress, port: 8_080))
             for interface in ["all", NodePair.interface, "tandem0"] {
                 try set(key, interface, value)
                 let found = HostCheck.run(pair: pair.pair, node: pair.a.configuration)

@@ -145,7 +145,7 @@ struct HostileAdvertisementTests {
                 let socket = try RawIPSocket(
                     RawIPSocket.Options(
                         protocolNumber: 112, interfaceName: link.name, interfaceIndex: link.index,
-                        source: Packet.stranger, group: nil))
+                        source: IPv4Address(192, 0, 2, 66), group: nil))
                 try socket.send(Self.message(), to: pair.a.configuration.address)
             }
             #expect(pair.wait { group.speakers[0].report.droppedCount(.source) == 1 })

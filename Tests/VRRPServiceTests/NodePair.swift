@@ -27,7 +27,7 @@ final class TestNode {
 
 /// A pair on a veth cable: `a` has 192.0.2.1 and priority 200, `b` 192.0.2.2 and priority 100.
 final class NodePair {
-    static let virtualAddress = IPv4Address(192, 0, 2, 100)
+    static let virtualAddress = IPAddress(192, 0, 2, 100)
     static let interface = "lan0"
     /// Long enough that a busy test host does not oversleep, short enough to wait for.
     static let advertiseInterval = TimeSpan.milliseconds(100)
@@ -53,7 +53,8 @@ final class NodePair {
         lease: TimeSpan = .seconds(2), transport: AdvertisementTransport = .multicast
     ) -> VirtualRouterConfiguration {
         VirtualRouterConfiguration(
-            id: 51, addresses: [virtualAddress], advertiseInterval: interval, preempt: preempt,
+            id: 51, addresses: [virtualAddress], interface: interface, advertiseInterval: interval,
+            preempt: preempt,
             preemptDelay: .zero, lease: lease, transport: transport)
     }
 

@@ -22,7 +22,7 @@ import WireCore
     }
 
     private let heard = HeardActive(
-        address: IPv4Address(192, 0, 2, 2), priority: 200, interval: .seconds(1),
+        address: IPAddress(192, 0, 2, 2), priority: 200, interval: .seconds(1),
         heardAt: Instant(nanoseconds: 1_000_000))
 
     private func failover(_ reason: FailoverRecord.Reason) -> FailoverRecord {

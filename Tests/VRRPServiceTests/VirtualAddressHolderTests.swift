@@ -15,9 +15,9 @@ import WireCore
 
 @Suite(.serialized, .enabled(if: Laboratory.isRoot, "\(Laboratory.needsRoot)"))
 struct VirtualAddressHolderTests {
-    private let addresses = [IPv4Address(192, 0, 2, 100), IPv4Address(192, 0, 2, 101)]
+    private let addresses = [IPAddress(192, 0, 2, 100), IPAddress(192, 0, 2, 101)]
 
-    private func present() throws -> [IPv4Address] {
+    private func present() throws -> [IPAddress] {
         try NetlinkSocket().addresses().map(\.address).filter(addresses.contains).sorted()
     }
 
@@ -148,7 +148,8 @@ struct VirtualAddressHolderTests {
             let sender = try RawIPSocket(
                 RawIPSocket.Options(
                     protocolNumber: 253, interfaceName: "tandem0",
-                    interfaceIndex: holder.interfaceIndex ?? 0, source: addresses[0], group: nil))
+                    interfaceIndex: holder.interfaceIndex ?? 0, source: IPv4Address(192, 0, 2, 100),
+                    group: nil))
             for _ in 0..<300 { try sender.send([1, 2, 3], to: IPv4Address(198, 51, 100, 1)) }
             loop.run(for: .milliseconds(50))
             #expect(try present() == addresses)
