@@ -93,8 +93,13 @@ struct TunnelChaosTests {
             if open.count < 20, random.next() % 8 == 0 {
                 let client = try TunnelPeer(connectingTo: tandem.endpoint)
                 if isWebSocket { try client.send(webSocketRequest) }
+                let tag = Self.tag(random.next())
+                if !isWebSocket { try? client.send(tag) }
                 // Full buffers refuse requests.
-                guard let backend = try Self.accept(listener, unlessEnded: client) else { continue }
+                guard
+                    let backend = try Self.accept(
+                        listener, saying: isWebSocket ? [] : tag, unlessEnded: client)
+                else { continue }
                 if isWebSocket {
                     _ = try backend.take(until: "\r\n\r\n")
                     try backend.send(webSocketAnswer)
@@ -116,7 +121,23 @@ struct TunnelChaosTests {
         #expect(tandem.listener.tunnels > 50, "seed \(seed)")
     }
 
+    /// What a client says first, so that its backend is known whatever the order of connections.
+    private static func tag(_ number: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+    }
+
+    /// The connection that brings `tag`; those of clients that were given up are closed.
     private static func accept(
+        _ listener: TunnelListener, saying tag: [UInt8], unlessEnded client: TunnelPeer
+    ) throws -> TunnelPeer? {
+        while let backend = try acceptNext(listener, unlessEnded: client) {
+            if (try? backend.take(tag.count)) == tag { return backend }
+            try? backend.close(byReset: true)
+        }
+        return nil
+    }
+
+    private static func acceptNext(
         _ listener: TunnelListener, unlessEnded client: TunnelPeer
     ) throws -> TunnelPeer? {
         var backend: TunnelPeer?
