@@ -10,7 +10,7 @@ enum AddressText {
     static func ipv4(_ text: String) throws(ScalarProblem) -> IPv4Address {
         if let address = IPv4Address(text) { return address }
         if IPv6Address(text) != nil {
-            throw ScalarProblem("this version has no IPv6 here; write an IPv4 address")
+            throw ScalarProblem("this is an IPv6 address; an IPv4 address belongs here")
         }
         if Endpoint(text) != nil, let colon = text.lastIndex(of: ":") {
             throw .didYouMean("no port belongs here", String(text[..<colon]))
@@ -19,6 +19,49 @@ enum AddressText {
             throw .didYouMean("no prefix length belongs here", String(text[..<slash]))
         }
         throw problem(inHost: text)
+    }
+
+    /// The IPv6 address that `text` says.
+    static func ipv6(_ text: String) throws(ScalarProblem) -> IPv6Address {
+        if let address = IPv6Address(text) { return address }
+        if IPv4Address(text) != nil {
+            throw ScalarProblem(
+                "this is an IPv4 address", suggestion: "write for example \"fd00::11\"")
+        }
+        throw problem(inIPv6: text) ?? ScalarProblem("this is no IPv6 address")
+    }
+
+    /// The address of either family that `text` says.
+    static func ip(_ text: String) throws(ScalarProblem) -> IPAddress {
+        if let address = IPAddress(text) { return address }
+        if let problem = problem(inIPv6: text) { throw problem }
+        return .v4(try ipv4(text))
+    }
+
+    /// What is around an IPv6 address that does not belong there; `nil` when there is none.
+    private static func problem(inIPv6 text: String) -> ScalarProblem? {
+        if let percent = text.firstIndex(of: "%"), IPv6Address(text[..<percent]) != nil {
+            return .didYouMean(
+                "no zone belongs here, the key interface says it", String(text[..<percent]))
+        }
+        if let slash = text.firstIndex(of: "/"), IPv6Address(text[..<slash]) != nil {
+            return .didYouMean("no prefix length belongs here", String(text[..<slash]))
+        }
+        if text.hasPrefix("["), text.hasSuffix("]"), IPv6Address(text.dropFirst().dropLast()) != nil
+        {
+            return .didYouMean("no brackets belong here", String(text.dropFirst().dropLast()))
+        }
+        if case .v6(let address) = Endpoint(text)?.address {
+            return .didYouMean("no port belongs here", "\(address)")
+        }
+        if text.lowercased().hasPrefix("::ffff:"), let inner = IPv4Address(text.dropFirst(7)) {
+            return .didYouMean("this is an IPv4 address in IPv6 form", "\(inner)")
+        }
+        if text.utf8.count(where: { $0 == 0x3A }) > 1 {
+            return ScalarProblem(
+                "this is no IPv6 address", suggestion: "write for example \"fd00::11\"")
+        }
+        return nil
     }
 
     /// The endpoint that `text` says; port 0 is refused.

@@ -18,17 +18,54 @@ struct ConfigurationFacts: Sendable {
     struct Node: Sendable {
         var name: Located<String>
         var address: Located<IPv4Address>?
+        var ipv6Address: Located<IPv6Address>?
         var priority: Located<UInt8>?
         var zone: String?
     }
 
     /// A virtual router's readable parts.
     struct VirtualRouter: Sendable {
+        /// What messages call it: `virtual router 51`.
+        var title: String
+        /// The whole entry.
+        var range: SourceRange
         var id: Located<UInt8>?
-        var addresses: [Located<IPv4Address>]
-        var preempt: Bool
-        /// Where `preempt_delay` is written with more than zero.
-        var preemptDelay: SourceRange?
+        var addresses: [Located<IPAddress>]
+        /// True when some address could not be read, so that families prove nothing.
+        var hasUnreadableAddresses: Bool
+        /// As far as it could be read, defaults filled in; `id` is 0 when it could not.
+        var settings: VirtualRouterConfiguration
+        /// Where the keys stand that are written.
+        var keys: [String: SourceRange]
+        /// Where the values stand of keys that are written.
+        var values: [String: SourceRange]
+        /// False when the key `announce` is there and cannot be read.
+        var hasReadableAnnounce: Bool
+        var nodes: [Node]
+    }
+
+    /// A penalty that is in force when its tracker fails.
+    struct Penalty: Sendable {
+        /// The tracker in words: `interface eth1`.
+        var tracker: String
+        var penalty: TrackingPenalty
+        /// The value, or the tracker's key when it is a default.
+        var range: SourceRange
+    }
+
+    /// The readable parts of `pair.track`.
+    struct Tracking: Sendable {
+        var interfaces: [Located<String>] = []
+        var gateway: Located<IPAddress>?
+        /// The key `gateway`.
+        var gatewayKey: SourceRange?
+        var pools: [Located<String>] = []
+        /// The trackers' penalties, in file order; a gateway without one has none.
+        var penalties: [Penalty] = []
+        /// Where `backends` and `gateway` say fault.
+        var sharedFaults: [Penalty] = []
+        /// The value of `on_different_configuration` when it is hold.
+        var hold: SourceRange?
     }
 
     /// A route's readable parts.
@@ -69,6 +106,10 @@ struct ConfigurationFacts: Sendable {
 
     /// The pair link's key, or the pair's when the link is not written; `nil` without a pair.
     var link: SourceRange?
+    /// The key `link`, when it is written.
+    var linkKey: SourceRange?
+    var pairInterface: Located<String>?
+    var tracking = Tracking()
     var linkPort: Located<UInt16>?
     var secretFile: Located<String>?
     var nodes: [Node] = []

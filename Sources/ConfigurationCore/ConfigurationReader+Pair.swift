@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys under `pair`.
+// The keys under `pair`: nodes and link; trackers and virtual routers are read beside this.
 
 import WireCore
 
@@ -17,13 +17,13 @@ extension ConfigurationReader {
         facts.nodesRange = section.fields["nodes"]?.keyRange
         let nodes = (named("nodes", in: section) ?? []).compactMap { node($0) }
         let link = link(in: section)
-        let entries = list("virtual_routers", in: section) ?? []
-        let virtualRouters = entries.enumerated().compactMap { index, entry in
-            virtualRouter(entry, number: index + 1, interface: interface?.value ?? "")
-        }
+        facts.pairInterface = interface
+        let track = tracking(in: section, interface: interface?.value ?? "")
+        let virtualRouters = virtualRouters(in: section, interface: interface?.value ?? "")
         guard let interface else { return nil }
         return PairConfiguration(
-            interface: interface.value, nodes: nodes, link: link, virtualRouters: virtualRouters)
+            interface: interface.value, nodes: nodes, link: link, virtualRouters: virtualRouters,
+            track: track)
     }
 
     /// The entry of `pair.nodes` that `choice` selects; reports a name that is not there.
@@ -61,7 +61,8 @@ extension ConfigurationReader {
             let address = node.address, let priority = node.priority
         else { return nil }
         return NodeConfiguration(
-            name: name, address: address.value, priority: priority.value, zone: node.zone)
+            name: name, address: address.value, priority: priority.value, zone: node.zone,
+            ipv6Address: node.ipv6Address?.value)
     }
 
     private mutating func node(_ field: Field) -> NodeConfiguration? {
@@ -74,11 +75,8 @@ extension ConfigurationReader {
             facts.nodes.append(ConfigurationFacts.Node(name: name))
             return nil
         }
-        let address = value("address", "address", in: section) { text throws(ScalarProblem) in
-            let address = try AddressText.ipv4(text)
-            try Self.checkUnicast(address)
-            return address
-        }
+        let address = ownAddress("address", in: section)
+        let ipv6Address = ownIPv6Address("ipv6_address", in: section)
         if let address, address.value.isLoopback {
             diagnostics.add(
                 Diagnostic(
@@ -93,17 +91,37 @@ extension ConfigurationReader {
         if let zone { facts.nodeZones.append(zone) }
         facts.nodes.append(
             ConfigurationFacts.Node(
-                name: name, address: address, priority: priority, zone: zone?.value))
+                name: name, address: address, ipv6Address: ipv6Address, priority: priority,
+                zone: zone?.value))
         guard let address, let priority else { return nil }
         return NodeConfiguration(
             name: field.name, address: address.value, priority: priority.value,
-            zone: zone?.value)
+            zone: zone?.value, ipv6Address: ipv6Address?.value)
+    }
+
+    /// A node's own IPv4 address.
+    mutating func ownAddress(_ name: String, in section: Section) -> Located<IPv4Address>? {
+        value(name, "address", in: section) { text throws(ScalarProblem) in
+            let address = try AddressText.ipv4(text)
+            try Self.checkUnicast(address)
+            return address
+        }
+    }
+
+    /// A node's own IPv6 address.
+    mutating func ownIPv6Address(_ name: String, in section: Section) -> Located<IPv6Address>? {
+        value(name, "address", in: section) { text throws(ScalarProblem) in
+            let address = try AddressText.ipv6(text)
+            try Self.checkUnicast(address)
+            return address
+        }
     }
 
     private mutating func link(in pair: Section) -> PairLinkConfiguration {
         let empty = Section(
             path: "pair.link", title: "pair.link", range: pair.range, fields: [:])
         let section = section("link", title: "pair.link", in: pair) ?? empty
+        facts.linkKey = pair.fields["link"]?.keyRange
         let port = UInt16(clamping: integerOrDefault("port", in: section))
         facts.linkPort = Located(
             value: port, range: section.fields["port"]?.value.range ?? section.range)
@@ -115,64 +133,6 @@ extension ConfigurationReader {
             heartbeatInterval: durationOrDefault("heartbeat_interval", in: section))
     }
 
-    private mutating func virtualRouter(
-        _ node: ConfigurationNode, number: Int, interface: String
-    ) -> VirtualRouterConfiguration? {
-        guard
-            let section = open(
-                node, path: "pair.virtual_routers[]", title: Self.title(node, number: number),
-                range: node.range)
-        else { return nil }
-        let id = integer("id", in: section).map {
-            Located(value: UInt8(clamping: $0.value), range: $0.range)
-        }
-        let addresses = virtualAddresses(in: section)
-        let advertiseInterval = durationOrDefault("advertise_interval", in: section)
-        let preempt = booleanOrDefault("preempt", in: section)
-        let preemptDelay = duration("preempt_delay", in: section)
-        let lease = durationOrDefault("lease", in: section)
-        let transport: AdvertisementTransport =
-            choiceOrDefault("transport", in: section) == "unicast" ? .unicast : .multicast
-        let delayRange = preemptDelay.flatMap { $0.value == .zero ? nil : $0.range }
-        facts.virtualRouters.append(
-            ConfigurationFacts.VirtualRouter(
-                id: id, addresses: addresses, preempt: preempt, preemptDelay: delayRange))
-        guard let id else { return nil }
-        return VirtualRouterConfiguration(
-            id: id.value, addresses: addresses.map { .v4($0.value) }, interface: interface,
-            advertiseInterval: advertiseInterval, preempt: preempt,
-            preemptDelay: preemptDelay?.value ?? .zero, lease: lease, transport: transport)
-    }
-
-    /// `virtual router 51` by its id, or its place in the list while the id is unreadable.
-    private static func title(_ node: ConfigurationNode, number: Int) -> String {
-        if case .mapping(let entries) = node.content,
-            let id = entries.first(where: { $0.key.content == .scalar("id", isPlain: true) }),
-            case .scalar(let text, _) = id.value.content, UInt8(text) != nil
-        {
-            return "virtual router \(text)"
-        }
-        return "entry \(number) of virtual_routers"
-    }
-
-    private mutating func virtualAddresses(in section: Section) -> [Located<IPv4Address>] {
-        let nodes = list("addresses", in: section) ?? []
-        let place = "\"addresses\" in \(section.title ?? "")"
-        return nodes.compactMap { node in
-            value(node, "address", for: place) { text throws(ScalarProblem) in
-                if IPv6Address(text) != nil {
-                    throw ScalarProblem(
-                        "this version does not have IPv6 virtual addresses",
-                        suggestion: "write an IPv4 address")
-                }
-                let address = try AddressText.ipv4(text)
-                try Self.checkUnicast(address)
-                if address.isLoopback { throw ScalarProblem("this is a loopback address") }
-                return address
-            }
-        }
-    }
-
     /// An address that one host can hold.
     static func checkUnicast(_ address: IPv4Address) throws(ScalarProblem) {
         if address == .any { throw ScalarProblem("0.0.0.0 is no host's address") }
@@ -181,9 +141,19 @@ extension ConfigurationReader {
             throw ScalarProblem("this is a broadcast or reserved address")
         }
     }
+
+    /// An address that one host can hold.
+    static func checkUnicast(_ address: IPv6Address) throws(ScalarProblem) {
+        if address == .any { throw ScalarProblem(":: is no host's address") }
+        if address.isMulticast { throw ScalarProblem("this is a multicast address") }
+        if address == .loopback { throw ScalarProblem("this is a loopback address") }
+        if case .v4(let inner) = IPAddress.v6(address).unmapped {
+            throw .didYouMean("this is an IPv4 address in IPv6 form", "\(inner)")
+        }
+    }
 }
 
 extension IPv4Address {
     /// True for 127.0.0.0/8.
-    fileprivate var isLoopback: Bool { rawValue >> 24 == 127 }
+    var isLoopback: Bool { rawValue >> 24 == 127 }
 }

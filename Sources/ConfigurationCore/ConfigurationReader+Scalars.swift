@@ -184,13 +184,13 @@ extension ConfigurationReader {
         return byteCount
     }
 
-    /// A percentage in hundredths, or the default of the key table.
-    mutating func percentOrDefault(_ name: String, in section: Section) -> Int {
+    /// A percentage in hundredths; `nil` when absent or bad.
+    mutating func percent(_ name: String, in section: Section) -> Located<Int>? {
         let key = KeyTable.key(Self.path(name, in: section))
-        guard case .percent(let range) = key.form, case .percent(let absent) = key.presence else {
-            preconditionFailure("\(key.path) is no percentage with a default")
+        guard case .percent(let range) = key.form else {
+            preconditionFailure("\(key.path) is no percentage")
         }
-        let located = value(name, "number", in: section) { text throws(ScalarProblem) -> Int in
+        return value(name, "number", in: section) { text throws(ScalarProblem) -> Int in
             let hundredths = try PercentText.parse(text)
             guard range.contains(hundredths) else {
                 let limits =
@@ -202,7 +202,14 @@ extension ConfigurationReader {
             }
             return hundredths
         }
-        return located?.value ?? absent
+    }
+
+    /// A percentage in hundredths, or the default of the key table.
+    mutating func percentOrDefault(_ name: String, in section: Section) -> Int {
+        if let located = percent(name, in: section) { return located.value }
+        guard case .percent(let absent) = KeyTable.key(Self.path(name, in: section)).presence
+        else { preconditionFailure("\(name) has no default") }
+        return absent
     }
 
     /// The name of a pool, to be looked up once all are known.
@@ -271,6 +278,22 @@ extension ConfigurationReader {
 
     /// Words that other programs use.
     static let synonyms: [String: [String: String]] = [
+        "pair.virtual_routers[].checksum": [
+            "9568": "rfc9568", "5798": "rfc5798", "v2": "rfc5798", "keepalived": "rfc5798",
+            "frr": "rfc5798", "pseudo_header": "rfc5798",
+        ],
+        "pair.virtual_routers[].authentication": [
+            "none": "off", "false": "off", "no": "off", "on": "hmac", "true": "hmac",
+            "yes": "hmac", "ah": "hmac", "pass": "hmac", "sha256": "hmac",
+        ],
+        "pair.virtual_routers[].takeover": ["slow": "safe", "quick": "fast"],
+        "pair.virtual_routers[].announce": [
+            "arp": "lan", "vrrp": "lan", "l2": "lan", "bgp": "route", "ospf": "route",
+            "ecmp": "route", "bird": "route", "l3": "route", "routes": "route",
+        ],
+        "pair.track.on_different_configuration": [
+            "block": "hold", "wait": "hold", "refuse": "hold", "log": "warn", "ignore": "warn",
+        ],
         "access_log.format": ["clf": "common", "ncsa": "common", "apache": "combined"],
         "listeners.NAME.path.dot_segments": [
             "normalize": "resolve", "normalise": "resolve", "remove": "resolve", "deny": "reject",

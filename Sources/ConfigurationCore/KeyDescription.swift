@@ -20,6 +20,8 @@ struct KeyDescription: Hashable, Sendable {
         case integerOrAuto(ClosedRange<Int>)
         /// The word `off` or a number.
         case integerOrOff(ClosedRange<Int>)
+        /// The word `fault` or a number of priority points.
+        case penalty(ClosedRange<Int>)
         /// The word `auto` or a duration.
         case durationOrAuto(ClosedRange<TimeSpan>)
         case boolean
@@ -27,6 +29,9 @@ struct KeyDescription: Hashable, Sendable {
         /// A list of words.
         case words([String])
         case ipv4Address
+        case ipv6Address
+        /// An address of either family.
+        case ipAddress
         case endpoint
         /// An endpoint, a host name with a port, or `srv:` and a service's name.
         case backendAddress
@@ -161,6 +166,7 @@ extension KeyDescription.Form {
                 + "\(DecimalText.render(range.upperBound, places: places)), "
                 + "at most \(DecimalText.words(places)) decimals"
         case .integerOrOff(let range): return "off or integer, \(Self.text(range))"
+        case .penalty(let range): return "fault or integer, \(Self.text(range))"
         case .durationOrAuto(let range): return "auto or duration, \(Self.text(range))"
         case .integerOrAuto(let range): return "auto or integer, \(Self.text(range))"
         case .boolean: return "true or false"
@@ -177,6 +183,8 @@ extension KeyDescription.Form {
         case .name: return "name of letters, digits and -_."
         case .sectionOrOff: return "mapping, on or off"
         case .ipv4Address: return "IPv4 address"
+        case .ipv6Address: return "IPv6 address"
+        case .ipAddress: return "IPv4 or IPv6 address"
         case .endpoint: return "address:port; IPv6 addresses in brackets and quotes"
         case .hostName: return "host name without port; may begin with \"*.\""
         case .urlPath: return "path that begins with /"

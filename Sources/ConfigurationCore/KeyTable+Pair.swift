@@ -11,15 +11,21 @@ extension KeyTable {
             "Interface that carries adverts and announces the virtual addresses.",
             example: "interface: eth0"),
         KeyDescription(
-            "pair.nodes", .named(2...2), .required,
-            "The two nodes by name; each process takes the one that --node or the host name says.",
-            tooSmall: "a node alone needs no pair; remove the key pair",
-            tooLarge: "a pair has two nodes; remove the others",
+            "pair.nodes", .named(1...16), .required,
+            "The nodes by name: two, or 1 to 16 when every virtual router has announce: route; each "
+                + "process takes the one that --node or the host name says.",
+            tooSmall: "a pair has two nodes",
+            tooLarge: "a router shares its load over a limited number of ways",
             example: "nodes: { lb1: { address: 10.0.0.1, priority: 200 }, lb2: {...} }"),
         KeyDescription(
             "pair.nodes.NAME.address", .ipv4Address, .required,
             "The node's own address on the interface; stays with the node.",
             example: "address: 10.0.0.1"),
+        KeyDescription(
+            "pair.nodes.NAME.ipv6_address", .ipv6Address,
+            .optional("the interface's link-local address"),
+            "Where the node's IPv6 adverts come from and, with transport: unicast, go to.",
+            example: "ipv6_address: fd00::1"),
         KeyDescription(
             "pair.nodes.NAME.priority", .integer(1...255), .required,
             "VRRP priority; the higher node becomes active when both start together.",
@@ -54,55 +60,12 @@ extension KeyTable {
             tooLarge: "replication lag and a dead link are noticed late",
             example: "heartbeat_interval: 100ms"),
         KeyDescription(
+            "pair.track", .section, .optional("only the interfaces of the virtual routers"),
+            "What else a node watches to know whether it should serve.",
+            example: "track: { gateway: { address: 10.0.0.254 } }"),
+        KeyDescription(
             "pair.virtual_routers", .list(1...255), .required,
             "Groups of virtual addresses that move together.",
             example: "virtual_routers: [{ id: 51, addresses: [10.0.0.100] }]"),
-    ]
-
-    static let virtualRouters: [KeyDescription] = [
-        KeyDescription(
-            "pair.virtual_routers[].id", .integer(1...255), .required,
-            "VRID: unique among all virtual routers of the network (RFC 9568 section 5.2.3).",
-            tooSmall: "0 is not a VRID",
-            tooLarge: "the field on the wire has 8 bits",
-            example: "id: 51"),
-        KeyDescription(
-            "pair.virtual_routers[].addresses", .list(1...20), .required,
-            "The virtual addresses.",
-            tooSmall: "a virtual router without an address serves nobody",
-            tooLarge: "every takeover adds and announces each address",
-            example: "addresses: [10.0.0.100]"),
-        KeyDescription(
-            "pair.virtual_routers[].advertise_interval",
-            .duration(.milliseconds(10) ... .milliseconds(40_950), step: .milliseconds(10)),
-            .duration(.seconds(1)),
-            "Time between adverts; the backup waits a little more than three of them.",
-            tooSmall: "a stall of 30 ms on a busy host looks like a dead node",
-            tooLarge: "after a power loss nobody serves for more than three intervals",
-            example: "advertise_interval: 10ms"),
-        KeyDescription(
-            "pair.virtual_routers[].preempt", .boolean, .boolean(false),
-            "Whether a returning node of higher priority takes the addresses back.",
-            example: "preempt: false"),
-        KeyDescription(
-            "pair.virtual_routers[].preempt_delay",
-            .duration(.zero ... .seconds(3_600), step: nil), .duration(.zero),
-            "How long a node of higher priority waits after start before it preempts.",
-            tooSmall: "a node that keeps restarting moves the addresses each time",
-            tooLarge: "the weaker node serves for that long after every fault",
-            example: "preempt_delay: 30s"),
-        KeyDescription(
-            "pair.virtual_routers[].lease",
-            .duration(.seconds(2) ... .seconds(60), step: .seconds(1)),
-            .duration(.seconds(2)),
-            "How long an address outlives a process that no longer renews it.",
-            tooSmall: "the kernel counts leases in seconds and a busy node loses its address",
-            tooLarge: "a frozen node keeps answering for the address while the other serves it",
-            example: "lease: 2s"),
-        KeyDescription(
-            "pair.virtual_routers[].transport", .choice(["multicast", "unicast"]),
-            .word("multicast"),
-            "How adverts reach the other node; unicast is for networks without multicast.",
-            example: "transport: multicast"),
     ]
 }

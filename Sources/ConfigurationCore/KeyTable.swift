@@ -9,7 +9,7 @@ import WireCore
 enum KeyTable {
     /// Every key in the order of the reference.
     static let all: [KeyDescription] =
-        general + pair + virtualRouters + listeners + routes + pools + admin + timeouts
+        general + pair + tracking + virtualRouters + listeners + routes + pools + admin + timeouts
         + limits + accessLog + resolver
 
     private static let byPath: [String: KeyDescription] = Dictionary(

@@ -61,7 +61,7 @@ enum SocketCheck {
         let own = Set(facts.virtualRouters.flatMap(\.addresses).map(\.value))
         for backend in facts.backends {
             guard case .endpoint(let endpoint) = backend.address.value,
-                case .v4(let address) = endpoint.address, own.contains(address),
+                own.contains(endpoint.address),
                 let socket = facts.sockets.first(where: { overlap($0.endpoint, endpoint) })
             else { continue }
             diagnostics.add(

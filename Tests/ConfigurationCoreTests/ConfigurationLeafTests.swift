@@ -89,7 +89,7 @@ enum ConfigurationLeaf {
         let mirror = Mirror(reflecting: value)
         let isAtom =
             value is TimeSpan || value is IPAddress || value is IPv4Address || value is Endpoint
-            || value is IPNetwork || value is String
+            || value is IPNetwork || value is IPv6Address || value is String
         if isAtom || mirror.children.isEmpty {
             leaves[path] = String(describing: value)
             return

@@ -11,7 +11,8 @@ struct ConfigurationMutation: Sendable {
     var apply: @Sendable (inout Configuration) -> Void
 
     static let all =
-        general + pairs + listeners + http + routes + actions + pools + balancing
+        general + pairs + virtualRouters + tracking + listeners + http + routes + actions + pools
+        + balancing
         + checks + verdicts + poolLimits + resolver + limits
 
     static func live(
@@ -20,7 +21,7 @@ struct ConfigurationMutation: Sendable {
         ConfigurationMutation(name: name, needsRestart: false, apply: apply)
     }
 
-    private static func restart(
+    static func restart(
         _ name: String, _ apply: @escaping @Sendable (inout Configuration) -> Void
     ) -> ConfigurationMutation {
         ConfigurationMutation(name: name, needsRestart: true, apply: apply)
@@ -76,29 +77,6 @@ struct ConfigurationMutation: Sendable {
         live("log to stderr") { $0.accessLog?.file = nil },
         live("log format") { $0.accessLog?.format = .combined },
         live("no log") { $0.accessLog = nil },
-    ]
-
-    private static let pairs = [
-        restart("no pair") { $0.pair = nil },
-        restart("interface") { $0.pair?.interface = "eth1" },
-        restart("node name") { $0.pair?.nodes[0].name = "c" },
-        restart("node address") { $0.pair?.nodes[0].address = IPv4Address(10, 0, 0, 9) },
-        restart("node priority") { $0.pair?.nodes[0].priority = 9 },
-        live("node zone") { $0.pair?.nodes[0].zone = "x" },
-        live("no node zone") { $0.pair?.nodes[0].zone = nil },
-        restart("link port") { $0.pair?.link.port = 1 },
-        restart("secret") { $0.pair?.link.secretFile = "/x" },
-        restart("no secret") { $0.pair?.link.secretFile = nil },
-        restart("heartbeat") { $0.pair?.link.heartbeatInterval = .seconds(9) },
-        restart("vrid") { $0.pair?.virtualRouters[0].id = 52 },
-        restart("virtual address") {
-            $0.pair?.virtualRouters[0].addresses[0] = IPAddress(10, 0, 0, 9)
-        },
-        restart("interval") { $0.pair?.virtualRouters[0].advertiseInterval = .seconds(9) },
-        restart("preempt") { $0.pair?.virtualRouters[0].preempt.toggle() },
-        restart("preempt delay") { $0.pair?.virtualRouters[0].preemptDelay = .seconds(9) },
-        restart("lease") { $0.pair?.virtualRouters[0].lease = .seconds(9) },
-        restart("transport") { $0.pair?.virtualRouters[0].transport = .unicast },
     ]
 
     private static let listeners = [

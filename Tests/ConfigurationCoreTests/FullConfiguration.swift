@@ -44,7 +44,9 @@ enum FullConfiguration {
     private static let pair = PairConfiguration(
         interface: "eth0",
         nodes: [
-            NodeConfiguration(name: "a", address: IPv4Address(10, 0, 0, 1), priority: 2, zone: "z"),
+            NodeConfiguration(
+                name: "a", address: IPv4Address(10, 0, 0, 1), priority: 2, zone: "z",
+                ipv6Address: IPv6Address(high: 0xFD00 << 48, low: 1)),
             NodeConfiguration(name: "b", address: IPv4Address(10, 0, 0, 2), priority: 1),
         ],
         link: PairLinkConfiguration(
@@ -54,7 +56,21 @@ enum FullConfiguration {
                 id: 51, addresses: [IPAddress(10, 0, 0, 100)], interface: "eth0",
                 advertiseInterval: .seconds(1),
                 preempt: true, preemptDelay: .seconds(1), lease: .seconds(2),
-                transport: .multicast)
+                transport: .multicast,
+                nodes: [
+                    "a": VirtualRouterNode(
+                        priority: 3, address: IPv4Address(10, 1, 0, 1),
+                        ipv6Address: IPv6Address(high: 0xFD01 << 48, low: 1))
+                ], group: "main")
+        ], track: track)
+
+    private static let track = TrackingConfiguration(
+        interfaces: [TrackedInterface(name: "eth1", penalty: .points(10))],
+        gateway: TrackedGateway(
+            address: IPAddress(10, 0, 0, 254), interface: "eth0", penalty: .points(20)),
+        backends: TrackedBackends(pools: ["web"], penalty: .points(30)),
+        scripts: [
+            TrackedScript(name: "disk", command: ["/bin/check", "-v"], penalty: .points(40))
         ])
 
     private static let edits = HeaderEdits(
