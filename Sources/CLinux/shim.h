@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <net/if_arp.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -95,6 +96,70 @@ static inline ssize_t tandem_recvfrom(int fd, void *bytes, size_t count, int fla
     return recvfrom(fd, bytes, count, flags, (struct sockaddr *)address, length);
 }
 
+/*
+ * Ancillary data: what RFC 3542 puts beside an IPv6 packet. The library's own struct in6_pktinfo is
+ * hidden without _GNU_SOURCE.
+ */
+struct tandem_packet_information {
+    struct in6_addr address;
+    unsigned int interface_index;
+};
+struct tandem_carrier {
+    struct sockaddr_in6 source;
+    struct tandem_packet_information arrival;
+    int hop_limit; /* -1 when the kernel did not say */
+};
+static inline ssize_t tandem_send_from(int fd, const void *bytes, size_t count, int flags,
+                                       const void *destination, socklen_t length,
+                                       const struct tandem_packet_information *origin) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof *origin)];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_name = (void *)destination, .msg_namelen = length,
+                             .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = &control, .msg_controllen = sizeof control.space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = IPPROTO_IPV6;
+    header->cmsg_type = IPV6_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof *origin);
+    memcpy(CMSG_DATA(header), origin, sizeof *origin);
+    return sendmsg(fd, &message, flags);
+}
+static inline ssize_t tandem_receive_carried(int fd, void *bytes, size_t count,
+                                             struct tandem_carrier *carrier) {
+    union {
+        struct cmsghdr header;
+        char space[256];
+    } control;
+    memset(carrier, 0, sizeof *carrier);
+    carrier->hop_limit = -1;
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    struct msghdr message = {.msg_name = &carrier->source, .msg_namelen = sizeof carrier->source,
+                             .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = &control, .msg_controllen = sizeof control.space};
+    ssize_t got = recvmsg(fd, &message, 0);
+    if (got < 0) return got;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != IPPROTO_IPV6) continue;
+        if (header->cmsg_type == IPV6_PKTINFO)
+            memcpy(&carrier->arrival, CMSG_DATA(header), sizeof carrier->arrival);
+        if (header->cmsg_type == IPV6_HOPLIMIT)
+            memcpy(&carrier->hop_limit, CMSG_DATA(header), sizeof carrier->hop_limit);
+    }
+    return got;
+}
+/* Drops of a full receive buffer: the last value of SO_MEMINFO. */
+static inline unsigned int tandem_receive_drops(int fd) {
+    unsigned int values[16] = {0};
+    socklen_t length = sizeof values;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length) != 0) return 0;
+    return length > SK_MEMINFO_DROPS * sizeof values[0] ? values[SK_MEMINFO_DROPS] : 0;
+}
+
 /* Variadic in C. */
 static inline int tandem_open(const char *path, int flags, mode_t mode) {
     return open(path, flags, mode);
@@ -111,6 +176,7 @@ static const unsigned long TANDEM_TUNSETIFF = TUNSETIFF;
 static const unsigned long TANDEM_TUNGETIFF = TUNGETIFF;
 static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
 static const unsigned long TANDEM_FIONREAD = FIONREAD;
+static const int TANDEM_SKF_NET_OFF = SKF_NET_OFF;
 /* CLONE_NEWNET of <sched.h>, hidden without _GNU_SOURCE. */
 static const int TANDEM_CLONE_NEWNET = 0x40000000;
 

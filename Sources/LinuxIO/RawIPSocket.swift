@@ -91,7 +91,7 @@ public struct RawIPSocket: ~Copyable {
         try StreamSocket.receive(descriptor, into: buffer)
     }
 
-    private static func bindToDevice(
+    static func bindToDevice(
         _ socket: borrowing FileDescriptor, _ name: String
     ) throws(Errno) {
         let number = socket.rawValue

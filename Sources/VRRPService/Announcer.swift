@@ -27,13 +27,18 @@ public final class Announcer: AddressAnnouncing {
     private var frames: [IPAddress: [UInt8]] = [:]
     private var timers: [TimerID] = []
 
+    /// While true nothing is announced and nobody is answered, though the addresses are held.
+    public var isQuiet = false {
+        didSet { if isQuiet { cancel() } }
+    }
+
     /// Opens the socket on an interface, ready before it is needed.
     ///
     /// - Throws: EPERM without CAP_NET_RAW.
-    public init(link: NetworkLink, loop: EventLoop) throws(Errno) {
+    public init(_ point: AttachmentPoint, loop: EventLoop, logger: Logger) throws(Errno) {
         self.loop = loop
-        socket = try PacketSocket(interfaceIndex: link.index)
-        hardwareAddress = HardwareAddress(bytes: link.hardwareAddress)
+        socket = try PacketSocket(interfaceIndex: point.link.index)
+        hardwareAddress = HardwareAddress(bytes: point.link.hardwareAddress)
     }
 
     deinit {
@@ -48,9 +53,23 @@ public final class Announcer: AddressAnnouncing {
         frames.removeAll()
     }
 
+    /// The addresses are on this node now: questions for them are answered from here on.
+    public func hold(_ addresses: [IPAddress]) {}
+
+    /// The addresses are about to go: nothing more is said about them.
+    public func letGo() {
+        cancel()
+    }
+
+    /// Takes the port off its loop for good.
+    public func close() {
+        letGo()
+    }
+
     /// Announces at once and again after `repeatDelays`; replaces repeats that still wait.
     public func announce(_ addresses: [IPAddress]) {
         cancel()
+        guard !isQuiet else { return }
         send(addresses)
         let start = Clock.now()
         timers = Self.repeatDelays.map { delay in

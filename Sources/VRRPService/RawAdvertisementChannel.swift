@@ -2,10 +2,10 @@
 //
 // Adverts on the wire: IP protocol 112, multicast or to the other node alone.
 
-public import ConfigurationCore
+internal import ConfigurationCore
 public import EventLoop
 public import LinuxIO
-public import NetlinkIO
+internal import NetlinkIO
 internal import VRRPCore
 public import WireCore
 
@@ -23,33 +23,34 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
     private let destination: IPv4Address
     private var source: EventSource?
 
+    /// What the channel counted.
+    public var counts: ChannelCounts { ChannelCounts() }
+
     /// Opens the socket.
     ///
-    /// - Parameters:
-    ///   - transport: multicast, or unicast to `peer`.
-    ///   - link: the interface; adverts of others are not heard.
-    ///   - own: the node's own address, the source of every advert and never a virtual address.
-    ///   - peer: the other node's own address.
-    ///   - loop: where packets are waited for.
     /// - Throws: EPERM without CAP_NET_RAW.
-    public init(
-        _ transport: AdvertisementTransport, link: NetworkLink, own: IPv4Address,
-        peer: IPv4Address, loop: EventLoop
-    ) throws(Errno) {
+    public init(_ point: AttachmentPoint, loop: EventLoop) throws(Errno) {
         self.loop = loop
+        guard let own = point.ownAddress?.ipv4 else { throw .addressNotAvailable }
         let group: IPv4Address?
-        switch transport {
+        switch point.transport {
         case .multicast: group = Advertisement.multicastGroup.ipv4
         case .unicast: group = nil
         }
-        destination = group ?? peer
+        guard let destination = group ?? point.peerAddress?.ipv4 else {
+            throw .addressNotAvailable
+        }
+        self.destination = destination
         var options = RawIPSocket.Options(
-            protocolNumber: Advertisement.protocolNumber, interfaceName: link.name,
-            interfaceIndex: link.index, source: own, group: group)
+            protocolNumber: Advertisement.protocolNumber, interfaceName: point.link.name,
+            interfaceIndex: point.link.index, source: own, group: group)
         options.timeToLive = Advertisement.timeToLive
         socket = try RawIPSocket(options)
         source = try loop.add(socket.descriptor, .readable, handler: self)
     }
+
+    /// An advert from this address was accepted: during a flood it must still be heard.
+    public func heardPeer(at address: IPAddress) {}
 
     /// Takes the channel off its loop, which otherwise keeps it alive.
     public func close() {
@@ -64,8 +65,8 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
         return false
     }
 
-    /// The next waiting packet with its IP header; `nil` when there is none.
-    public func receive() -> [UInt8]? {
+    /// The next waiting packet; `nil` when there is none.
+    public func receive() -> CarriedPacket? {
         var hasPacket = false
         let packet = [UInt8](unsafeUninitializedCapacity: Self.packetByteCountMax) {
             buffer, count in
@@ -77,7 +78,7 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
                 hasPacket = true
             }
         }
-        return hasPacket ? packet : nil
+        return hasPacket ? CarriedPacket(bytes: packet, carrier: .ipv4) : nil
     }
 }
 

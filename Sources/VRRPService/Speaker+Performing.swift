@@ -53,6 +53,7 @@ extension Speaker {
             logger.error("[vrid \(settings.virtualRouterID)] cannot take the addresses: \(error)")
             return false
         }
+        ports.announcer.hold(settings.addresses)
         let now = Clock.now()
         takeover = Takeover(
             reason: announcedDeath?.reason, lastHeardAt: status.heardActive?.heardAt,
@@ -67,7 +68,7 @@ extension Speaker {
     private func release() {
         cancelRenewal()
         cancelHeal()
-        ports.announcer.cancel()
+        ports.announcer.letGo()
         renewedAt = nil
         takeover = nil
         do throws(VirtualAddressError) {

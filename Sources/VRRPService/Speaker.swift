@@ -200,14 +200,14 @@ public final class Speaker {
         for timer in [deadlineTimer?.timer, renewalTimer, healTimer, retryTimer] {
             if let timer { loop.cancel(timer) }
         }
-        ports.announcer.cancel()
+        ports.announcer.close()
         ports.channel.close()
     }
 
     /// Goes on with other ports, for example after the interface was made anew.
     public func replacePorts(channel: any AdvertisementChannel, announcer: any AddressAnnouncing) {
         ports.channel.close()
-        ports.announcer.cancel()
+        ports.announcer.close()
         ports.channel = channel
         ports.announcer = announcer
         listen(on: channel)
@@ -253,7 +253,7 @@ public final class Speaker {
         let limit = isVerdictDue ? Self.packetsBeforeVerdictMax : Self.packetsPerWakeUpMax
         for _ in 0..<limit {
             guard let packet = ports.channel.receive() else { return }
-            take(packet)
+            take(packet.bytes)
         }
     }
 

@@ -180,15 +180,20 @@ public final class VirtualRouterGroup {
     private func makePorts(
         _ router: VirtualRouterConfiguration
     ) throws(VirtualRouterSetUpError) -> (RawAdvertisementChannel, Announcer) {
+        let point = AttachmentPoint(
+            link: link, virtualRouterID: router.id, family: .ipv4, addresses: router.addresses,
+            transport: router.transport, ownAddress: .v4(node.address),
+            peerAddress: .v4(peer.address),
+            otherVirtualRouterIDs: pair.virtualRouters.map(\.id).filter { $0 != router.id },
+            hasVirtualMAC: router.virtualMAC)
         let channel: RawAdvertisementChannel
         do throws(Errno) {
-            channel = try RawAdvertisementChannel(
-                router.transport, link: link, own: node.address, peer: peer.address, loop: loop)
+            channel = try RawAdvertisementChannel(point, loop: loop)
         } catch {
             throw .socket("VRRP socket on \(link.name) from \(node.address)", error)
         }
         do throws(Errno) {
-            return (channel, try Announcer(link: link, loop: loop))
+            return (channel, try Announcer(point, loop: loop, logger: logger))
         } catch {
             throw .socket("packet socket on \(link.name)", error)
         }

@@ -23,6 +23,8 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
     var refusal: VirtualAddressError?
     var present: Set<IPAddress> = []
     var onReadable: (() -> Void)?
+    var isQuiet = false
+    var counts = ChannelCounts()
     private var waiting: [[UInt8]] = []
 
     var ports: Speaker.Ports {
@@ -47,9 +49,12 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
         return true
     }
 
-    func receive() -> [UInt8]? {
-        waiting.isEmpty ? nil : waiting.removeFirst()
+    func receive() -> CarriedPacket? {
+        waiting.isEmpty
+            ? nil : CarriedPacket(bytes: waiting.removeFirst(), carrier: .ipv4)
     }
+
+    func heardPeer(at address: IPAddress) {}
 
     func close() {
         onReadable = nil
@@ -72,6 +77,12 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
 
     func announce(_ addresses: [IPAddress]) {
         deeds.append(.announced)
+    }
+
+    func hold(_ addresses: [IPAddress]) {}
+
+    func letGo() {
+        cancel()
     }
 
     func cancel() {
