@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The VRRP version 3 ADVERTISEMENT for IPv4 as a value, and its bytes on the way out.
-// Owns no receive check: see ReceivedAdvertisement.
+// A VRRP ADVERTISEMENT as a value, and the constants of the protocol.
+// Bytes on the way out: Advertisement+Encoding. Receive checks: AdvertisementDecoder.
 
 public import WireCore
 
-/// Which bytes the checksum of a version 3 advertisement over IPv4 covers.
-///
-/// RFC 9568 §5.2.8 took the pseudo-header out; stock keepalived and FRR still send and demand it.
-public enum ChecksumForm: String, Hashable, Sendable, CaseIterable {
-    /// The VRRP message alone (RFC 9568 §5.2.8); the default.
-    case rfc9568
-    /// The VRRP message after an IPv4 pseudo-header (RFC 5798 §5.2.8).
-    case rfc5798
-}
-
-/// One VRRP version 3 ADVERTISEMENT for IPv4 (RFC 9568 §5.1).
+/// One VRRP ADVERTISEMENT (RFC 9568 §5.1; version 2: RFC 3768 §5.1).
 ///
 /// ```
 ///  0                   1                   2                   3
@@ -25,7 +15,7 @@ public enum ChecksumForm: String, Hashable, Sendable, CaseIterable {
 /// +-------+-------+---------------+---------------+---------------+
 /// |Reserve| Max Advertise Interval|          Checksum             |
 /// +-------+-----------------------+-------------------------------+
-/// |                       IPv4 addresses ...                      |
+/// |                    IPv4 or IPv6 addresses ...                 |
 /// ```
 public struct Advertisement: Hashable, Sendable {
     /// VRID, 1-255 (RFC 9568 §5.2.3).
@@ -33,101 +23,83 @@ public struct Advertisement: Hashable, Sendable {
     /// 255 owner, 1-254 backups, 0 when the Active gives up (RFC 9568 §5.2.4).
     public var priority: UInt8
     /// Max Advertise Interval, 1-4095 (RFC 9568 §5.2.7, erratum 8301).
+    ///
+    /// Version 2 carries whole seconds (RFC 3768 §5.3.7): 100-25500 when received; when sent, a
+    /// part of a second is left out and one second is the least.
     public var intervalCentiseconds: UInt16
-    /// The virtual addresses, 1-255 of them (RFC 9568 §5.2.9).
+    /// The virtual addresses, 1-255 of one family (RFC 9568 §5.2.9).
     public var addresses: [IPAddress]
+    /// The protocol version.
+    public var version: AdvertisementVersion
 
     /// The IP protocol number of VRRP (RFC 9568 §5.1.1.4).
     public static let protocolNumber: UInt8 = 112
-    /// Where adverts go unless they are unicast (RFC 9568 §5.1.1.2).
+    /// Where adverts over IPv4 go unless they are unicast (RFC 9568 §5.1.1.2).
     public static let multicastGroup = IPAddress(224, 0, 0, 18)
-    /// The only time to live sent and accepted (RFC 9568 §5.1.1.3).
+    /// Where adverts over IPv6 go unless they are unicast, ff02::12 (RFC 9568 §5.1.2.2).
+    public static let multicastGroupIPv6 = IPAddress.v6(
+        IPv6Address(high: 0xFF02 << 48, low: 0x12))
+    /// The only time to live or hop limit sent and accepted (RFC 9568 §5.1.1.3, §5.1.2.3).
     public static let timeToLive: UInt8 = 255
-    /// The only protocol version spoken (RFC 9568 §5.2.1).
-    public static let version: UInt8 = 3
     /// The only message type there is (RFC 9568 §5.2.2).
     public static let type: UInt8 = 1
     /// Bytes before the first address.
     public static let headerByteCount = 8
     /// What the twelve bits of Max Advertise Interval may hold (erratum 8301).
     public static let intervalCentisecondsRange: ClosedRange<UInt16> = 1...4095
+    /// How many addresses the count field can say (RFC 9568 §5.2.5).
+    public static let addressCountMax = 255
+    /// Authentication Data of version 2: sent as zeros, ignored on receipt (RFC 3768 §5.3.10).
+    public static let version2AuthenticationByteCount = 8
 
     /// Makes an advertisement.
     public init(
         virtualRouterID: UInt8, priority: UInt8, intervalCentiseconds: UInt16,
-        addresses: [IPAddress]
+        addresses: [IPAddress], version: AdvertisementVersion = .version3
     ) {
         self.virtualRouterID = virtualRouterID
         self.priority = priority
         self.intervalCentiseconds = intervalCentiseconds
         self.addresses = addresses
+        self.version = version
     }
+
+    /// The family of the addresses and of the carrier (RFC 9568 §5.2.9).
+    public var family: AddressFamily { addresses.first?.family ?? .ipv4 }
 
     /// Max Advertise Interval as a time.
     public var interval: TimeSpan {
         .milliseconds(UInt64(intervalCentiseconds) * 10)
     }
 
-    /// The message as a raw socket takes it: without IP header, checksum filled in.
+    /// The group that adverts of a family go to unless they are unicast.
+    public static func group(of family: AddressFamily) -> IPAddress {
+        switch family {
+        case .ipv4: multicastGroup
+        case .ipv6: multicastGroupIPv6
+        }
+    }
+
+    /// How many bytes a raw socket may deliver for one advert of a family.
     ///
-    /// `source` and `destination` are those of the IP header; only the RFC 5798 form uses them.
-    public func encoded(
-        checksum form: ChecksumForm, source: IPAddress, destination: IPAddress
-    ) -> [UInt8] {
-        precondition(Self.intervalCentisecondsRange.contains(intervalCentiseconds))
-        precondition((1...255).contains(addresses.count))
-        var bytes: [UInt8] = []
-        let addressByteCount = addresses[0].family.addressByteCount
-        bytes.reserveCapacity(Self.headerByteCount + addressByteCount * addresses.count)
-        bytes.append(Self.version << 4 | Self.type)
-        bytes.append(virtualRouterID)
-        bytes.append(priority)
-        bytes.append(UInt8(addresses.count))
-        // RFC 9568 §5.2.6: the reserve bits are zero when sent.
-        bytes.appendBigEndian(intervalCentiseconds)
-        bytes.appendBigEndian(UInt16(0))
-        for address in addresses {
-            switch address {
-            case .v4(let address): bytes.appendBigEndian(address.rawValue)
-            case .v6(let address): bytes.append(contentsOf: address.octets)
-            }
-        }
-
-        let sum = unsafe Self.checksum(
-            of: bytes.span.bytes, form: form, source: source, destination: destination)
-        bytes[6] = UInt8(truncatingIfNeeded: sum >> 8)
-        bytes[7] = UInt8(truncatingIfNeeded: sum)
-        assert(bytes.count == Self.headerByteCount + addressByteCount * addresses.count)
-        return bytes
+    /// With the IP header, at its longest 60 bytes, where the socket delivers one: for IPv4.
+    public static func byteCountMax(of family: AddressFamily) -> Int {
+        let carrier = family == .ipv4 ? 60 : 0
+        return carrier + headerByteCount + addressCountMax * family.addressByteCount
+            + version2AuthenticationByteCount + AuthenticationTrailer.byteCount
     }
 
-    /// The checksum of `message` in one form; 0 when the message already carries the right one.
-    static func checksum(
-        of message: RawSpan, form: ChecksumForm, source: IPAddress, destination: IPAddress
-    ) -> UInt16 {
-        var sum = InternetChecksum()
-        switch form {
-        case .rfc9568: break
-        case .rfc5798:
-            // RFC 793 pseudo-header: addresses, zero, protocol, length of the message.
-            sum.add(address: source)
-            sum.add(address: destination)
-            sum.add(word: UInt16(protocolNumber))
-            sum.add(word: UInt16(truncatingIfNeeded: message.byteCount))
+    /// Whether the advert names the configured addresses, given in numeric order.
+    ///
+    /// Order does not count; neither does the link-local address that a sender over IPv6 must put
+    /// first (RFC 9568 §5.2.9) when none is configured.
+    public func listsSameAddresses(as sorted: [IPAddress]) -> Bool {
+        var own = addresses
+        if own.count == sorted.count + 1, let first = own.first?.ipv6, first.isLinkLocal,
+            !sorted.contains(.v6(first))
+        {
+            own.removeFirst()
         }
-        sum.add(message)
-        return sum.value
-    }
-}
-
-extension InternetChecksum {
-    fileprivate mutating func add(address: IPAddress) {
-        switch address {
-        case .v4(let address):
-            add(word: UInt16(truncatingIfNeeded: address.rawValue >> 16))
-            add(word: UInt16(truncatingIfNeeded: address.rawValue))
-        case .v6(let address):
-            for byte in address.octets { add(byte: byte) }
-        }
+        return own.count == sorted.count && own.sorted() == sorted
     }
 }
