@@ -59,6 +59,8 @@ struct ConfigurationFacts: Sendable {
         var gateway: Located<IPAddress>?
         /// The key `gateway`.
         var gatewayKey: SourceRange?
+        /// How long the witness must be silent to count as gone.
+        var gatewaySilence = TimeSpan.zero
         var pools: [Located<String>] = []
         /// The trackers' penalties, in file order; a gateway without one has none.
         var penalties: [Penalty] = []

@@ -75,6 +75,7 @@ extension ConfigurationReader {
         let interval = durationOrDefault("interval", in: section)
         let fall = integerOrDefault("fall", in: section)
         let rise = integerOrDefault("rise", in: section)
+        facts.tracking.gatewaySilence = interval.multiplied(by: UInt64(fall))
         let penalty = penalty(in: section, of: title, isShared: true)
         guard let address else { return nil }
         return TrackedGateway(

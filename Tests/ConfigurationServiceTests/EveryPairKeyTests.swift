@@ -42,14 +42,14 @@ import WireCore
         let track = try Self.load("ok-every-pair-key").track
         #expect(
             track.interfaces == [
-                TrackedInterface(name: "eth1", penalty: .points(120), upDelay: .seconds(5)),
+                TrackedInterface(name: "eth3", penalty: .points(120), upDelay: .seconds(5)),
                 TrackedInterface(name: "eth2.100", penalty: .fault, upDelay: .seconds(1)),
             ])
         #expect(
             track.gateway
                 == TrackedGateway(
                     address: try Self.ip("10.77.0.1"), interface: "eth1",
-                    interval: .milliseconds(100), fall: 5, rise: 4, penalty: .points(110)))
+                    interval: .milliseconds(40), fall: 5, rise: 4, penalty: .points(110)))
         #expect(
             track.backends
                 == TrackedBackends(

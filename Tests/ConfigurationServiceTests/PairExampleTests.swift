@@ -17,21 +17,16 @@ import Testing
     private static func file(_ key: KeyDescription) -> String {
         let example = key.example
         switch key.parent {
-        case "pair.track": return PairFile.text(pair: ["track: { \(example) }"])
+        case "pair.track": return text(track: example)
         case "pair.track.interfaces.NAME":
-            return PairFile.text(pair: ["track: { interfaces: { eth1: { \(example) } } }"])
+            return text(track: "interfaces: { eth1: { \(example) } }")
         case "pair.track.gateway":
             let address = key.name == "address" ? "" : "address: 10.0.0.254, "
-            // 50 points alone are less than the difference of the priorities.
-            let more = key.name == "penalty" ? ", backends: { penalty: 100 }" : ""
-            return PairFile.text(pair: ["track: { gateway: { \(address)\(example) }\(more) }"])
-        case "pair.track.backends":
-            let more = key.name == "penalty" ? "" : ", penalty: 150"
-            let other = key.name == "penalty" ? ", gateway: { address: 10.0.0.9, penalty: 90 }" : ""
-            return PairFile.text(pair: ["track: { backends: { \(example)\(more) }\(other) }"])
+            return text(track: "gateway: { \(address)\(example) }")
+        case "pair.track.backends": return text(track: "backends: { \(example) }")
         case "pair.track.scripts.NAME":
             let command = key.name == "command" ? "" : "command: [/bin/true], "
-            return PairFile.text(pair: ["track: { scripts: { a: { \(command)\(example) } } }"])
+            return text(track: "scripts: { a: { \(command)\(example) } }")
         case "pair.virtual_routers[].nodes.NAME":
             return PairFile.text(
                 router: ["nodes: { lb1: { \(example) } }", "preempt: true"])
@@ -51,6 +46,14 @@ import Testing
                 router: [example], routers: ["{ id: 52, addresses: [10.0.0.101], \(example) }"])
         default: return PairFile.text(router: [example])
         }
+    }
+
+    /// A file with trackers whose penalties are more than the difference of the priorities.
+    private static func text(track: String) -> String {
+        PairFile.text(
+            pair: ["track: { \(track) }"],
+            nodes: "{ lb1: { address: 10.0.0.1, priority: 120 }, "
+                + "lb2: { address: 10.0.0.2, priority: 100 } }")
     }
 
     @Test(arguments: keys.map(\.path)) func theExampleOfEveryKeyCanBeWritten(path: String) throws {
