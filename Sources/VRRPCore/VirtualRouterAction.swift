@@ -2,8 +2,6 @@
 //
 // What a virtual router asks its driver to do, as values.
 
-public import WireCore
-
 /// The states of RFC 9568 §6.4.
 public enum VirtualRouterState: String, Hashable, Sendable, CaseIterable {
     /// Waiting for startup, or out of service (RFC 9568 §6.4.1).
@@ -23,15 +21,26 @@ public enum VirtualRouterState: String, Hashable, Sendable, CaseIterable {
 /// then the advert, so that a peer that reacts at once never answers beside us.
 public enum VirtualRouterAction: Hashable, Sendable {
     /// Add the virtual addresses and start to renew their lease.
+    ///
+    /// They may be there already, lingering or prepared for a hand-over: then answer for them again.
     case claimAddresses
-    /// Remove the virtual addresses, stop renewing, cancel announcements still planned.
-    case releaseAddresses
+    /// Cancel announcements still planned and remove the virtual addresses, or let them linger.
+    ///
+    /// Lingering addresses stay and their lease is renewed, so that old connections can end; but
+    /// nothing answers ARP or neighbour solicitations for them. Not lingering, they go now.
+    case releaseAddresses(lingering: Bool)
     /// Send an advertisement: `settings.advertisement(priority:)`.
     case sendAdvertisement(priority: UInt8)
     /// Announce the addresses with gratuitous ARP now, and start the driver's series of repeats.
     case announceAddresses
-    /// The state changed: last in its list, so that logging delays nothing.
+    /// The state changed: last but for reports, so that logging delays nothing.
     case recordTransition(VirtualRouterTransition)
+    /// For the `SyncGroup`: this router would become Active for this reason.
+    case readyToClaim(VirtualRouterTransition.Cause)
+    /// For the `SyncGroup`: it would not any more.
+    case noLongerReady
+    /// A split brain began, spread or ended: log it.
+    case reportSplit(SplitReport)
     /// Something odd was seen: log it. `suppressedCount` of the same kind were not reported.
     case report(VirtualRouterNotice, suppressedCount: UInt64)
 }
@@ -67,6 +76,10 @@ public struct VirtualRouterTransition: Hashable, Sendable {
         case overslept = "overslept"
         /// This node cannot serve, for example its data plane stalled (not in the RFC).
         case localFault = "local_fault"
+        /// Another router of the group left Active (not in the RFC).
+        case groupYielded = "group"
+        /// The other node said on the pair link that it is the better Active (not in the RFC).
+        case splitOnLink = "split_on_link"
     }
 
     /// Makes a transition.
@@ -74,56 +87,5 @@ public struct VirtualRouterTransition: Hashable, Sendable {
         self.from = from
         self.to = to
         self.cause = cause
-    }
-}
-
-/// Something worth a log line that changes no state.
-public struct VirtualRouterNotice: Hashable, Sendable {
-    /// What was seen.
-    public var kind: Kind
-    /// Who sent it; the own address when nobody did.
-    public var source: IPAddress
-    /// What was got, in the unit of the kind.
-    public var got: UInt64
-    /// What was wanted, in the same unit.
-    public var wanted: UInt64
-
-    /// The kinds, each reported at a limited rate; the raw value serves in logs and metrics.
-    public enum Kind: String, Hashable, Sendable, CaseIterable {
-        /// Max Advertise Interval differs, in centiseconds; kept (RFC 9568 §7.1).
-        case intervalDiffers = "interval_differs"
-        /// The address list differs, in number of addresses; kept (RFC 9568 §7.1).
-        case addressesDiffer = "addresses_differ"
-        /// We are the owner and hear an advert, its priority; kept (RFC 9568 §7.1, erratum 8298).
-        case heardAsOwner = "heard_as_owner"
-        /// Two routers with priority 255 (RFC 9568 §8.3.2).
-        case secondOwner = "second_owner"
-        /// Another router has our priority (RFC 9568 §8.3.2).
-        case samePriority = "same_priority"
-        /// Our own priority and address came back: a loop or a copied address (A6).
-        case samePriorityAndAddress = "same_priority_and_address"
-        /// The sender's checksum form is not the one we send: it may be dropping ours.
-        case checksumFormDiffers = "checksum_form_differs"
-        /// A worse router thinks it is the Active, its priority: a split just healed (A5).
-        case lowerPriorityActive = "lower_priority_active"
-        /// We ran too late, in milliseconds of silence, and gave the addresses up.
-        case overslept = "overslept"
-        /// An advert from a router that is proven dead, its priority: sent before it died.
-        case advertOfTheDead = "advert_of_the_dead"
-    }
-
-    /// Makes a notice.
-    public init(_ kind: Kind, source: IPAddress, got: UInt64, wanted: UInt64) {
-        self.kind = kind
-        self.source = source
-        self.got = got
-        self.wanted = wanted
-    }
-}
-
-extension VirtualRouterNotice: CustomStringConvertible {
-    /// `interval_differs: 10.0.0.2 got 100, wanted 10`.
-    public var description: String {
-        "\(kind.rawValue): \(source) got \(got), wanted \(wanted)"
     }
 }

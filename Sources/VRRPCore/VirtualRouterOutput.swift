@@ -24,11 +24,32 @@ public struct VirtualRouterCounters: Hashable, Sendable {
     public internal(set) var becameActive: UInt64 = 0
     /// Announcements asked for.
     public internal(set) var announcements: UInt64 = 0
+    /// Takeovers that a hold prevented; one however long it lasted.
+    public internal(set) var heldTakeovers: UInt64 = 0
+    /// Times the pair link kept a Backup from taking over; one however long adverts were silent.
+    public internal(set) var linkRescues: UInt64 = 0
+    /// Frames that gave one of our addresses another MAC while we were Active.
+    public internal(set) var addressConflicts: UInt64 = 0
+    /// Adverts of another protocol version, or with version 2 of another interval: dropped.
+    public internal(set) var advertisementsDropped: UInt64 = 0
+    private var splits = [UInt64](repeating: 0, count: SplitEvidence.allCases.count)
     private var notices = [UInt64](repeating: 0, count: VirtualRouterNotice.Kind.allCases.count)
 
     /// How often a condition was seen, reported or not.
     public func count(of kind: VirtualRouterNotice.Kind) -> UInt64 {
         notices[kind.index]
+    }
+
+    /// How many split brains were first seen by this evidence.
+    public func splits(of evidence: SplitEvidence) -> UInt64 {
+        splits[evidence.index]
+    }
+
+    /// How many split brains there were.
+    public var splitCount: UInt64 { splits.reduce(0, +) }
+
+    mutating func countSplit(_ evidence: SplitEvidence) {
+        splits[evidence.index] += 1
     }
 
     mutating func countNotice(_ kind: VirtualRouterNotice.Kind) {
@@ -37,6 +58,13 @@ public struct VirtualRouterCounters: Hashable, Sendable {
 }
 
 extension VirtualRouterNotice.Kind {
+    /// The position among all kinds.
+    fileprivate var index: Int {
+        Self.allCases.firstIndex(of: self) ?? 0
+    }
+}
+
+extension SplitEvidence {
     /// The position among all kinds.
     fileprivate var index: Int {
         Self.allCases.firstIndex(of: self) ?? 0
@@ -72,6 +100,8 @@ struct VirtualRouterOutput {
     private(set) var actions: [VirtualRouterAction] = []
     private(set) var counters = VirtualRouterCounters()
     private var limiter = NoticeLimiter()
+    /// One episode is reported per interval: somebody may forge them.
+    private var splitReportAllowedAt = Instant(nanoseconds: 0)
 
     mutating func append(_ action: VirtualRouterAction) {
         switch action {
@@ -82,7 +112,8 @@ struct VirtualRouterOutput {
             if transition.to == .active { counters.becameActive += 1 }
         case .announceAddresses:
             counters.announcements += 1
-        case .claimAddresses, .releaseAddresses, .report:
+        case .claimAddresses, .releaseAddresses, .report, .readyToClaim, .noLongerReady,
+            .reportSplit:
             break
         }
         actions.append(action)
@@ -109,8 +140,16 @@ struct VirtualRouterOutput {
         }
     }
 
-    mutating func countForeign() {
-        counters.foreignAdvertisements += 1
+    mutating func count(_ counter: WritableKeyPath<VirtualRouterCounters, UInt64>) {
+        counters[keyPath: counter] += 1
+    }
+
+    /// Counts a split brain; whether it may be reported.
+    mutating func countSplit(_ evidence: SplitEvidence, now: Instant) -> Bool {
+        counters.countSplit(evidence)
+        guard now >= splitReportAllowedAt else { return false }
+        splitReportAllowedAt = now + NoticeLimiter.reportInterval
+        return true
     }
 
     /// Moves the actions to the caller's list.

@@ -8,7 +8,7 @@ public import WireCore
 public struct VirtualRouterSettings: Hashable, Sendable {
     /// VRID, 1-255.
     public let virtualRouterID: UInt8
-    /// Priority, 1-254, or 255 for the owner of the addresses.
+    /// Base priority, 1-254, or 255 for the owner of the addresses; penalties lower the current one.
     public let priority: UInt8
     /// The node's own address on the interface; breaks ties between equal priorities.
     public let primaryAddress: IPAddress
@@ -36,6 +36,12 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     /// A node that was Active in a split and left unheard is still in the caches of the LAN; this
     /// bounds how long. keepalived leaves it off and its users meet black holes of minutes.
     public let announcementInterval: TimeSpan
+    /// What silence is enough to take over.
+    public let silenceRule: SilenceRule
+    /// The protocol version that is spoken.
+    public let version: AdvertisementVersion
+    /// Whether a `SyncGroup` decides when this router becomes Active.
+    public let isGrouped: Bool
 
     /// The own addresses in numeric order, to compare lists whatever their order.
     let sortedAddresses: [IPAddress]
@@ -58,8 +64,15 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         case priorityIsZero
         /// None, or more than `addressCountMax`.
         case addressCount(got: Int)
-        /// Outside `advertisementIntervalRange` or not a multiple of 10 ms.
+        /// Outside `advertisementIntervalRange`, not a multiple of 10 ms, or with version 2 not of
+        /// whole seconds (RFC 3768 §5.3.7).
         case advertisementInterval(got: TimeSpan)
+        /// IPv4 and IPv6 routers are separate, even with one VRID (RFC 9568 §5.2.3).
+        case mixedFamilies
+        /// The primary address is of another family than the virtual ones.
+        case primaryAddressFamily
+        /// Version 2 has no IPv6 (RFC 3768 §1).
+        case versionNeedsIPv4
     }
 
     /// Checks and keeps the settings.
@@ -68,30 +81,44 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         addresses: [IPAddress], advertisementInterval: TimeSpan = .seconds(1),
         preempts: Bool = true, preemptDelay: TimeSpan = .zero,
         checksumForm: ChecksumForm = .rfc9568, peerPriorityMax: UInt8 = 254,
-        addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10)
+        addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10),
+        silenceRule: SilenceRule = .advertsAndLink, version: AdvertisementVersion = .version3,
+        isGrouped: Bool = false
     ) throws(Problem) {
         guard virtualRouterID != 0 else { throw .virtualRouterIDIsZero }
         guard priority != 0 else { throw .priorityIsZero }
         guard (1...Self.addressCountMax).contains(addresses.count) else {
             throw .addressCount(got: addresses.count)
         }
-        let step: UInt64 = 10_000_000
+        let centisecond: UInt64 = 10_000_000
+        let step = version == .version2 ? 100 * centisecond : centisecond
         guard Self.advertisementIntervalRange.contains(advertisementInterval),
             advertisementInterval.nanoseconds % step == 0
         else { throw .advertisementInterval(got: advertisementInterval) }
+        let family = addresses[0].family
+        guard addresses.allSatisfy({ $0.family == family }) else { throw .mixedFamilies }
+        guard primaryAddress.family == family else { throw .primaryAddressFamily }
+        guard version == .version3 || family == .ipv4 else { throw .versionNeedsIPv4 }
         self.virtualRouterID = virtualRouterID
         self.priority = priority
         self.primaryAddress = primaryAddress
         self.addresses = addresses
-        self.advertisementIntervalCentiseconds = UInt16(advertisementInterval.nanoseconds / step)
+        self.advertisementIntervalCentiseconds = UInt16(
+            advertisementInterval.nanoseconds / centisecond)
         self.preempts = preempts
         self.preemptDelay = preemptDelay
         self.checksumForm = checksumForm
         self.peerPriorityMax = max(peerPriorityMax, 1)
         self.addressLease = addressLease
         self.announcementInterval = max(announcementInterval, Self.announcementIntervalMin)
+        self.silenceRule = silenceRule
+        self.version = version
+        self.isGrouped = isGrouped
         self.sortedAddresses = addresses.sorted()
     }
+
+    /// The family of the addresses: IPv4 and IPv6 routers are separate (RFC 9568 §5.2.3).
+    public var family: AddressFamily { primaryAddress.family }
 
     /// Advertisement_Interval as a time.
     public var advertisementInterval: TimeSpan {
@@ -105,7 +132,8 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     public func advertisement(priority: UInt8) -> Advertisement {
         Advertisement(
             virtualRouterID: virtualRouterID, priority: priority,
-            intervalCentiseconds: advertisementIntervalCentiseconds, addresses: addresses)
+            intervalCentiseconds: advertisementIntervalCentiseconds, addresses: addresses,
+            version: version)
     }
 
     /// How long an Active may stay silent before a peer has certainly replaced it.
@@ -114,6 +142,6 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     /// counts it, so it errs towards giving up early by no more than the delay of the network.
     public var silenceMax: TimeSpan {
         AdvertisementTimers.activeDownInterval(
-            priority: peerPriorityMax, interval: advertisementInterval)
+            priority: peerPriorityMax, interval: advertisementInterval, version: version)
     }
 }

@@ -5,6 +5,8 @@
 import WireCore
 
 extension VirtualRouterStateMachine.State.Active {
+    typealias State = VirtualRouterStateMachine.State
+
     /// What an advert means to an Active.
     enum Verdict {
         case stay(Reaction)
@@ -22,21 +24,22 @@ extension VirtualRouterStateMachine.State.Active {
     /// I1 and B2: addresses, advert, announcement, in this order.
     init(
         from state: VirtualRouterState, cause: VirtualRouterTransition.Cause, now: Instant,
-        settings: VirtualRouterSettings, preemptionAllowedAt: Instant,
+        terms: VirtualRouterTerms, preemptionAllowedAt: Instant,
         output: inout VirtualRouterOutput
     ) {
         output.append(.claimAddresses)
-        output.append(.sendAdvertisement(priority: settings.priority))
+        output.append(.sendAdvertisement(priority: terms.priority))
         output.append(.announceAddresses)
         output.transition(from: state, to: .active, cause: cause)
         self.init(
-            advertisementDeadline: now + settings.advertisementInterval, advertisedAt: now,
-            announcedAt: now, announcementDeadline: now + settings.announcementInterval,
-            preemptionAllowedAt: preemptionAllowedAt)
+            advertisementDeadline: now + terms.interval, advertisedAt: now,
+            announcedAt: now, announcementDeadline: now + terms.settings.announcementInterval,
+            preemptionAllowedAt: preemptionAllowedAt,
+            conflictsExpectedUntil: now + State.announcementLimit)
     }
 
     var nextDeadline: Instant {
-        min(advertisementDeadline, announcementDeadline)
+        min(advertisementDeadline, announcementDeadline, split?.end ?? .distantFuture)
     }
 
     /// Announces at `deadline` at the latest.
@@ -44,35 +47,44 @@ extension VirtualRouterStateMachine.State.Active {
         announcementDeadline = min(announcementDeadline, deadline)
     }
 
-    /// A2, and announcements that were put off.
+    /// A2, announcements that were put off, and a split brain that is over.
     mutating func timerFired(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
     ) {
         if now >= advertisementDeadline {
-            advertise(now: now, settings: settings, output: &output)
+            advertise(now: now, terms: terms, output: &output)
             // Keep the pace; after a delay of more than one interval start a new one.
-            let planned = advertisementDeadline + settings.advertisementInterval
-            advertisementDeadline =
-                planned > now ? planned : now + settings.advertisementInterval
+            let planned = advertisementDeadline + terms.interval
+            advertisementDeadline = planned > now ? planned : now + terms.interval
         }
+        endQuietSplit(now: now, terms: terms, output: &output)
         if now >= announcementDeadline {
-            announce(now: now, settings: settings, output: &output)
+            announce(now: now, settings: terms.settings, output: &output)
         }
+    }
+
+    /// The priority changed: peers compare it, so they hear it at once.
+    mutating func priorityChanged(
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
+    ) {
+        advertise(now: now, terms: terms, output: &output)
+        advertisementDeadline = now + terms.interval
     }
 
     /// RFC 9568 §6.4.3; Preempt_Mode is not consulted.
     func verdict(
-        on received: ReceivedAdvertisement, now: Instant, settings: VirtualRouterSettings
+        on received: ReceivedAdvertisement, now: Instant, terms: VirtualRouterTerms
     ) -> Verdict {
         let priority = received.advertisement.priority
         if priority == 0 { return .stay(.answerPriorityZero) }
-        if priority < settings.priority { return .stay(.assertRole) }
-        if priority == settings.priority {
-            // Unsigned, in network order (RFC 9568 §6.4.3).
-            if received.source == settings.primaryAddress { return .stay(.reportOwnAdvertisement) }
-            if received.source < settings.primaryAddress { return .stay(.assertRole) }
+        guard terms.isBetter(priority: priority, address: received.source) else {
+            let isOwn =
+                priority == terms.priority && received.source == terms.settings.primaryAddress
+            return .stay(isOwn ? .reportOwnAdvertisement : .assertRole)
         }
-        if let quarantine, quarantine.address == received.source, now < quarantine.end {
+        if let quarantine, quarantine.coversAdvertisements,
+            quarantine.covers(received.source, now: now)
+        {
             return .stay(.ignoreLastWords(until: quarantine.end))
         }
         return .stepDown
@@ -80,23 +92,27 @@ extension VirtualRouterStateMachine.State.Active {
 
     mutating func perform(
         _ reaction: Reaction, on received: ReceivedAdvertisement, now: Instant,
-        settings: VirtualRouterSettings, output: inout VirtualRouterOutput
+        terms: VirtualRouterTerms, output: inout VirtualRouterOutput
     ) {
         func notice(_ kind: VirtualRouterNotice.Kind) -> VirtualRouterNotice {
             VirtualRouterNotice(
                 kind, source: received.source, got: UInt64(received.advertisement.priority),
-                wanted: UInt64(settings.priority))
+                wanted: UInt64(terms.priority))
         }
         switch reaction {
         case .answerPriorityZero:
             // A3: at once, and re-arm Adver_Timer.
-            advertise(now: now, settings: settings, output: &output)
-            advertisementDeadline = now + settings.advertisementInterval
+            advertise(now: now, terms: terms, output: &output)
+            advertisementDeadline = now + terms.interval
+            otherGaveUp(received.source)
+            endQuietSplit(now: now, terms: terms, output: &output)
         case .assertRole:
             // A5: at once; refreshes learning bridges (RFC 9568 §6.4.3).
-            advertise(now: now, settings: settings, output: &output)
-            announceSoon(now: now, settings: settings, output: &output)
+            advertise(now: now, terms: terms, output: &output)
+            announceSoon(now: now, settings: terms.settings, output: &output)
             output.notice(notice(.lowerPriorityActive), now: now)
+            if let quarantine, quarantine.covers(received.source, now: now) { return }
+            seeSplit(by: received, now: now, terms: terms, output: &output)
         case .reportOwnAdvertisement:
             // A6
             output.notice(notice(.samePriorityAndAddress), now: now)
@@ -107,10 +123,25 @@ extension VirtualRouterStateMachine.State.Active {
         }
     }
 
-    private mutating func advertise(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
+    /// Somebody else answers for one of the addresses: counted, and announced against.
+    ///
+    /// Extension; a stranger that speaks no VRRP never deposes us.
+    mutating func addressConflictSeen(
+        _ mac: HardwareAddress, address: IPAddress, now: Instant, terms: VirtualRouterTerms,
+        output: inout VirtualRouterOutput
     ) {
-        output.append(.sendAdvertisement(priority: settings.priority))
+        output.count(\.addressConflicts)
+        output.notice(
+            VirtualRouterNotice(.addressConflict, source: address, got: mac.rawValue, wanted: 0),
+            now: now)
+        seeConflict(with: mac, now: now, terms: terms, output: &output)
+        announceSoon(now: now, settings: terms.settings, output: &output)
+    }
+
+    private mutating func advertise(
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
+    ) {
+        output.append(.sendAdvertisement(priority: terms.priority))
         advertisedAt = now
     }
 
@@ -120,7 +151,7 @@ extension VirtualRouterStateMachine.State.Active {
     mutating func announceSoon(
         now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
     ) {
-        let allowedAt = announcedAt + VirtualRouterStateMachine.State.announcementLimit
+        let allowedAt = announcedAt + State.announcementLimit
         if now >= allowedAt {
             announce(now: now, settings: settings, output: &output)
         } else {

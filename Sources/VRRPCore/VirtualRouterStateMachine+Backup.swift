@@ -1,56 +1,160 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a Backup does with its timer and with an advert (RFC 9568 §6.4.2). Leaves no state itself.
+// What a Backup does with its timer, with an advert (RFC 9568 §6.4.2) and with the pair link.
+// Leaves no state itself.
 
 import WireCore
 
 extension VirtualRouterStateMachine.State.Backup {
+    typealias State = VirtualRouterStateMachine.State
+
     /// A full Active_Down_Interval from now.
-    init(
-        now: Instant, interval: TimeSpan, settings: VirtualRouterSettings,
-        preemptionAllowedAt: Instant
-    ) {
+    init(now: Instant, interval: TimeSpan, preemptionAllowedAt: Instant) {
         self.init(
-            activeDownDeadline: now
-                + AdvertisementTimers.activeDownInterval(
-                    priority: settings.priority, interval: interval),
-            interval: interval, preemptionAllowedAt: preemptionAllowedAt)
+            armedAt: now, interval: interval, preemptionAllowedAt: preemptionAllowedAt,
+            advertHeardAt: now)
+    }
+
+    /// Active_Down_Timer, which follows the current priority; `nil` while the group decides.
+    func activeDownDeadline(_ terms: VirtualRouterTerms) -> Instant? {
+        switch wait {
+        case .silence: armedAt + terms.activeDownInterval(interval: interval)
+        case .betterBackups: armedAt + terms.skewTime(interval: interval)
+        case .group: nil
+        }
+    }
+
+    /// What the timer means when it fires.
+    var claimByTimer: State.Claim {
+        switch wait {
+        case .silence:
+            State.Claim(cause: .activeDownTimerFired, isProof: false)
+        case .betterBackups:
+            // It said itself that it is Active no more.
+            State.Claim(cause: .activeGaveUp, isProof: true, gone: gaveUp?.address)
+        case .group(let ready): ready.claim
+        }
     }
 
     /// RFC 9568 §6.4.2: an advert heard in Backup.
     ///
     /// Addresses are never compared here (B6).
     mutating func advertisementReceived(
-        _ received: ReceivedAdvertisement, now: Instant, settings: VirtualRouterSettings
+        _ received: ReceivedAdvertisement, now: Instant, terms: VirtualRouterTerms,
+        output: inout VirtualRouterOutput
     ) {
         let advertisement = received.advertisement
         followedAddress = received.source
+        advertHeardAt = now
+        isHeardOnLinkOnly = false
         if advertisement.priority == 0 {
             // B3: Skew_Time, neither at once nor the full interval.
-            activeGaveUp = true
-            activeDownDeadline =
-                now + AdvertisementTimers.skewTime(priority: settings.priority, interval: interval)
+            arm(.betterBackups, now: now, output: &output)
+            gaveUp = State.Quarantine(
+                address: received.source, end: now + State.quarantineInterval)
             return
         }
-        guard advertisement.priority >= settings.priority || !preempts(settings, now: now) else {
+        followsLink = false
+        guard advertisement.priority >= terms.priority || !preempts(terms, now: now) else {
             // B5: discard; the timer runs on, neither re-armed nor shortened.
+            discarded = State.Quarantine(
+                address: received.source,
+                end: now + terms.activeDownInterval(interval: advertisement.interval))
             return
         }
         // B4: adopt the interval; Skew_Time and Active_Down_Interval follow from it.
-        activeGaveUp = false
         interval = advertisement.interval
-        activeDownDeadline =
-            now
-            + AdvertisementTimers.activeDownInterval(
-                priority: settings.priority, interval: interval)
+        discarded = nil
+        arm(.silence, now: now, output: &output)
+    }
+
+    /// The other node says on the link that it is Active.
+    ///
+    /// Extension, `SilenceRule.advertsAndLink`: that is as good as its advert (B4, B5). After the
+    /// link deposed us it is so with either rule, until an advert is heard: or we would come and go.
+    mutating func activeHeardOnLink(
+        _ peer: PeerOnLink, now: Instant, terms: VirtualRouterTerms,
+        output: inout VirtualRouterOutput
+    ) {
+        guard terms.settings.silenceRule == .advertsAndLink || followsLink else { return }
+        // It gave up after it said so: the link is slower than the LAN.
+        if let gaveUp, gaveUp.covers(peer.address, now: now) { return }
+        followedAddress = peer.address
+        guard peer.priority >= terms.priority || !preempts(terms, now: now) else {
+            discarded = State.Quarantine(
+                address: peer.address, end: now + terms.activeDownInterval(interval: interval))
+            return
+        }
+        discarded = nil
+        let silence = now - advertHeardAt
+        if !isHeardOnLinkOnly, silence > interval.multiplied(by: 2) {
+            isHeardOnLinkOnly = true
+            output.count(\.linkRescues)
+            output.notice(
+                VirtualRouterNotice(
+                    .linkOverridesSilence, source: peer.address, got: silence.milliseconds,
+                    wanted: interval.milliseconds),
+                now: now)
+        }
+        arm(.silence, now: now, output: &output)
+    }
+
+    /// Waits anew, with no takeover held back.
+    private mutating func arm(_ next: Wait, now: Instant, output: inout VirtualRouterOutput) {
+        if case .group = wait { output.append(.noLongerReady) }
+        wait = next
+        armedAt = now
+        heldBack = nil
+    }
+
+    /// A takeover is due and held: waits for another Active_Down_Interval, and says so once.
+    mutating func holdBack(
+        by held: HeldClaim, now: Instant, terms: VirtualRouterTerms,
+        output: inout VirtualRouterOutput
+    ) {
+        let former = heldBack
+        arm(.silence, now: now, output: &output)
+        heldBack = HeldClaim(hold: held.hold, since: former?.since ?? now)
+        if former == nil { output.count(\.heldTakeovers) }
+        guard former?.hold != held.hold else { return }
+        let kind: VirtualRouterNotice.Kind =
+            switch held.hold {
+            case .witnessUnreachable: .heldByWitness
+            case .differentConfiguration: .heldByConfiguration
+            }
+        output.notice(
+            VirtualRouterNotice(
+                kind, source: followedAddress ?? terms.settings.primaryAddress,
+                got: (now - held.since).milliseconds, wanted: 0),
+            now: now)
+    }
+
+    /// The holds changed: who is ready may be held, and who was held waits once more.
+    mutating func holdsChanged(
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
+    ) {
+        let replacesActive = followedAddress != nil
+        if case .group(let ready) = wait {
+            let held = terms.hold(isProof: ready.claim.isProof, replacesActive: replacesActive)
+            if let held { holdBack(by: held, now: now, terms: terms, output: &output) }
+            return
+        }
+        guard heldBack != nil else { return }
+        let held = terms.hold(isProof: false, replacesActive: replacesActive)
+        if let held {
+            heldBack?.hold = held.hold
+        } else {
+            // Silence counts only while it could have been broken.
+            arm(.silence, now: now, output: &output)
+        }
     }
 
     /// Preempt_Mode as it stands now.
     ///
     /// O1: the owner always preempts (RFC 9568 §6.1).
-    private func preempts(_ settings: VirtualRouterSettings, now: Instant) -> Bool {
+    private func preempts(_ terms: VirtualRouterTerms, now: Instant) -> Bool {
         if hasYielded { return false }
-        if settings.isOwner { return true }
-        return settings.preempts && now >= preemptionAllowedAt
+        if terms.settings.isOwner { return true }
+        return terms.settings.preempts && now >= preemptionAllowedAt
     }
 }

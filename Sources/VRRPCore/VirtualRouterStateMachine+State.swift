@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The states of a virtual router and the only code that changes them. Row names (I1..O1) are those
-// of the state table in the tests. Knows no driver.
+// The states of a virtual router with their data, what the outside may know of them, and what
+// must always hold. The transitions are in VirtualRouterStateMachine+Transitions.swift.
 
 import WireCore
 
@@ -12,10 +12,15 @@ extension VirtualRouterStateMachine {
         case backup(Backup)
         case active(Active)
 
-        /// A healed split is announced at most once in this time.
+        /// A healed split, and an address that somebody else claims, are announced at most once in
+        /// this time.
         static var announcementLimit: TimeSpan { .seconds(1) }
-        /// How long adverts of a router that is proven dead may still be under way.
+        /// How long what a router said before it was gone may still be under way.
         static var quarantineInterval: TimeSpan { .milliseconds(100) }
+        /// A split brain that is seen by adverts lasts at least so long after the last one.
+        static var splitQuietMin: TimeSpan { .seconds(1) }
+        /// The driver probes for other holders after each announcement: how late an answer may be.
+        static var probeDelayMax: TimeSpan { .seconds(2) }
 
         init() {
             self = .initialize(Initialize())
@@ -29,18 +34,56 @@ extension VirtualRouterStateMachine {
 
         /// Watching the Active.
         struct Backup {
-            /// Active_Down_Timer.
-            var activeDownDeadline: Instant
+            /// What the timer waits for.
+            enum Wait {
+                /// Active_Down_Interval.
+                case silence
+                /// Skew_Time, after a priority-0 advert.
+                case betterBackups
+                /// It is over: the group decides.
+                case group(Ready)
+            }
+
+            /// When Active_Down_Timer was armed.
+            var armedAt: Instant
+            var wait = Wait.silence
             /// Active_Adver_Interval.
             var interval: TimeSpan
             /// Preempt_Mode counts as false before this instant.
             var preemptionAllowedAt: Instant
-            /// The source of the last advert.
+            /// The Active as last heard, by advert or on the link.
             var followedAddress: IPAddress?
-            /// The last advert heard had priority 0.
-            var activeGaveUp = false
             /// A switchover brought us here: leave the addresses to the peer.
             var hasYielded = false
+            /// The addresses are still here, quietly.
+            var isLingering = false
+            /// A takeover is due but held.
+            var heldBack: HeldClaim?
+            /// When adverts were last heard; at first, since when they could have been.
+            var advertHeardAt: Instant
+            /// The link alone keeps the timer from firing.
+            var isHeardOnLinkOnly = false
+            /// The link made us leave Active: it counts like adverts until one is heard.
+            var followsLink = false
+            /// Who gave up by priority 0, and until when its earlier words may come on the link.
+            var gaveUp: Quarantine?
+            /// A worse Active whose adverts were discarded, and until when it counts as preempted.
+            var discarded: Quarantine?
+        }
+
+        /// Ready to become Active as soon as the group is.
+        struct Ready {
+            var claim: Claim
+            var since: Instant
+        }
+
+        /// A takeover and its reason.
+        struct Claim {
+            var cause: VirtualRouterTransition.Cause
+            /// The Active is known to be gone, not only silent.
+            var isProof: Bool
+            /// The Active that is gone: what it said before may still be under way.
+            var gone: IPAddress?
         }
 
         /// Answering for the addresses.
@@ -55,12 +98,23 @@ extension VirtualRouterStateMachine {
             /// Handed on to the next Backup.
             var preemptionAllowedAt: Instant
             var quarantine: Quarantine?
+            /// Who was preempted: its answer to our advert shows no split brain.
+            var preempted: Quarantine?
+            /// The former Active's kernel may answer for the addresses until then.
+            var conflictsExpectedUntil: Instant
+            var split: Split?
         }
 
-        /// A router that is proven dead, and until when its last words may arrive.
+        /// A router that is gone, and until when its last words may arrive.
         struct Quarantine {
             var address: IPAddress
             var end: Instant
+            /// Whether adverts are meant as well as the link, which may be slower.
+            var coversAdvertisements = true
+
+            func covers(_ source: IPAddress, now: Instant) -> Bool {
+                source == address && now < end
+            }
         }
     }
 }
@@ -76,266 +130,89 @@ extension VirtualRouterStateMachine.State {
         }
     }
 
-    var nextDeadline: Instant? {
+    func nextDeadline(_ terms: VirtualRouterTerms) -> Instant? {
         switch self {
         case .initialize: nil
-        case .backup(let backup): backup.activeDownDeadline
+        case .backup(let backup): backup.activeDownDeadline(terms)
         case .active(let active): active.nextDeadline
         }
     }
 
-    var learnedInterval: TimeSpan? {
+    /// The data of Backup; `nil` in other states.
+    var backup: Backup? {
         switch self {
         case .initialize: nil
         case .active: nil
-        case .backup(let backup): backup.interval
+        case .backup(let backup): backup
         }
     }
 
-    var followedAddress: IPAddress? {
+    /// The split brain that is going on.
+    var split: SplitEpisode? {
         switch self {
         case .initialize: nil
-        case .active: nil
-        case .backup(let backup): backup.followedAddress
+        case .backup: nil
+        case .active(let active): active.split?.episode
         }
     }
+}
 
-    func checkInvariants(settings: VirtualRouterSettings) {
+// MARK: - Invariants
+
+extension VirtualRouterStateMachine.State {
+    func checkInvariants(_ terms: VirtualRouterTerms) {
+        terms.checkInvariants()
         switch self {
         case .initialize(let idle):
             assert(!idle.isStarted || idle.isFaulty, "a started, healthy router is in service")
-        case .backup(let backup):
-            assert(backup.interval >= VirtualRouterSettings.advertisementIntervalRange.lowerBound)
-            assert(backup.interval <= VirtualRouterSettings.advertisementIntervalRange.upperBound)
-            assert(!backup.activeGaveUp || backup.followedAddress != nil)
-        case .active(let active):
-            assert(active.nextDeadline <= active.advertisementDeadline)
-            assert(
-                active.advertisementDeadline
-                    <= active.advertisedAt + settings.advertisementInterval,
-                "an Active never plans a longer silence than one interval")
-            assert(
-                active.announcementDeadline <= active.announcedAt + settings.announcementInterval,
-                "an Active never plans to go unannounced for longer")
+        case .backup(let backup): backup.checkInvariants(terms)
+        case .active(let active): active.checkInvariants(terms)
         }
     }
 }
 
-// MARK: - Events
-
-extension VirtualRouterStateMachine.State {
-    mutating func startupRequested(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(var idle):
-            idle.isStarted = true
-            self = Self.started(idle, now: now, settings: settings, output: &output)
-        case .backup(let backup): self = .backup(backup)
-        case .active(let active): self = .active(active)
+extension VirtualRouterStateMachine.State.Backup {
+    fileprivate func checkInvariants(_ terms: VirtualRouterTerms) {
+        let range = VirtualRouterSettings.advertisementIntervalRange
+        assert(range.contains(interval))
+        assert(
+            terms.settings.version == .version3 || interval == terms.interval,
+            "version 2 learns no interval")
+        switch wait {
+        case .silence: break
+        case .betterBackups: assert(followedAddress != nil && gaveUp != nil)
+        case .group(let ready):
+            assert(terms.settings.isGrouped, "only a group keeps a router waiting")
+            assert(activeDownDeadline(terms) == nil)
+            assert(
+                terms.hold(
+                    isProof: ready.claim.isProof, replacesActive: followedAddress != nil) == nil
+                    || ready.claim.cause == .startup, "who is held is not ready")
         }
-    }
-
-    mutating func shutdownRequested(output: inout VirtualRouterOutput) {
-        switch consume self {
-        case .initialize(var idle):
-            idle.isStarted = false
-            self = .initialize(idle)
-        case .backup:
-            // B1: send nothing.
-            output.transition(from: .backup, to: .initialize, cause: .shutdown)
-            self = .initialize(Initialize())
-        case .active:
-            // A1: RFC 9568 §6.4.3: send an ADVERTISEMENT with Priority = 0.
-            Self.giveUp(to: .initialize, cause: .shutdown, output: &output)
-            self = .initialize(Initialize())
+        if let heldBack {
+            assert(
+                terms.holds.contains { $0.hold == heldBack.hold },
+                "nothing is held back without a hold")
         }
-    }
-
-    mutating func localFaultDetected(output: inout VirtualRouterOutput) {
-        switch consume self {
-        case .initialize(var idle):
-            idle.isFaulty = true
-            self = .initialize(idle)
-        case .backup:
-            output.transition(from: .backup, to: .initialize, cause: .localFault)
-            self = .initialize(Initialize(isStarted: true, isFaulty: true))
-        case .active:
-            Self.giveUp(to: .initialize, cause: .localFault, output: &output)
-            self = .initialize(Initialize(isStarted: true, isFaulty: true))
-        }
-    }
-
-    mutating func localFaultCleared(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(var idle):
-            idle.isFaulty = false
-            self = Self.started(idle, now: now, settings: settings, output: &output)
-        case .backup(let backup): self = .backup(backup)
-        case .active(let active): self = .active(active)
-        }
-    }
-
-    mutating func switchoverRequested(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(let idle): self = .initialize(idle)
-        case .backup(let backup): self = .backup(backup)
-        case .active(let active):
-            Self.giveUp(to: .backup, cause: .switchoverRequested, output: &output)
-            var backup = Backup(
-                now: now, interval: settings.advertisementInterval, settings: settings,
-                preemptionAllowedAt: active.preemptionAllowedAt)
-            backup.hasYielded = true
-            self = .backup(backup)
-        }
-    }
-
-    /// The router at `address` released the addresses or lost them with its life.
-    mutating func activeIsGone(
-        address: IPAddress, cause: VirtualRouterTransition.Cause, now: Instant,
-        settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(let idle): self = .initialize(idle)
-        case .active(var active):
-            // It may have been the Active of a split that just healed.
-            active.announceSoon(now: now, settings: settings, output: &output)
-            self = .active(active)
-        case .backup(let backup):
-            guard backup.followedAddress ?? address == address else {
-                self = .backup(backup)
-                return
-            }
-            var active = Active(
-                from: .backup, cause: cause, now: now, settings: settings,
-                preemptionAllowedAt: backup.preemptionAllowedAt, output: &output)
-            active.quarantine = Quarantine(address: address, end: now + Self.quarantineInterval)
-            self = .active(active)
-        }
-    }
-
-    /// Extension: an Active that was silent for as long as a peer waits was replaced.
-    ///
-    /// Comes before every other event, because answering that event could mean to send.
-    mutating func yieldIfOverslept(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(let idle): self = .initialize(idle)
-        case .backup(let backup): self = .backup(backup)
-        case .active(let active):
-            let silence = now - active.advertisedAt
-            guard silence >= settings.silenceMax else {
-                self = .active(active)
-                return
-            }
-            output.append(.releaseAddresses)
-            output.transition(from: .active, to: .backup, cause: .overslept)
-            output.notice(
-                VirtualRouterNotice(
-                    .overslept, source: settings.primaryAddress, got: silence.milliseconds,
-                    wanted: settings.silenceMax.milliseconds),
-                now: now)
-            self = .backup(
-                Backup(
-                    now: now, interval: settings.advertisementInterval, settings: settings,
-                    preemptionAllowedAt: active.preemptionAllowedAt))
-        }
-    }
-
-    mutating func timerFired(
-        now: Instant, settings: VirtualRouterSettings, output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(let idle): self = .initialize(idle)
-        case .backup(let backup):
-            guard now >= backup.activeDownDeadline else {
-                self = .backup(backup)
-                return
-            }
-            // B2
-            var active = Active(
-                from: .backup,
-                cause: backup.activeGaveUp ? .activeGaveUp : .activeDownTimerFired, now: now,
-                settings: settings, preemptionAllowedAt: backup.preemptionAllowedAt,
-                output: &output)
-            if !backup.activeGaveUp {
-                // Silence may be a frozen process whose kernel still answers ARP.
-                active.announce(by: now + settings.addressLease)
-            }
-            self = .active(active)
-        case .active(var active):
-            active.timerFired(now: now, settings: settings, output: &output)
-            self = .active(active)
-        }
-    }
-
-    mutating func advertisementReceived(
-        _ received: ReceivedAdvertisement, now: Instant, settings: VirtualRouterSettings,
-        output: inout VirtualRouterOutput
-    ) {
-        switch consume self {
-        case .initialize(let idle): self = .initialize(idle)
-        case .backup(var backup):
-            backup.advertisementReceived(received, now: now, settings: settings)
-            self = .backup(backup)
-        case .active(var active):
-            switch active.verdict(on: received, now: now, settings: settings) {
-            case .stay(let reaction):
-                active.perform(
-                    reaction, on: received, now: now, settings: settings, output: &output)
-                self = .active(active)
-            case .stepDown:
-                // A4. One last advert, which the RFC does not ask for, makes the winner see
-                // that a split healed (A5) and announce the addresses again.
-                output.append(.releaseAddresses)
-                output.append(.sendAdvertisement(priority: settings.priority))
-                output.transition(from: .active, to: .backup, cause: .higherPriorityHeard)
-                var backup = Backup(
-                    now: now, interval: received.advertisement.interval, settings: settings,
-                    preemptionAllowedAt: active.preemptionAllowedAt)
-                backup.followedAddress = received.source
-                self = .backup(backup)
-            }
-        }
+        assert(!followsLink || followedAddress != nil)
+        assert(!isHeardOnLinkOnly || followedAddress != nil)
     }
 }
 
-// MARK: - Shared transitions
-
-extension VirtualRouterStateMachine.State {
-    /// Initialize, left when the router is started and healthy.
-    private static func started(
-        _ idle: Initialize, now: Instant, settings: VirtualRouterSettings,
-        output: inout VirtualRouterOutput
-    ) -> Self {
-        guard idle.isStarted, !idle.isFaulty else { return .initialize(idle) }
-        let preemptionAllowedAt = now + settings.preemptDelay
-        if settings.isOwner {
-            // I1
-            return .active(
-                Active(
-                    from: .initialize, cause: .startup, now: now, settings: settings,
-                    preemptionAllowedAt: preemptionAllowedAt, output: &output))
-        }
-        // I2
-        output.transition(from: .initialize, to: .backup, cause: .startup)
-        return .backup(
-            Backup(
-                now: now, interval: settings.advertisementInterval, settings: settings,
-                preemptionAllowedAt: preemptionAllowedAt))
-    }
-
-    private static func giveUp(
-        to state: VirtualRouterState, cause: VirtualRouterTransition.Cause,
-        output: inout VirtualRouterOutput
-    ) {
-        output.append(.releaseAddresses)
-        output.append(.sendAdvertisement(priority: 0))
-        output.transition(from: .active, to: state, cause: cause)
+extension VirtualRouterStateMachine.State.Active {
+    fileprivate func checkInvariants(_ terms: VirtualRouterTerms) {
+        assert(nextDeadline <= advertisementDeadline)
+        assert(
+            advertisementDeadline <= advertisedAt + terms.interval,
+            "an Active never plans a longer silence than one interval")
+        assert(
+            announcementDeadline <= announcedAt + terms.settings.announcementInterval,
+            "an Active never plans to go unannounced for longer")
+        guard let split else { return }
+        assert(split.episode.evidence.contains(split.episode.first))
+        assert(split.episode.since <= split.episode.lastSeenAt)
+        assert(
+            split.isOnLink || split.advertisementEnd != nil || split.conflictEnd != nil,
+            "a split brain without evidence has ended")
     }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One virtual router as its driver sees it: events in, actions out, one deadline.
-// The transitions themselves are in VirtualRouterStateMachine+State.swift.
+// The transitions themselves are in VirtualRouterStateMachine+Transitions.swift.
 
 public import WireCore
 
-/// The state machine of RFC 9568 §6.4 for IPv4, with Tandem's documented extensions.
+/// The state machine of RFC 9568 §6.4, with Tandem's documented extensions.
+///
+/// IPv4 and IPv6 are separate routers (RFC 9568 §5.2.3), so one machine knows one family.
 ///
 /// ```
 ///                  startup, priority < 255
@@ -24,49 +26,32 @@ public import WireCore
 ///
 /// The driver's duties, in this order on every wake-up:
 /// 1. Read the clock afresh; every event takes that `now`.
-/// 2. Read the VRRP sockets until they are empty and pass on each advertisement, before any timer
-///    and before `peerDeathProven`: what was sent before a stall must be heard before a verdict.
+/// 2. Read the VRRP sockets until they are empty and pass on each advertisement, then what the pair
+///    link said, before any timer and before `peerDeathProven`: what was sent before a stall must
+///    be heard before a verdict.
 /// 3. Call `timerFired` before renewing the lease of an address. Calling it early is harmless.
 /// 4. Perform the actions in order, then arm one timer for `nextDeadline`.
 ///
 /// Own multicast must not be looped back (`IP_MULTICAST_LOOP` off).
 ///
 /// Extensions to the RFC, each at its method: preempt delay, proven death, hand-over, oversleeping,
-/// local faults, switchover, announcements after a healed split. Accept_Mode is always true: a
-/// balancer must answer on its virtual addresses (RFC 9568 §6.1 has it false by default).
+/// local faults, switchover, penalties, holds, the pair link, groups, split brains. Accept_Mode is
+/// always true: a balancer must answer on its virtual addresses (RFC 9568 §6.1: false by default).
 public struct VirtualRouterStateMachine: ~Copyable {
-    /// What the router was configured with.
-    public let settings: VirtualRouterSettings
     private var machine = State()
+    private var terms: VirtualRouterTerms
     private var output = VirtualRouterOutput()
 
     /// Makes a router in Initialize.
     public init(settings: VirtualRouterSettings) {
-        self.settings = settings
+        terms = VirtualRouterTerms(settings: settings)
     }
-
-    /// The current state.
-    public var state: VirtualRouterState { machine.name }
-
-    /// When `timerFired` is due; `nil` in Initialize.
-    public var nextDeadline: Instant? { machine.nextDeadline }
-
-    /// The Active_Adver_Interval in force: the own one, or in Backup the one learned.
-    public var activeAdvertisementInterval: TimeSpan {
-        machine.learnedInterval ?? settings.advertisementInterval
-    }
-
-    /// Whose advertisement was heard last while in Backup; `nil` when none was.
-    public var followedAddress: IPAddress? { machine.followedAddress }
-
-    /// What was counted since the router was made.
-    public var counters: VirtualRouterCounters { output.counters }
 
     /// The driver starts the router (I1, I2); ignored when it is started.
     public mutating func startupRequested(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.startupRequested(now: now, settings: settings, output: &output)
+        machine.startupRequested(now: now, terms: terms, output: &output)
         finish(into: &actions)
     }
 
@@ -74,15 +59,15 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func shutdownRequested(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
         machine.shutdownRequested(output: &output)
         finish(into: &actions)
     }
 
     /// The deadline may have come; harmless when it has not.
     public mutating func timerFired(now: Instant, into actions: inout [VirtualRouterAction]) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
-        machine.timerFired(now: now, settings: settings, output: &output)
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.timerFired(now: now, terms: terms, output: &output)
         finish(into: &actions)
     }
 
@@ -93,14 +78,16 @@ public struct VirtualRouterStateMachine: ~Copyable {
         _ received: ReceivedAdvertisement, now: Instant,
         into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
-        if received.advertisement.virtualRouterID == settings.virtualRouterID {
-            output.countReceived(received)
-            reportOddities(of: received, now: now)
-            machine.advertisementReceived(
-                received, now: now, settings: settings, output: &output)
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        if received.advertisement.virtualRouterID != settings.virtualRouterID {
+            output.count(\.foreignAdvertisements)
         } else {
-            output.countForeign()
+            output.countReceived(received)
+            if reportOddities(of: received, now: now) {
+                machine.advertisementReceived(received, now: now, terms: terms, output: &output)
+            } else {
+                output.count(\.advertisementsDropped)
+            }
         }
         finish(into: &actions)
     }
@@ -114,11 +101,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func peerDeathProven(
         address: IPAddress, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
-        machine.activeIsGone(
-            address: address, cause: .peerDeathProven, now: now, settings: settings,
-            output: &output)
-        finish(into: &actions)
+        peerIsGone(address, .peerDeathProven, isOrder: false, now: now, into: &actions)
     }
 
     /// The router at `address` said on the pair link that it has released the addresses.
@@ -127,24 +110,49 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func peerHandedOver(
         address: IPAddress, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
-        machine.activeIsGone(
-            address: address, cause: .peerHandedOver, now: now, settings: settings,
-            output: &output)
-        finish(into: &actions)
+        peerIsGone(address, .peerHandedOver, isOrder: false, now: now, into: &actions)
     }
 
-    /// An operator wants the other node to be Active.
+    /// The last step of a planned switchover: the router at `address` wants us to be Active now.
     ///
-    /// Extension: the Active releases the addresses, sends priority 0 and goes to Backup with a
-    /// full Active_Down_Interval, so that the peer takes over; should no one do so, it comes
-    /// back. Until then it does not preempt, whatever Preempt_Mode and even as owner: the
-    /// operator's wish would last for three adverts otherwise. Other states ignore it.
+    /// Extension: like `peerHandedOver`, whomever we follow. Only a configuration hold refuses it;
+    /// ask `mayTakeHandover` before answering that we are prepared.
+    public mutating func handoverReceived(
+        from address: IPAddress, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        peerIsGone(address, .peerHandedOver, isOrder: true, now: now, into: &actions)
+    }
+
+    /// An operator wants the other node to be Active, in one step.
     public mutating func switchoverRequested(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
-        machine.switchoverRequested(now: now, settings: settings, output: &output)
+        yieldRequested(lingering: false, now: now, into: &actions)
+    }
+
+    /// The other node is to be Active.
+    ///
+    /// Extension: the Active sends priority 0 and goes to Backup with a full Active_Down_Interval,
+    /// so that the peer takes over; should no one do so, it comes back. Until then it does not
+    /// preempt, whatever Preempt_Mode and even as owner: the operator's wish would last for three
+    /// adverts otherwise. With `lingering` the addresses stay, quietly, until `lingeringEnded` or
+    /// until the router leaves Backup. Other states ignore it.
+    public mutating func yieldRequested(
+        lingering: Bool, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.yieldRequested(
+            cause: .switchoverRequested, isLingering: lingering, hasYielded: true, now: now,
+            terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// The last connection that needed lingering addresses is gone, or waited long enough.
+    public mutating func lingeringEnded(
+        now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.lingeringEnded(output: &output)
         finish(into: &actions)
     }
 
@@ -154,7 +162,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func localFaultDetected(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, settings: settings, output: &output)
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
         machine.localFaultDetected(output: &output)
         finish(into: &actions)
     }
@@ -163,12 +171,111 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func localFaultCleared(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.localFaultCleared(now: now, settings: settings, output: &output)
+        machine.localFaultCleared(now: now, terms: terms, output: &output)
         finish(into: &actions)
     }
 
-    /// The checks of RFC 9568 §7.1 and §8.3.2 that keep the packet and only report.
-    private mutating func reportOddities(of received: ReceivedAdvertisement, now: Instant) {
+    /// The trackers changed the priority: base minus penalties.
+    ///
+    /// Extension: never below 1 nor above the base, and an owner stays 255. An Active advertises it
+    /// at once; in Backup Skew_Time follows.
+    public mutating func priorityChanged(
+        to priority: UInt8, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        let former = terms.priority
+        terms.setPriority(priority)
+        if terms.priority != former {
+            machine.priorityChanged(now: now, terms: terms, output: &output)
+        }
+        finish(into: &actions)
+    }
+
+    /// What keeps this node from taking over changed.
+    ///
+    /// Extension: a Backup that is held does not become Active; see `ClaimHold` for the exceptions.
+    /// When the last hold ends, silence has to last for another Active_Down_Interval.
+    public mutating func holdsChanged(
+        to holds: Set<ClaimHold>, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        terms.setHolds(holds, now: now)
+        machine.holdsChanged(now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// The other node described its half of this router in a heartbeat on the pair link.
+    ///
+    /// Extension: see `SilenceRule` for what it means in Backup. In Active the better one stays, as
+    /// if the other had been heard (A4), even when adverts do not pass.
+    public mutating func peerHeardOnLink(
+        _ peer: PeerOnLink, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        terms.peerOnLink = peer
+        machine.peerHeardOnLink(peer, now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// The pair link is down or its heartbeats stopped.
+    public mutating func linkSilent(now: Instant, into actions: inout [VirtualRouterAction]) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        terms.peerOnLink = nil
+        machine.linkSilent(now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// A frame on the LAN gave one of our addresses a MAC that is not ours.
+    ///
+    /// Extension: an Active counts it and announces again, at a limited rate; it stays Active.
+    public mutating func addressConflictSeen(
+        _ mac: HardwareAddress, address: IPAddress, now: Instant,
+        into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.addressConflictSeen(
+            mac, address: address, now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// The `SyncGroup` says that all its routers are ready.
+    public mutating func groupMayClaim(
+        now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.groupMayClaim(now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    /// The `SyncGroup` says that another of its routers left Active for `cause`.
+    public mutating func groupMustYield(
+        because cause: VirtualRouterTransition.Cause, lingering: Bool, now: Instant,
+        into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.yieldRequested(
+            cause: .groupYielded, isLingering: lingering,
+            hasYielded: cause == .switchoverRequested, now: now, terms: terms, output: &output)
+        finish(into: &actions)
+    }
+
+    private mutating func peerIsGone(
+        _ address: IPAddress, _ cause: VirtualRouterTransition.Cause, isOrder: Bool,
+        now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.activeIsGone(
+            address: address, cause: cause, isOrder: isOrder, now: now, terms: terms,
+            output: &output)
+        finish(into: &actions)
+    }
+
+    /// The checks of RFC 9568 §7.1 and §8.3.2 that report, most of which keep the packet.
+    ///
+    /// Returns whether it is kept.
+    private mutating func reportOddities(
+        of received: ReceivedAdvertisement, now: Instant
+    ) -> Bool {
         let advertisement = received.advertisement
         func report(_ kind: VirtualRouterNotice.Kind, got: Int, wanted: Int) {
             output.notice(
@@ -176,15 +283,24 @@ public struct VirtualRouterStateMachine: ~Copyable {
                     kind, source: received.source, got: UInt64(got), wanted: UInt64(wanted)),
                 now: now)
         }
+        // RFC 9568 §7.1: MUST verify the version; RFC 3768 §7.1 likewise.
+        guard advertisement.version == settings.version else {
+            report(
+                .versionDiffers, got: Int(advertisement.version.rawValue),
+                wanted: Int(settings.version.rawValue))
+            return false
+        }
         // RFC 9568 §7.1: interval differs from the own one: SHOULD log, keep.
         if advertisement.intervalCentiseconds != settings.advertisementIntervalCentiseconds {
             report(
                 .intervalDiffers, got: Int(advertisement.intervalCentiseconds),
                 wanted: Int(settings.advertisementIntervalCentiseconds))
+            // RFC 3768 §7.1: MUST discard.
+            if settings.version == .version2 { return false }
         }
         // RFC 9568 §7.1: address list differs: SHOULD log, keep. The order says nothing.
         if advertisement.addresses != settings.addresses,
-            advertisement.addresses.sorted() != settings.sortedAddresses
+            !advertisement.listsSameAddresses(as: settings.sortedAddresses)
         {
             report(
                 .addressesDiffer, got: advertisement.addresses.count,
@@ -199,18 +315,78 @@ public struct VirtualRouterStateMachine: ~Copyable {
             // RFC 9568 §7.1 with erratum 8298: log, do not drop, or two owners never resolve.
             report(.heardAsOwner, got: priority, wanted: Int(settings.priority))
         }
-        if advertisement.priority == settings.priority, !isOwnAddress {
+        if advertisement.priority == terms.priority, !isOwnAddress {
             // RFC 9568 §8.3.2: priorities should differ within one virtual router.
             report(
                 settings.isOwner ? .secondOwner : .samePriority, got: priority,
-                wanted: Int(settings.priority))
+                wanted: Int(terms.priority))
         }
+        return true
     }
 
     private mutating func finish(into actions: inout [VirtualRouterAction]) {
         #if DEBUG
-            machine.checkInvariants(settings: settings)
+            machine.checkInvariants(terms)
         #endif
         output.drain(into: &actions)
     }
+}
+
+// MARK: - Status
+
+extension VirtualRouterStateMachine {
+    /// What the router was configured with.
+    public var settings: VirtualRouterSettings { terms.settings }
+
+    /// The current state.
+    public var state: VirtualRouterState { machine.name }
+
+    /// When `timerFired` is due; `nil` in Initialize, and in Backup while the group decides.
+    public var nextDeadline: Instant? { machine.nextDeadline(terms) }
+
+    /// The priority as it stands, penalties counted.
+    public var priority: UInt8 { terms.priority }
+
+    /// The Active_Adver_Interval in force: the own one, or in Backup the one learned.
+    public var activeAdvertisementInterval: TimeSpan {
+        machine.backup?.interval ?? settings.advertisementInterval
+    }
+
+    /// Who was heard last as Active while in Backup, by advert or on the link; `nil` when none was.
+    public var followedAddress: IPAddress? { machine.backup?.followedAddress }
+
+    /// The holds in force, and since when.
+    public var holds: [HeldClaim] { terms.holds }
+
+    /// Since when a takeover is due and held; `nil` when none is.
+    public var takeoverHeldSince: Instant? { machine.backup?.heldBack?.since }
+
+    /// Since when this router would be Active if its group were ready; `nil` when it would not.
+    public var readySince: Instant? {
+        guard case .group(let ready) = machine.backup?.wait else { return nil }
+        return ready.since
+    }
+
+    /// Whether the addresses are still here, quietly.
+    public var isLingering: Bool { machine.backup?.isLingering ?? false }
+
+    /// Whether a switchover brought the router to Backup, so that it does not preempt.
+    public var hasYielded: Bool { machine.backup?.hasYielded ?? false }
+
+    /// Whether only the pair link says that the Active lives.
+    public var isHeardOnLinkOnly: Bool { machine.backup?.isHeardOnLinkOnly ?? false }
+
+    /// What the other node said last on the pair link; `nil` while that is silent.
+    public var peerOnLink: PeerOnLink? { terms.peerOnLink }
+
+    /// The split brain that is going on; `nil` when there is none.
+    public var split: SplitEpisode? { machine.split }
+
+    /// Whether `handoverReceived` would make this router Active, or ready in its group.
+    public var mayTakeHandover: Bool {
+        state == .backup && terms.hold(isProof: true, replacesActive: true) == nil
+    }
+
+    /// What was counted since the router was made.
+    public var counters: VirtualRouterCounters { output.counters }
 }

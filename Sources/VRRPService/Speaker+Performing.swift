@@ -25,8 +25,12 @@ extension Speaker {
             switch action {
             case .claimAddresses:
                 isRefused = !claim(decidedAt: decidedAt)
-            case .releaseAddresses:
+            case .releaseAddresses(lingering: false):
                 release()
+            case .releaseAddresses(lingering: true), .readyToClaim, .noLongerReady:
+                break
+            case .reportSplit(let report):
+                logger.warning("[vrid \(settings.virtualRouterID)] \(report)")
             case .sendAdvertisement(let priority):
                 if !isRefused { advertise(priority: priority) }
             case .announceAddresses:
@@ -220,7 +224,8 @@ extension FailoverRecord.Reason {
         case .peerDeathProven: self = .peerProcessDead
         case .peerHandedOver: self = .peerLeft
         case .switchoverRequested: self = .switchover
-        case .activeDownTimerFired, .shutdown, .higherPriorityHeard, .overslept, .localFault:
+        case .activeDownTimerFired, .shutdown, .higherPriorityHeard, .overslept, .localFault,
+            .groupYielded, .splitOnLink:
             self = .activeDownTimer
         }
     }

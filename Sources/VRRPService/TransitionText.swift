@@ -39,6 +39,8 @@ struct TransitionText {
         case .switchoverRequested: "switchover to the other node"
         case .overslept: "ran too late and may have been replaced"
         case .localFault: faults.first?.explanation ?? "a local fault"
+        case .groupYielded: "another router of its group left Active"
+        case .splitOnLink: "the better router said on the pair link that it is Active"
         }
     }
 

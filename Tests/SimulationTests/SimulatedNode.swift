@@ -237,7 +237,7 @@ final class SimulatedNode {
                 startAnnouncing(at: now)
             case .recordTransition(let transition):
                 world.recordTransition(transition, of: index)
-            case .report:
+            case .report, .reportSplit, .readyToClaim, .noLongerReady:
                 break
             }
         }

@@ -132,7 +132,7 @@ struct OversleepingTests {
     func releasesBeforeSendingAnything() throws {
         let router = try active()
         let actions = router.timer(at: Self.limit)
-        #expect(actions.effects == [.releaseAddresses])
+        #expect(actions.effects == [.releaseAddresses(lingering: false)])
         #expect(actions.transitions.map(\.cause) == [.overslept])
         #expect(actions.reports == [.overslept])
         #expect(router.state == .backup)
@@ -156,7 +156,7 @@ struct OversleepingTests {
         ]
         for event in events {
             let router = try active()
-            #expect(event(router).effects == [.releaseAddresses])
+            #expect(event(router).effects == [.releaseAddresses(lingering: false)])
             #expect(router.state != .active)
         }
     }
@@ -165,7 +165,9 @@ struct OversleepingTests {
     func takesBackFromTheDead() throws {
         let router = try active()
         let actions = router.provePeerDeath(at: Self.limit)
-        #expect(actions.effects == [.releaseAddresses] + .becomingActive(priority: 200))
+        #expect(
+            actions.effects == [.releaseAddresses(lingering: false)]
+                + .becomingActive(priority: 200))
         #expect(actions.transitions.map(\.cause) == [.overslept, .peerDeathProven])
     }
 

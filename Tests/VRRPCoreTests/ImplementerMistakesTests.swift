@@ -112,7 +112,8 @@ struct StateMachineMistakes {
     func loserOfSplitShowsItself() throws {
         let (loser, since) = try RouterUnderTest.active()
         let parting = loser.hear(priority: 200, at: since + ms(700)).effects
-        #expect(parting == [.releaseAddresses, .sendAdvertisement(priority: 100)])
+        #expect(
+            parting == [.releaseAddresses(lingering: false), .sendAdvertisement(priority: 100)])
         let (winner, winnerSince) = try RouterUnderTest.active(priority: 200)
         winner.timer(at: winnerSince + .seconds(1))
         #expect(

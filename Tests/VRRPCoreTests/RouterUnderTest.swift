@@ -147,7 +147,7 @@ extension [VirtualRouterAction] {
         filter { action in
             switch action {
             case .claimAddresses, .releaseAddresses, .sendAdvertisement, .announceAddresses: true
-            case .recordTransition, .report: false
+            case .recordTransition, .report, .reportSplit, .readyToClaim, .noLongerReady: false
             }
         }
     }
@@ -173,7 +173,7 @@ extension [VirtualRouterAction] {
 
     /// What giving up consists of, in order.
     static let givingUp: [VirtualRouterAction] = [
-        .releaseAddresses, .sendAdvertisement(priority: 0),
+        .releaseAddresses(lingering: false), .sendAdvertisement(priority: 0),
     ]
 }
 

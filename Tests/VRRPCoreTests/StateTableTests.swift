@@ -204,7 +204,10 @@ struct ActiveRows {
         let (router, since) = try RouterUnderTest.active(preempts: preempts)
         let actions = router.hear(priority: 101, centiseconds: 10, at: since + ms(300))
         // The last advert is not in the RFC: it makes the winner announce after a split.
-        #expect(actions.effects == [.releaseAddresses, .sendAdvertisement(priority: 100)])
+        #expect(
+            actions.effects == [
+                .releaseAddresses(lingering: false), .sendAdvertisement(priority: 100),
+            ])
         #expect(router.state == .backup)
         #expect(router.learnedInterval == ms(100))
         #expect(router.deadline == since + us(660_937) + .nanoseconds(500))
@@ -255,7 +258,7 @@ struct ActiveRows {
         for count in UInt64(1)...20 {
             effects += router.timer(at: since + ms(count * 1000)).effects
         }
-        #expect(!effects.contains(.releaseAddresses))
+        #expect(!effects.contains(.releaseAddresses(lingering: false)))
         #expect(router.state == .active)
     }
 }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Why a Backup may not take over although nobody seems to be Active. Not in the RFC.
+
+public import WireCore
+
+/// A reason for which a Backup does not claim the addresses; an Active is never concerned.
+public enum ClaimHold: String, Hashable, Sendable, CaseIterable {
+    /// The witness on the LAN does not answer: the silence may be our own deafness.
+    ///
+    /// Proof that the Active is gone (its death on the pair link, a hand-over, priority 0) counts
+    /// all the same.
+    case witnessUnreachable = "witness_unreachable"
+    /// The Active runs another configuration, and the operator said that this matters.
+    ///
+    /// No proof helps; but where no Active was ever known nobody is replaced and it says nothing.
+    case differentConfiguration = "different_configuration"
+}
+
+/// A hold that is in force.
+public struct HeldClaim: Hashable, Sendable {
+    /// The reason.
+    public var hold: ClaimHold
+    /// Since when.
+    public var since: Instant
+
+    /// Makes a held claim.
+    public init(hold: ClaimHold, since: Instant) {
+        self.hold = hold
+        self.since = since
+    }
+}

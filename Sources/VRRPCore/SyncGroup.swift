@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which routers of a group may become or stay Active together. Knows no clock and no machine: it
+// reads what their drivers perform and says what to tell them.
+
+/// Virtual routers that are Active on the same node, or not at all.
+///
+/// The rules are keepalived's for its sync groups, not the RFC's. A member whose Active_Down_Timer
+/// fires waits until all are ready: one member that is deaf can neither take the addresses over nor
+/// make the group come and go. A member that leaves Active takes the others with it. A fault of one
+/// is a fault of all. The routers of both families of one configured entry are always a group.
+///
+/// After each event of a member the driver performs its actions and passes them to `observe`, runs
+/// the commands that come back, passes on what these give, until there are no more: a member obeys
+/// a command at most once, so this ends. Faults go to `faultChanged` instead of to the machines.
+public struct SyncGroup: Hashable, Sendable {
+    /// What to tell a member.
+    public enum Command: Hashable, Sendable {
+        /// `groupMayClaim`.
+        case mayClaim(Int)
+        /// `groupMustYield`: another member left Active for this reason.
+        case mustYield(Int, because: VirtualRouterTransition.Cause, lingering: Bool)
+        /// `localFaultDetected`.
+        case leave(Int)
+        /// `localFaultCleared`.
+        case come(Int)
+    }
+
+    private struct Member: Hashable {
+        var state = VirtualRouterState.initialize
+        var isReady = false
+        /// Told to claim, and not yet done.
+        var isCalled = false
+        var isFaulty = false
+    }
+
+    private var members: [Member]
+
+    /// Makes a group of members that are not started, numbered from 0.
+    public init(memberCount: Int) {
+        precondition(memberCount > 0, "a group has members")
+        members = [Member](repeating: Member(), count: memberCount)
+    }
+
+    /// The members that would be Active if the others were ready; empty when nobody waits.
+    public var waiting: [Int] {
+        members.indices.filter { members[$0].isReady && !members[$0].isCalled }
+    }
+
+    /// The members that keep `waiting` from becoming Active.
+    public var missing: [Int] {
+        guard !waiting.isEmpty else { return [] }
+        return members.indices.filter { !members[$0].isReady && members[$0].state != .active }
+    }
+
+    /// Whether a member has a fault, so that the group is out of service.
+    public var isFaulty: Bool { members.contains(where: \.isFaulty) }
+
+    /// Takes what an event made member `index` do.
+    public mutating func observe(
+        _ actions: [VirtualRouterAction], of index: Int
+    ) -> [Command] {
+        guard members.indices.contains(index) else { return [] }
+        var commands: [Command] = []
+        var isLingering = false
+        for action in actions {
+            switch action {
+            case .readyToClaim:
+                members[index].isReady = true
+                members[index].isCalled = false
+            case .noLongerReady:
+                members[index].isReady = false
+                members[index].isCalled = false
+            case .releaseAddresses(let lingering):
+                isLingering = lingering
+            case .recordTransition(let transition):
+                commands += observe(transition, isLingering: isLingering, of: index)
+            case .claimAddresses, .sendAdvertisement, .announceAddresses, .report, .reportSplit:
+                break
+            }
+        }
+        return commands + callIfReady()
+    }
+
+    /// A fault of a member began or ended; all members leave and come with it.
+    public mutating func faultChanged(_ isPresent: Bool, of index: Int) -> [Command] {
+        guard members.indices.contains(index) else { return [] }
+        let wasFaulty = isFaulty
+        members[index].isFaulty = isPresent
+        guard isFaulty != wasFaulty else { return [] }
+        return members.indices.map { isPresent ? .leave($0) : .come($0) }
+    }
+
+    private mutating func observe(
+        _ transition: VirtualRouterTransition, isLingering: Bool, of index: Int
+    ) -> [Command] {
+        let hasLeft = members[index].state == .active && transition.to != .active
+        members[index].state = transition.to
+        members[index].isReady = false
+        members[index].isCalled = false
+        guard hasLeft else { return [] }
+        return members.indices.compactMap { other in
+            guard other != index, members[other].state == .active else { return nil }
+            return .mustYield(other, because: transition.cause, lingering: isLingering)
+        }
+    }
+
+    /// Calls all who are ready once nobody is missing.
+    private mutating func callIfReady() -> [Command] {
+        let waiting = self.waiting
+        guard !waiting.isEmpty, !isFaulty, missing.isEmpty else { return [] }
+        for index in waiting { members[index].isCalled = true }
+        return waiting.map { .mayClaim($0) }
+    }
+}
