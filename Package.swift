@@ -133,7 +133,7 @@ let package = Package(
         tests("WireCoreTests", ["WireCore"]),
         tests("HTTPCoreTests", ["HTTPCore", "LinuxIO", "WireCore"]),
         tests("BalancerCoreTests", ["BalancerCore", "WireCore"]),
-        tests("VRRPCoreTests", ["VRRPCore", "WireCore"]),
+        tests("VRRPCoreTests", ["LinuxIO", "TLSIO", "VRRPCore", "WireCore"]),
         tests("ReplicationCoreTests", ["ReplicationCore", "WireCore"]),
         tests("ConfigurationCoreTests", ["ConfigurationCore", "WireCore"]),
         tests("LinuxIOTests", ["LinuxIO", "WireCore"]),

@@ -107,11 +107,10 @@ public struct AdvertisementDecoder: Sendable {
         guard reader.readBytes(6) != nil, let got = reader.readUInt16() else {
             preconditionFailure("the fields were read before")
         }
-        var error = AdvertisementError(.checksum, got: Int(got), wanted: 0)
         let wanted = forms.map { Int(repaired(residue(of: message, carrier, $0), got)) }
-        error.wanted = wanted[0]
-        error.detail = wanted.count > 1 ? .otherChecksum(wanted[1]) : nil
-        throw error
+        throw AdvertisementError(
+            .checksum, got: Int(got), wanted: wanted[0],
+            detail: wanted.count > 1 ? .otherChecksum(wanted[1]) : nil)
     }
 
     private func residue(

@@ -84,16 +84,16 @@ public struct AdvertisementError: Error, Hashable, Sendable {
     }
 
     /// Makes an error.
-    public init(_ reason: Reason, got: Int, wanted: Int) {
+    public init(_ reason: Reason, got: Int, wanted: Int, detail: Detail? = nil) {
         self.reason = reason
         self.got = got
         self.wanted = wanted
+        self.detail = detail
     }
 
     /// Makes an error about an address.
     init(_ reason: Reason, got: IPAddress, wanted: IPAddress? = nil) {
-        self.init(reason, got: 0, wanted: 0)
-        detail = .address(got: got, wanted: wanted)
+        self.init(reason, got: 0, wanted: 0, detail: .address(got: got, wanted: wanted))
     }
 }
 

@@ -6,17 +6,19 @@
 public struct AdvertisementSigner: Sendable {
     private let key: AdvertisementKey
     private let bootNonce: UInt64
-    private var sequence: UInt64 = 0
+    private var sequence: UInt64
 
-    /// Makes a signer that has sent nothing.
+    /// Makes a signer.
     ///
     /// - Parameters:
     ///   - key: the key of the pair.
     ///   - bootNonce: wall clock nanoseconds when the process started, the same for all signers of
     ///     a process. Receivers forget a process when they hear of a later one.
-    public init(key: AdvertisementKey, bootNonce: UInt64) {
+    ///   - sentCount: how many adverts of this process went before.
+    public init(key: AdvertisementKey, bootNonce: UInt64, sentCount: UInt64 = 0) {
         self.key = key
         self.bootNonce = bootNonce
+        sequence = sentCount
     }
 
     /// Appends the trailer to a message whose checksum is zero.
