@@ -52,6 +52,8 @@ public final class EventLoop {
     public private(set) var timerLateness = TimeSpan.zero
     /// The largest `timerLateness` since the loop began.
     public private(set) var timerLatenessMax = TimeSpan.zero
+    /// Called after each turn's timers with their lateness, unless none fired.
+    public var onTimersFired: ((TimeSpan) -> Void)?
 
     /// Makes a loop.
     ///
@@ -175,8 +177,11 @@ public final class EventLoop {
 
     private func fireTimers() {
         timerLateness = .zero
+        var isQuiet = true
+        defer { if !isQuiet { onTimersFired?(timerLateness) } }
         for _ in 0..<Self.timersPerTurnMax {
             guard let due = timers.popDue(now: now) else { return }
+            isQuiet = false
             timerLateness = max(timerLateness, now - due.deadline)
             timerLatenessMax = max(timerLatenessMax, timerLateness)
             due.payload()

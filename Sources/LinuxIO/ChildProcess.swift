@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A shell command as a child: its output and its end as descriptors that a loop can watch. Owns
-// the descriptors and the process group; the caller reaps.
+// A command as a child: its output and its end as descriptors that a loop can watch. Owns the
+// descriptors and the process group; the caller reaps.
 
 internal import CLinux
 
-/// A running `/bin/sh -c` command in a process group of its own.
+/// A running command in a process group of its own.
 public struct ChildProcess: ~Copyable {
     /// How a process ended.
     public enum Ending: Hashable, Sendable {
@@ -24,17 +24,25 @@ public struct ChildProcess: ~Copyable {
     /// The command's standard error, non-blocking.
     public let errorOutput: FileDescriptor
 
-    /// Starts a command without waiting for it (posix_spawn).
+    /// Starts `/bin/sh -c` without waiting for it (posix_spawn).
     ///
-    /// The child gets no input, default signal handling and an empty signal mask.
+    /// The child gets no input, default signal handling, an empty signal mask and this process's
+    /// environment.
     ///
     /// - Throws: what pipe2, posix_spawn and pidfd_open report.
     public static func start(shellCommand: String) throws(Errno) -> ChildProcess {
+        try start(path: "/bin/sh", arguments: ["sh", "-c", shellCommand], environment: nil)
+    }
+
+    /// Starts a program; without an environment it gets this process's.
+    static func start(
+        path: String, arguments: [String], environment: [String]?
+    ) throws(Errno) -> ChildProcess {
         let output = try Pipe.open()
         let errorOutput = try Pipe.open()
         let child = try spawn(
-            shellCommand, output: output.writer.rawValue,
-            errorOutput: errorOutput.writer.rawValue)
+            path, arguments: arguments, environment: environment,
+            output: output.writer.rawValue, errorOutput: errorOutput.writer.rawValue)
         let number: CInt
         do {
             number = try SystemCall.retrying { pidfd_open(child, 0) }
@@ -76,7 +84,8 @@ public struct ChildProcess: ~Copyable {
     }
 
     private static func spawn(
-        _ command: String, output: CInt, errorOutput: CInt
+        _ path: String, arguments: [String], environment: [String]?, output: CInt,
+        errorOutput: CInt
     ) throws(Errno) -> CInt {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -101,14 +110,22 @@ public struct ChildProcess: ~Copyable {
             | CInt(POSIX_SPAWN_SETSIGDEF)
         posix_spawnattr_setflags(&attributes, Int16(truncatingIfNeeded: flags))
 
-        let arguments = ["sh", "-c", command].map { $0.withCString { strdup($0) } }
-        defer { for argument in arguments { free(argument) } }
+        let words = copied(arguments)
+        let own = copied(environment ?? [])
+        defer { for word in words + own { free(word) } }
         var child: pid_t = 0
-        let code = posix_spawn(
-            &child, "/bin/sh", &actions, &attributes, arguments + [nil], tandem_environment())
+        let code =
+            environment == nil
+            ? posix_spawn(&child, path, &actions, &attributes, words, tandem_environment())
+            : posix_spawn(&child, path, &actions, &attributes, words, own)
         // posix_spawn returns the error instead of setting errno.
         if code != 0 { throw Errno(code: code) }
         return child
+    }
+
+    /// C strings that end with a null pointer, as execve wants them; the caller frees them.
+    private static func copied(_ strings: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        strings.map { $0.withCString { strdup($0) } } + [nil]
     }
 }
 

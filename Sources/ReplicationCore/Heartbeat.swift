@@ -3,7 +3,17 @@
 // What a node tells its peer with every heartbeat, as a value and as the payload of a sealed frame.
 //
 //     sent at (8) | configuration hash (8) | flags (1) | lateness in microseconds (4)
-//     | count of virtual routers (1) | count x { VRID (1), role (1) } | later versions' fields
+//     | count of VRIDs (1) | count x { VRID (1), role (1) } | later versions' fields
+//
+// The first later field is a block of details, one entry for each virtual router of each family on
+// each interface:
+//
+//     kind 1 (1) | length of the entries (2) | length of one entry (1)
+//     | entries { VRID (1), family 4 or 6 (1), role (1), priority (1), flags (1) }
+//
+// A version without details skips the block, for it skips all that follows the list; a later one
+// may make entries longer, or put blocks of other kinds behind. The list before stays for older
+// versions: one entry for each VRID, its first virtual router's.
 
 public import WireCore
 
@@ -17,17 +27,35 @@ public enum VirtualRouterRole: UInt8, Hashable, Sendable, CaseIterable {
     case active = 2
 }
 
-/// The role of a node for one VRID.
+/// What a node is for one virtual router.
 public struct VirtualRouterReport: Hashable, Sendable {
     /// VRID, 1-255.
     public var id: UInt8
+    /// The family: virtual routers of one VRID and two families are two (RFC 9568 §5.2.3).
+    public var family: AddressFamily
     /// What the node is for it.
     public var role: VirtualRouterRole
+    /// The priority now, penalties taken off; `nil` when the sender's version does not say.
+    public var priority: UInt8?
+    /// A fault keeps the node from serving.
+    public var isFaulty: Bool
+    /// The node may not claim the addresses.
+    public var isHeld: Bool
+    /// The node gave the addresses up but keeps them, silently, while connections end.
+    public var isLingering: Bool
 
     /// Makes a report.
-    public init(id: UInt8, role: VirtualRouterRole) {
+    public init(
+        id: UInt8, family: AddressFamily = .ipv4, role: VirtualRouterRole, priority: UInt8? = nil,
+        isFaulty: Bool = false, isHeld: Bool = false, isLingering: Bool = false
+    ) {
         self.id = id
+        self.family = family
         self.role = role
+        self.priority = priority
+        self.isFaulty = isFaulty
+        self.isHeld = isHeld
+        self.isLingering = isLingering
     }
 }
 
@@ -41,7 +69,9 @@ public struct Heartbeat: Hashable, Sendable {
     public var isDataPlaneHealthy: Bool
     /// How late the sender's own timers fired at worst since its previous heartbeat.
     public var timerLateness: TimeSpan
-    /// The sender's role for each of its virtual routers.
+    /// What the sender is for each of its virtual routers, in its order.
+    ///
+    /// One VRID and family may come more than once: on several interfaces.
     public var routers: [VirtualRouterReport]
 
     /// Makes a heartbeat.
@@ -67,53 +97,8 @@ public enum HeartbeatFault: Error, Hashable, Sendable {
     case duplicateRouterID(UInt8)
     /// A role number that no version defined.
     case unknownRole(UInt8)
-}
-
-extension Heartbeat {
-    private static let healthyFlag: UInt8 = 1
-
-    /// The payload; more routers than ``LinkProtocol/routerCountMax`` are left out.
-    public var payload: [UInt8] {
-        let reported = routers.prefix(LinkProtocol.routerCountMax)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(22 + 2 * reported.count)
-        bytes.appendBigEndian(sentAt.nanoseconds)
-        bytes.appendBigEndian(configurationHash)
-        bytes.append(isDataPlaneHealthy ? Self.healthyFlag : 0)
-        bytes.appendBigEndian(UInt32(clamping: timerLateness.microseconds))
-        bytes.append(UInt8(truncatingIfNeeded: reported.count))
-        for router in reported {
-            bytes.append(router.id)
-            bytes.append(router.role.rawValue)
-        }
-        return bytes
-    }
-
-    /// Reads a payload; bytes and flags behind the known ones belong to later versions.
-    public init(payload: RawSpan) throws(HeartbeatFault) {
-        var reader = ByteReader(payload)
-        guard let sentAt = reader.readUInt64(), let hash = reader.readUInt64(),
-            let flags = reader.readUInt8(), let lateness = reader.readUInt32(),
-            let count = reader.readUInt8()
-        else { throw .truncated }
-        var routers: [VirtualRouterReport] = []
-        routers.reserveCapacity(Int(count))
-        for _ in 0..<count {
-            guard let id = reader.readUInt8(), let number = reader.readUInt8() else {
-                throw .truncated
-            }
-            guard id != 0 else { throw .zeroRouterID }
-            guard let role = VirtualRouterRole(rawValue: number) else {
-                throw .unknownRole(number)
-            }
-            guard !routers.contains(where: { $0.id == id }) else {
-                throw .duplicateRouterID(id)
-            }
-            routers.append(VirtualRouterReport(id: id, role: role))
-        }
-        self.init(
-            sentAt: Instant(nanoseconds: sentAt), configurationHash: hash,
-            isDataPlaneHealthy: flags & Self.healthyFlag != 0,
-            timerLateness: .microseconds(UInt64(lateness)), routers: routers)
-    }
+    /// A family number that no version defined.
+    case unknownFamily(UInt8)
+    /// Entries that are too short, or do not fill their block.
+    case badEntrySize(UInt8)
 }

@@ -14,8 +14,8 @@ public enum LinkProtocol {
     public static let tagByteCount = 16
     /// The longest node name in bytes.
     public static let nodeNameByteCountMax = 255
-    /// Most virtual routers one heartbeat reports; VRIDs are 1-255 (RFC 9568 §5.2.3).
-    public static let routerCountMax = 255
+    /// Most virtual routers one heartbeat reports: 255 VRIDs of two families (RFC 9568 §5.2.3).
+    public static let routerCountMax = 510
 }
 
 /// One frame as it travels.

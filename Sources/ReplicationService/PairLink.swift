@@ -12,10 +12,13 @@ public import LinuxIO
 import ReplicationCore
 import TLSIO
 public import Telemetry
-import WireCore
+public import WireCore
 
 /// The link to the other node.
 public final class PairLink: InboundLinksOwner {
+    /// The shortest time between two heartbeats: the shortest advert interval (RFC 9568 §5.2.7).
+    public static let beatIntervalMin = TimeSpan.milliseconds(10)
+
     private let loop: EventLoop
     private let settings: PairLinkSettings
     private let logger: Logger
@@ -29,6 +32,8 @@ public final class PairLink: InboundLinksOwner {
     private var watch: PeerWatch?
     private var heartbeatTimer: TimerID?
     private var nextHeartbeatAt = Instant.distantFuture
+    /// Time between two heartbeats now; never longer than the configured one.
+    private var beatInterval: TimeSpan
     private var timerLateness = TimeSpan.zero
     /// Ups and downs may come often; they must not use up the lines of what matters more.
     private var flapLogLimiter = LogRateLimiter()
@@ -43,6 +48,7 @@ public final class PairLink: InboundLinksOwner {
         self.loop = loop
         self.settings = settings
         self.logger = logger
+        beatInterval = settings.heartbeatInterval
         let identity = LinkIdentity(
             ownName: settings.own.name, peerName: settings.peer.name, secret: settings.secret,
             cryptography: LinkCryptography(
@@ -76,7 +82,27 @@ public final class PairLink: InboundLinksOwner {
         }
         outbound.onEstablished = { [weak self] in self?.beat() }
         outbound.start()
-        nextHeartbeatAt = loop.now + settings.heartbeatInterval
+        nextHeartbeatAt = loop.now + beatInterval
+        scheduleHeartbeat()
+    }
+
+    /// Beats more often than configured from now on, or again as configured.
+    ///
+    /// While this node is Active for a virtual router whose Backup listens to the link too, each
+    /// heartbeat stands for an advert there. The peer's own rule, that the link is down after three
+    /// intervals of silence, stays with the configured interval: how often a busy node beats beside
+    /// that says nothing about the link.
+    ///
+    /// - Parameter interval: `nil`, and anything longer than the configured interval, means that
+    ///   one; anything shorter than ``beatIntervalMin`` means that.
+    public func beat(every interval: TimeSpan?) {
+        let configured = settings.heartbeatInterval
+        let wanted = min(configured, max(interval ?? configured, Self.beatIntervalMin))
+        guard wanted != beatInterval else { return }
+        beatInterval = wanted
+        guard let heartbeatTimer else { return }
+        loop.cancel(heartbeatTimer)
+        nextHeartbeatAt = min(nextHeartbeatAt, Clock.now() + wanted)
         scheduleHeartbeat()
     }
 
@@ -128,9 +154,9 @@ public final class PairLink: InboundLinksOwner {
     private func heartbeatTimerFired() {
         timerLateness = max(timerLateness, loop.now - nextHeartbeatAt)
         // A fixed rate, but no burst after an oversleep.
-        nextHeartbeatAt = nextHeartbeatAt + settings.heartbeatInterval
+        nextHeartbeatAt = nextHeartbeatAt + beatInterval
         if nextHeartbeatAt <= loop.now {
-            nextHeartbeatAt = loop.now + settings.heartbeatInterval
+            nextHeartbeatAt = loop.now + beatInterval
         }
         scheduleHeartbeat()
         beat()

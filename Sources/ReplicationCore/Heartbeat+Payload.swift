@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A heartbeat as bytes, and back. The layout is drawn in Heartbeat.swift.
+
+import WireCore
+
+extension Heartbeat {
+    private static let healthyFlag: UInt8 = 1
+    private static let detailsKind: UInt8 = 1
+    /// Bytes of one entry of the details that this version writes, and of the shortest one read.
+    private static let detailByteCount: UInt8 = 5
+
+    /// Flags of one entry of the details.
+    private enum DetailFlag {
+        static let faulty: UInt8 = 1
+        static let held: UInt8 = 2
+        static let lingering: UInt8 = 4
+    }
+
+    /// The payload; more routers than ``LinkProtocol/routerCountMax`` are left out.
+    public var payload: [UInt8] {
+        let reported = routers.prefix(LinkProtocol.routerCountMax)
+        let summary = Self.summary(of: reported)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(26 + 2 * summary.count + 5 * reported.count)
+        bytes.appendBigEndian(sentAt.nanoseconds)
+        bytes.appendBigEndian(configurationHash)
+        bytes.append(isDataPlaneHealthy ? Self.healthyFlag : 0)
+        bytes.appendBigEndian(UInt32(clamping: timerLateness.microseconds))
+        bytes.append(UInt8(truncatingIfNeeded: summary.count))
+        for router in summary {
+            bytes.append(router.id)
+            bytes.append(router.role.rawValue)
+        }
+        Self.appendDetails(of: reported, to: &bytes)
+        return bytes
+    }
+
+    /// One entry for each VRID: older versions take a second one for a fault.
+    private static func summary(
+        of routers: ArraySlice<VirtualRouterReport>
+    ) -> [VirtualRouterReport] {
+        var summary: [VirtualRouterReport] = []
+        summary.reserveCapacity(routers.count)
+        for router in routers where !summary.contains(where: { $0.id == router.id }) {
+            summary.append(router)
+        }
+        return summary
+    }
+
+    private static func appendDetails(
+        of routers: ArraySlice<VirtualRouterReport>, to bytes: inout [UInt8]
+    ) {
+        let count = routers.count { $0.priority != nil }
+        guard count > 0 else { return }
+        bytes.append(detailsKind)
+        bytes.appendBigEndian(UInt16(clamping: 1 + count * Int(detailByteCount)))
+        bytes.append(detailByteCount)
+        for router in routers {
+            guard let priority = router.priority else { continue }
+            var flags: UInt8 = 0
+            if router.isFaulty { flags |= DetailFlag.faulty }
+            if router.isHeld { flags |= DetailFlag.held }
+            if router.isLingering { flags |= DetailFlag.lingering }
+            bytes += [
+                router.id, router.family == .ipv4 ? 4 : 6, router.role.rawValue, priority, flags,
+            ]
+        }
+    }
+
+    /// Reads a payload; bytes and flags behind the known ones belong to later versions.
+    public init(payload: RawSpan) throws(HeartbeatFault) {
+        var reader = ByteReader(payload)
+        guard let sentAt = reader.readUInt64(), let hash = reader.readUInt64(),
+            let flags = reader.readUInt8(), let lateness = reader.readUInt32(),
+            let count = reader.readUInt8()
+        else { throw .truncated }
+        let summary = try Self.readSummary(&reader, count: count)
+        let details = try Self.readBlocks(&reader)
+        // What has details needs no summary; a router without them is one of an older version.
+        let plain = summary.filter { router in !details.contains { $0.id == router.id } }
+        self.init(
+            sentAt: Instant(nanoseconds: sentAt), configurationHash: hash,
+            isDataPlaneHealthy: flags & Self.healthyFlag != 0,
+            timerLateness: .microseconds(UInt64(lateness)), routers: plain + details)
+    }
+
+    private static func readSummary(
+        _ reader: inout ByteReader, count: UInt8
+    ) throws(HeartbeatFault) -> [VirtualRouterReport] {
+        var routers: [VirtualRouterReport] = []
+        routers.reserveCapacity(Int(count))
+        for _ in 0..<count {
+            guard let id = reader.readUInt8(), let number = reader.readUInt8() else {
+                throw .truncated
+            }
+            guard id != 0 else { throw .zeroRouterID }
+            guard let role = VirtualRouterRole(rawValue: number) else {
+                throw .unknownRole(number)
+            }
+            guard !routers.contains(where: { $0.id == id }) else {
+                throw .duplicateRouterID(id)
+            }
+            routers.append(VirtualRouterReport(id: id, role: role))
+        }
+        return routers
+    }
+
+    /// Reads the blocks of later versions, of which the details are one.
+    private static func readBlocks(
+        _ reader: inout ByteReader
+    ) throws(HeartbeatFault) -> [VirtualRouterReport] {
+        var details: [VirtualRouterReport] = []
+        while let kind = reader.readUInt8() {
+            guard let byteCount = reader.readUInt16(), reader.remainingByteCount >= Int(byteCount)
+            else { throw .truncated }
+            if kind == detailsKind {
+                details += try readDetails(&reader, byteCount: Int(byteCount))
+            } else {
+                _ = reader.readBytes(Int(byteCount))
+            }
+        }
+        return details
+    }
+
+    private static func readDetails(
+        _ reader: inout ByteReader, byteCount: Int
+    ) throws(HeartbeatFault) -> [VirtualRouterReport] {
+        guard byteCount > 0, let size = reader.readUInt8() else { throw .truncated }
+        guard size >= detailByteCount, (byteCount - 1).isMultiple(of: Int(size)) else {
+            throw .badEntrySize(size)
+        }
+        var routers: [VirtualRouterReport] = []
+        for _ in 0..<(byteCount - 1) / Int(size) {
+            guard let id = reader.readUInt8(), let family = reader.readUInt8(),
+                let role = reader.readUInt8(), let priority = reader.readUInt8(),
+                let flags = reader.readUInt8(),
+                reader.readBytes(Int(size - detailByteCount)) != nil
+            else { throw .truncated }
+            guard id != 0 else { throw .zeroRouterID }
+            guard family == 4 || family == 6 else { throw .unknownFamily(family) }
+            guard let known = VirtualRouterRole(rawValue: role) else { throw .unknownRole(role) }
+            routers.append(
+                VirtualRouterReport(
+                    id: id, family: family == 4 ? .ipv4 : .ipv6, role: known, priority: priority,
+                    isFaulty: flags & DetailFlag.faulty != 0,
+                    isHeld: flags & DetailFlag.held != 0,
+                    isLingering: flags & DetailFlag.lingering != 0))
+        }
+        return routers
+    }
+}
