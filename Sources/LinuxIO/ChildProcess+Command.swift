@@ -11,6 +11,7 @@ extension ChildProcess {
     /// - Parameters:
     ///   - command: the executable's path, not searched for, and the arguments behind it.
     ///   - environment: `NAME=value` each.
+    /// - Returns: the running child.
     /// - Throws: what pipe2, posix_spawn and pidfd_open report; ENOENT for an empty command.
     public static func start(
         command: [String], environment: [String]

@@ -42,7 +42,8 @@ extension Heartbeat {
     ) -> [VirtualRouterReport] {
         var summary: [VirtualRouterReport] = []
         summary.reserveCapacity(routers.count)
-        for router in routers where !summary.contains(where: { $0.id == router.id }) {
+        var seen = RouterIDSet()
+        for router in routers where seen.insert(router.id) {
             summary.append(router)
         }
         return summary
@@ -78,7 +79,9 @@ extension Heartbeat {
         let summary = try Self.readSummary(&reader, count: count)
         let details = try Self.readBlocks(&reader)
         // What has details needs no summary; a router without them is one of an older version.
-        let plain = summary.filter { router in !details.contains { $0.id == router.id } }
+        var detailed = RouterIDSet()
+        for router in details { _ = detailed.insert(router.id) }
+        let plain = summary.filter { !detailed.contains($0.id) }
         self.init(
             sentAt: Instant(nanoseconds: sentAt), configurationHash: hash,
             isDataPlaneHealthy: flags & Self.healthyFlag != 0,
@@ -90,6 +93,7 @@ extension Heartbeat {
     ) throws(HeartbeatFault) -> [VirtualRouterReport] {
         var routers: [VirtualRouterReport] = []
         routers.reserveCapacity(Int(count))
+        var seen = RouterIDSet()
         for _ in 0..<count {
             guard let id = reader.readUInt8(), let number = reader.readUInt8() else {
                 throw .truncated
@@ -98,9 +102,7 @@ extension Heartbeat {
             guard let role = VirtualRouterRole(rawValue: number) else {
                 throw .unknownRole(number)
             }
-            guard !routers.contains(where: { $0.id == id }) else {
-                throw .duplicateRouterID(id)
-            }
+            guard seen.insert(id) else { throw .duplicateRouterID(id) }
             routers.append(VirtualRouterReport(id: id, role: role))
         }
         return routers
@@ -148,5 +150,37 @@ extension Heartbeat {
                     isLingering: flags & DetailFlag.lingering != 0))
         }
         return routers
+    }
+}
+
+/// A set of VRIDs as bits.
+private struct RouterIDSet {
+    private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    func contains(_ id: UInt8) -> Bool {
+        word(of: id) & bit(of: id) != 0
+    }
+
+    /// - Returns: whether it was not there.
+    mutating func insert(_ id: UInt8) -> Bool {
+        guard !contains(id) else { return false }
+        switch id >> 6 {
+        case 0: words.0 |= bit(of: id)
+        case 1: words.1 |= bit(of: id)
+        case 2: words.2 |= bit(of: id)
+        default: words.3 |= bit(of: id)
+        }
+        return true
+    }
+
+    private func bit(of id: UInt8) -> UInt64 { 1 << UInt64(id & 63) }
+
+    private func word(of id: UInt8) -> UInt64 {
+        switch id >> 6 {
+        case 0: words.0
+        case 1: words.1
+        case 2: words.2
+        default: words.3
+        }
     }
 }

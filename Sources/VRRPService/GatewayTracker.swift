@@ -22,6 +22,8 @@ protocol WitnessProbe: AnyObject {
     func close()
 }
 
+extension NeighborProbe: WitnessProbe {}
+
 /// Keeps asking the witness.
 final class GatewayTracker {
     /// An answer that takes longer is none, however rarely is asked.

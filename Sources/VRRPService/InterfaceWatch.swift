@@ -28,6 +28,7 @@ final class InterfaceWatch: EventHandler {
     ///   - names: the interfaces.
     ///   - loop: the loop of the calling thread.
     ///   - report: hears a name and its interface, `nil` when there is none.
+    /// - Throws: when the kernel refuses a socket.
     init(
         names: [String], loop: EventLoop, report: @escaping (String, NetworkLink?) -> Void
     ) throws(NetlinkError) {

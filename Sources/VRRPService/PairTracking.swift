@@ -33,7 +33,11 @@ public final class PairTracking {
     private var gateway: GatewayTracker?
     private var workerTimer: TimerID?
     private var deadlineTimer: (deadline: Instant, timer: TimerID)?
-    private let openProbe: ((NetworkLink, IPAddress?) throws(Errno) -> any WitnessProbe)?
+    private let openProbe: ProbeOpening
+
+    /// Opens a probe of an address on an interface, asking from an own address if there is one.
+    typealias ProbeOpening =
+        (NetworkLink, _ target: IPAddress, _ own: IPAddress?) throws(Errno) -> any WitnessProbe
 
     /// Makes a watch that has seen nothing yet.
     ///
@@ -47,14 +51,15 @@ public final class PairTracking {
         isDataPlaneStalled: @escaping (TimeSpan) -> Bool
     ) {
         self.init(
-            track: track, loop: loop, logger: logger, isDataPlaneStalled: isDataPlaneStalled,
-            openProbe: nil)
+            track: track, loop: loop, logger: logger, isDataPlaneStalled: isDataPlaneStalled
+        ) { link, target, ownAddress throws(Errno) in
+            try NeighborProbe(target: target, link: link, ownAddress: ownAddress, loop: loop)
+        }
     }
 
     init(
         track: TrackingConfiguration, loop: EventLoop, logger: Logger,
-        isDataPlaneStalled: @escaping (TimeSpan) -> Bool,
-        openProbe: ((NetworkLink, IPAddress?) throws(Errno) -> any WitnessProbe)?
+        isDataPlaneStalled: @escaping (TimeSpan) -> Bool, openProbe: @escaping ProbeOpening
     ) {
         self.track = track
         self.loop = loop
@@ -146,12 +151,12 @@ public final class PairTracking {
     }
 
     private func makeGateway() {
-        guard let tracked = track.gateway, let openProbe else { return }
+        guard let tracked = track.gateway else { return }
         gateway = GatewayTracker(
             gateway: tracked, loop: loop,
-            open: { [weak self] link throws(Errno) in
-                try openProbe(
-                    link, self?.watch?.ownAddress(towards: tracked.address, on: link))
+            open: { [weak self, openProbe] link throws(Errno) in
+                let own = self?.watch?.ownAddress(towards: tracked.address, on: link)
+                return try openProbe(link, tracked.address, own)
             },
             report: { [weak self] in self?.take($0) })
     }
