@@ -12,7 +12,7 @@ extension KeyTable {
         trackedInterfaces + trackedGateway + trackedBackends + trackedScripts + [
             KeyDescription(
                 "pair.track.worker_stall",
-                .duration(.milliseconds(100) ... .seconds(3_600), step: nil),
+                .duration(.milliseconds(300) ... .seconds(3_600), step: nil),
                 .duration(.seconds(3)),
                 "A data-plane thread without progress for this long is a fault of the node.",
                 tooSmall: "a thread that waits for its core looks dead",

@@ -19,9 +19,12 @@ public struct LoadedConfiguration: Sendable {
     /// The fingerprint of the configuration, to compare with the other node's.
     public let hash: ConfigurationHash
 
-    /// The other node of the pair; `nil` without a pair or when no node was chosen.
+    /// The other node of the pair; `nil` without a pair, when no node was chosen, and where one or
+    /// more than two nodes announce their addresses by routes.
     public var peerNode: NodeConfiguration? {
-        guard let localNode, let pair = configuration.pair else { return nil }
+        guard let localNode, let pair = configuration.pair, pair.nodes.count == 2 else {
+            return nil
+        }
         return pair.nodes.first { $0.name != localNode.name }
     }
 }

@@ -2,7 +2,8 @@
 //
 // Says before the start what on this host would break a virtual address, and how to mend it.
 // What breaks was found by experiment on Linux 6.18: a TCP client on the LAN and one behind a
-// router, each setting on `all`, on the LAN interface and on the TUN.
+// router, each setting on `all`, on the LAN interface and on the TUN. What concerns one interface
+// is in HostCheck+Interfaces.
 
 public import ConfigurationCore
 internal import LinuxIO
@@ -17,6 +18,8 @@ public enum HostCheck {
         case error
         /// It works in ordinary networks, or not as well as it could.
         case warning
+        /// Nothing is wrong here; something else must be done elsewhere.
+        case note
     }
 
     /// One thing that is wrong.
@@ -37,15 +40,42 @@ public enum HostCheck {
     }
 
     /// Looks at the host the calling thread sees; opens nothing for longer than the look.
-    public static func run(pair: PairConfiguration, node: NodeConfiguration) -> [Finding] {
-        findings(in: .read(interfaceName: pair.interface), pair: pair, node: node)
+    ///
+    /// - Parameters:
+    ///   - pair: the pair as configured.
+    ///   - node: the node that this process is.
+    ///   - forwardingProblem: why connections cannot be led from node to node during a planned
+    ///     switchover; `nil` when they can, or when nobody looked.
+    /// - Returns: what was found, the worst not necessarily first.
+    public static func run(
+        pair: PairConfiguration, node: NodeConfiguration, forwardingProblem: String? = nil
+    ) -> [Finding] {
+        let facts = HostFacts.read(interfaceNames: interfaceNames(pair))
+        return findings(in: facts, pair: pair, node: node) + forwarding(forwardingProblem, pair)
+    }
+
+    /// The interfaces that matter, the pair's first, each once.
+    static func interfaceNames(_ pair: PairConfiguration) -> [String] {
+        var names = [pair.interface]
+        for router in pair.virtualRouters
+        where router.announce == .lan && !names.contains(router.interface) {
+            names.append(router.interface)
+        }
+        return names
     }
 
     static func findings(
         in facts: HostFacts, pair: PairConfiguration, node: NodeConfiguration
     ) -> [Finding] {
-        privileges(facts) + interface(facts, node) + settings(facts)
-            + virtualAddresses(facts, pair, node)
+        var findings = privileges(facts) + newDevices(facts, pair)
+        for interface in facts.interfaces {
+            let part = InterfaceCheck(facts: facts, interface: interface, pair: pair, node: node)
+            // What all interfaces have in common is said once.
+            for finding in part.findings where !findings.contains(finding) {
+                findings.append(finding)
+            }
+        }
+        return findings + leftOvers(facts, pair, node) + routes(pair)
     }
 
     // MARK: Rules
@@ -61,7 +91,7 @@ public enum HostCheck {
             case .netRaw:
                 Finding(
                     severity: .error, problem: "the process lacks CAP_NET_RAW",
-                    consequence: "it can neither send adverts nor gratuitous ARP",
+                    consequence: "it can neither send adverts nor announce a takeover",
                     remedy: grant(capability))
             case .sysNice:
                 Finding(
@@ -93,137 +123,89 @@ public enum HostCheck {
         "run as root, or add AmbientCapabilities=\(capability.name) to the service"
     }
 
-    private static func interface(_ facts: HostFacts, _ node: NodeConfiguration) -> [Finding] {
-        let name = facts.interfaceName
-        guard let link = facts.link else {
+    /// The addresses are on a device that the process makes, with the settings of new devices.
+    private static func newDevices(_ facts: HostFacts, _ pair: PairConfiguration) -> [Finding] {
+        guard
+            let address = pair.virtualRouters.flatMap(\.addresses).first(where: { $0.ipv6 != nil })
+        else { return [] }
+        if !facts.hasIPv6 {
             return [
                 Finding(
-                    severity: .error, problem: "there is no interface \(name)",
-                    consequence: "nobody can hear this node",
-                    remedy: "set pair.interface to one of those that `ip link` lists")
+                    severity: .error, problem: "this kernel runs without IPv6",
+                    consequence: "\(address) and other IPv6 addresses cannot be added",
+                    remedy: "remove ipv6.disable=1 from the kernel's command line, or the "
+                        + "addresses from the configuration")
             ]
         }
-        var findings: [Finding] = []
-        if !link.isUp {
-            findings.append(
-                Finding(
-                    severity: .warning, problem: "\(name) is switched off",
-                    consequence: "this node stays out of service until it is on",
-                    remedy: "ip link set \(name) up"))
-        } else if !link.hasCarrier {
-            findings.append(
-                Finding(
-                    severity: .warning, problem: "\(name) has no carrier",
-                    consequence: "this node stays out of service until the cable is in",
-                    remedy: "look at the cable and the switch port of \(name)"))
-        }
-        if link.hardwareAddress.count != 6 {
-            findings.append(
-                Finding(
-                    severity: .warning, problem: "\(name) is not an Ethernet interface",
-                    consequence: "a takeover is not announced by gratuitous ARP",
-                    remedy: "set pair.interface to the interface of the clients' LAN"))
-        }
-        let isOwnPresent = facts.addresses.contains {
-            $0.address == .v4(node.address) && $0.interfaceName == name
-        }
-        if !isOwnPresent {
-            findings.append(
-                Finding(
-                    severity: .warning,
-                    problem: "\(node.address), the address of node \(node.name), is not on \(name)",
-                    consequence: "this node stays out of service until it is there",
-                    remedy: "ip addr add \(node.address)/PREFIX dev \(name), or choose another "
-                        + "node with --node"))
-        }
-        return findings
+        guard facts.newDevicesLackIPv6 else { return [] }
+        return [
+            Finding(
+                severity: .error, problem: "IPv6 is switched off for new devices",
+                consequence: "the device of the virtual addresses takes no IPv6 address such as "
+                    + "\(address)",
+                remedy: "sysctl -w net.ipv6.conf.default.disable_ipv6=0")
+        ]
     }
 
-    private static func settings(_ facts: HostFacts) -> [Finding] {
-        var findings: [Finding] = []
-        let name = facts.interfaceName
-        // The kernel takes the larger of the two values (ip-sysctl, conf/all).
-        if let (all, own) = facts.settings[.arpIgnore], [1, 2, 8].contains(max(all, own)) {
-            findings.append(
-                Finding(
-                    severity: .error,
-                    problem: "arp_ignore is \(max(all, own)) for \(name)",
-                    consequence: "nobody answers ARP for a virtual address, because it is on "
-                        + "another device than \(name), so no client finds it",
-                    remedy: command(.arpIgnore, value: 0, all: all, own: own, name)))
-        }
-        if let (all, own) = facts.settings[.reversePathFilter], max(all, own) == 1 {
-            findings.append(
-                Finding(
-                    severity: .warning,
-                    problem: "rp_filter is 1 (strict) for \(name)",
-                    consequence: "clients whose way back leads through another interface than "
-                        + "\(name) are dropped; clients of \(name) itself are not affected",
-                    remedy: "unless every client is reached through \(name): "
-                        + command(.reversePathFilter, value: 2, all: all, own: own, name)))
-        }
-        return findings
-    }
-
-    /// `sysctl -w` for whichever of the two values is in the way.
-    private static func command(
-        _ setting: HostFacts.Setting, value: Int, all: Int, own: Int, _ name: String
-    ) -> String {
-        var assignments: [String] = []
-        // A dot in an interface's name (a VLAN) is a slash in sysctl's notation.
-        let key = String(name.map { $0 == "." ? "/" : $0 })
-        if value == 0, all != 0 { assignments.append("net.ipv4.conf.all.\(setting.rawValue)=0") }
-        if value != 0 || own != 0 {
-            assignments.append("net.ipv4.conf.\(key).\(setting.rawValue)=\(value)")
-        }
-        return "sysctl -w " + assignments.joined(separator: " ")
-    }
-
-    private static func virtualAddresses(
+    /// Virtual addresses that somebody else left on this host.
+    private static func leftOvers(
         _ facts: HostFacts, _ pair: PairConfiguration, _ node: NodeConfiguration
     ) -> [Finding] {
         var findings: [Finding] = []
-        let name = facts.interfaceName
-        let networks = facts.addresses.filter { $0.interfaceName == name }
-        for address in pair.virtualRouters.flatMap(\.addresses) {
-            // The owner of the addresses has them as its own (RFC 9568 §6.1).
-            if address == .v4(node.address) { continue }
-            let ours = VirtualAddressHolder.devicePrefix
-            for found in facts.addresses
-            where found.address == address && !found.interfaceName.hasPrefix(ours) {
-                findings.append(
-                    Finding(
-                        severity: .warning,
-                        problem: "virtual address \(address) is already on \(found.interfaceName), "
-                            + "left by keepalived or somebody else",
-                        consequence: "this node answers for it even when the other one is Active",
-                        remedy: "ip addr del \(address)/\(found.prefixLength) "
-                            + "dev \(found.interfaceName)"))
-            }
-            let others = networks.filter { $0.address != address }
-            if facts.link != nil, !others.isEmpty,
-                !others.contains(where: { $0.covers(address) })
-            {
-                findings.append(
-                    Finding(
-                        severity: .warning,
-                        problem: "virtual address \(address) is in no network of \(name)",
-                        consequence: "hosts on the LAN reach it only when their router sends "
-                            + "them to this LAN for it",
-                        remedy: "choose an address of the LAN, or add a route to the router"))
+        for router in pair.virtualRouters {
+            let own = router.node(node)
+            for address in router.addresses {
+                // The owner of the addresses has them as its own (RFC 9568 §6.1).
+                if own.has(address) { continue }
+                let ours = VirtualAddressHolder.devicePrefix
+                for found in facts.addresses
+                where found.address == address && !found.interfaceName.hasPrefix(ours) {
+                    let isLoopback = found.interfaceName == "lo"
+                    // With routes an address beside ours attracts nothing by itself.
+                    let consequence =
+                        router.announce == .route
+                        ? "this node takes its packets even when it announces no route"
+                        : isLoopback
+                            ? "this node takes its packets even when the other one is Active"
+                            : "this node answers for it even when the other one is Active"
+                    findings.append(
+                        Finding(
+                            severity: .warning,
+                            problem: "virtual address \(address) is already on "
+                                + "\(found.interfaceName), left by keepalived or somebody else",
+                            consequence: consequence,
+                            remedy: "ip addr del \(address)/\(found.prefixLength) "
+                                + "dev \(found.interfaceName)"))
+                }
             }
         }
         return findings
     }
-}
 
-extension HostFacts.Placed {
-    /// Whether `other` is in the network of this address.
-    fileprivate func covers(_ other: IPAddress) -> Bool {
-        guard (0...address.bitWidth).contains(prefixLength), other.family == address.family else {
-            return false
-        }
-        let prefix = address.masked(prefixLength: prefixLength)
-        return prefix == other.masked(prefixLength: prefixLength)
+    /// Nobody here can see whether a routing daemon does its part.
+    private static func routes(_ pair: PairConfiguration) -> [Finding] {
+        let addresses = pair.virtualRouters.filter { $0.announce == .route }.flatMap(\.addresses)
+        guard let first = addresses.first else { return [] }
+        return [
+            Finding(
+                severity: .note,
+                problem: "\(first)\(addresses.count > 1 ? " and others" : "") are found by routes "
+                    + "alone",
+                consequence: "no client reaches them until a routing daemon exports the addresses "
+                    + "of \(VirtualAddressHolder.devicePrefix)-rt0",
+                remedy: "BIRD: protocol direct { ipv4; ipv6; interface "
+                    + "\"\(VirtualAddressHolder.devicePrefix)-rt*\"; }")
+        ]
+    }
+
+    private static func forwarding(_ problem: String?, _ pair: PairConfiguration) -> [Finding] {
+        guard let problem, pair.hasElection, pair.nodes.count == 2 else { return [] }
+        return [
+            Finding(
+                severity: .warning, problem: "nftables cannot be used (\(problem))",
+                consequence: "a planned switchover ends the requests that are in flight after it "
+                    + "moved the addresses",
+                remedy: "modprobe nf_tables, and install libnftables1")
+        ]
     }
 }

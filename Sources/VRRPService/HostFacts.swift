@@ -32,27 +32,54 @@ struct HostFacts {
         var interfaceName: String
     }
 
-    /// Per-interface settings under /proc/sys/net/ipv4/conf that were looked at.
+    /// Per-interface settings under /proc/sys/net that were looked at.
     enum Setting: String, CaseIterable {
-        case arpIgnore = "arp_ignore"
-        case reversePathFilter = "rp_filter"
+        case arpIgnore = "ipv4/arp_ignore"
+        case reversePathFilter = "ipv4/rp_filter"
+        case noIPv6 = "ipv6/disable_ipv6"
+
+        /// `ipv4` or `ipv6`.
+        var family: Substring { rawValue.prefix(4) }
+        var name: Substring { rawValue.dropFirst(5) }
     }
 
-    var interfaceName: String
-    /// `nil` when there is no such interface.
-    var link: NetworkLink?
+    /// One interface.
+    struct Interface {
+        var name: String
+        /// `nil` when there is no such interface.
+        var link: NetworkLink?
+        /// Values of `all` and of the interface; missing where /proc is not readable.
+        var settings: [Setting: (all: Int, interface: Int)] = [:]
+    }
+
+    /// Those of the configuration, the pair's own first.
+    var interfaces: [Interface]
     var addresses: [Placed] = []
-    /// Values of `all` and of the interface; missing where /proc is not readable.
-    var settings: [Setting: (all: Int, interface: Int)] = [:]
     var missingCapabilities: [Capability] = []
     /// Why the TUN device cannot be opened; `nil` when it can.
     var tunnelProblem: Errno?
+    /// Whether the kernel has IPv6 at all.
+    var hasIPv6 = true
+    /// Whether a device that is made now begins without IPv6, as that of the addresses would.
+    var newDevicesLackIPv6 = false
 
-    /// Reads everything about `interfaceName` in the calling thread's network namespace.
-    static func read(interfaceName: String) -> HostFacts {
-        var facts = HostFacts(interfaceName: interfaceName)
-        if let socket = try? NetlinkSocket() {
-            facts.link = try? socket.link(named: interfaceName)
+    /// Reads everything about `interfaceNames` in the calling thread's network namespace.
+    static func read(interfaceNames: [String]) -> HostFacts {
+        var facts = HostFacts(interfaces: [])
+        let socket = try? NetlinkSocket()
+        facts.interfaces = interfaceNames.map { name in
+            var interface = Interface(name: name)
+            interface.link = try? socket?.link(named: name)
+            guard interface.link != nil else { return interface }
+            for setting in Setting.allCases {
+                guard let all = number(setting, "all"), let own = number(setting, name) else {
+                    continue
+                }
+                interface.settings[setting] = (all, own)
+            }
+            return interface
+        }
+        if let socket {
             for found in (try? socket.addresses()) ?? [] {
                 let name = (try? socket.link(index: found.interfaceIndex))?.name
                 facts.addresses.append(
@@ -61,20 +88,15 @@ struct HostFacts {
                         interfaceName: name ?? "interface \(found.interfaceIndex)"))
             }
         }
-        if facts.link != nil {
-            for setting in Setting.allCases {
-                guard let all = number(setting, "all"), let own = number(setting, interfaceName)
-                else { continue }
-                facts.settings[setting] = (all, own)
-            }
-        }
+        facts.hasIPv6 = number(.noIPv6, "default") != nil
+        facts.newDevicesLackIPv6 = number(.noIPv6, "default") == 1
         facts.missingCapabilities = missingCapabilities()
         facts.tunnelProblem = TunnelDevice.problem()
         return facts
     }
 
     private static func number(_ setting: Setting, _ interface: String) -> Int? {
-        let path = "/proc/sys/net/ipv4/conf/\(interface)/\(setting.rawValue)"
+        let path = "/proc/sys/net/\(setting.family)/conf/\(interface)/\(setting.name)"
         guard let bytes = try? FileSystem.read(path: path, byteCountMax: 64) else { return nil }
         return Int(String(decoding: bytes.prefix { $0 > 0x20 }, as: UTF8.self))
     }

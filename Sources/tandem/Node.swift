@@ -334,7 +334,11 @@ final class Node {
     private func checkHost(_ pair: PairConfiguration, _ own: NodeConfiguration) throws {
         let findings = HostCheck.run(pair: pair, node: own)
         for finding in findings {
-            logger.log(finding.severity == .error ? .error : .warning, finding.description)
+            switch finding.severity {
+            case .error: logger.log(.error, finding.description)
+            case .warning: logger.log(.warning, finding.description)
+            case .note: logger.log(.info, finding.description)
+            }
         }
         if findings.contains(where: { $0.severity == .error }) {
             throw PairStartError("this host cannot hold the virtual addresses: see the lines above")
