@@ -145,6 +145,10 @@ extension NeighborMessage {
             throw NeighborMessageError(
                 .checksum, got: Int(sum), wanted: Int((wanted & 0xFFFF) + wanted >> 16))
         }
+        // RFC 4291 §2.7: no packet comes from a group, and an answer would go to all of it.
+        guard !source.isMulticast else {
+            throw NeighborMessageError(.source, got: Int(source.high >> 56), wanted: 0)
+        }
         // The target address is not a multicast address.
         guard !target.isMulticast else {
             throw NeighborMessageError(.target, got: Int(target.high >> 56), wanted: 0)

@@ -23,6 +23,8 @@ public struct NeighborMessageError: Error, Hashable, Sendable {
         case code = "code"
         /// The ICMPv6 checksum is wrong (`got` is what the field says).
         case checksum = "checksum"
+        /// The source is a multicast address (RFC 4291 §2.7: it must never be one).
+        case source = "source"
         /// The target is a multicast address.
         case target = "target"
         /// An option of no length, or one that ends after the message.

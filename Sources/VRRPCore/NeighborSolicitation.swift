@@ -36,7 +36,9 @@ public struct NeighborSolicitation: Hashable, Sendable {
         source = message.source
         destination = message.destination
         target = message.target
-        senderMAC = message.linkLayerAddress ?? message.etherSource
+        // An answer to one asker is not for a group, whatever the option says.
+        let option = message.linkLayerAddress.flatMap { $0.isGroup ? nil : $0 }
+        senderMAC = option ?? message.etherSource
     }
 
     /// A frame to the solicited-node group of `target`.

@@ -72,12 +72,18 @@ struct NeighborMessageTests {
 
     @Test("RFC 4861 §7.1: the target must not be a multicast address")
     func refusesMulticastTarget() {
-        for byte in [0xFF] as [UInt8] {
-            let frame = sealed(solicitation) { $0[62] = byte }
-            #expect(problem(solicitation: frame)?.reason == .target)
-            let answer = sealed(advertisement) { $0[62] = byte }
-            #expect(problem(advertisement: answer)?.reason == .target)
-        }
+        let frame = sealed(solicitation) { $0[62] = 0xFF }
+        #expect(problem(solicitation: frame)?.reason == .target)
+        let answer = sealed(advertisement) { $0[62] = 0xFF }
+        #expect(problem(advertisement: answer)?.reason == .target)
+    }
+
+    @Test("RFC 4291 §2.7: nothing comes from a group, and no answer goes to one")
+    func refusesGroups() throws {
+        let frame = sealed(solicitation) { $0[22] = 0xFF }
+        #expect(problem(solicitation: frame)?.reason == .source)
+        let option = sealed(solicitation) { $0[80] |= 1 }
+        #expect(try NeighborSolicitation(frame: option.span.bytes).senderMAC == Self.mac)
     }
 
     @Test("RFC 4861 §7.1: at least 24 bytes of ICMPv6", arguments: 0..<24)
