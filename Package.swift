@@ -42,6 +42,7 @@ let package = Package(
         // C only: module maps and static inline shims, no logic.
         .systemLibrary(name: "CCares", pkgConfig: "libcares"),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CNFTables", pkgConfig: "libnftables"),
         .systemLibrary(name: "CNetlink", pkgConfig: "libnl-route-3.0"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
@@ -63,6 +64,7 @@ let package = Package(
         target("EventLoop", ["LinuxIO", "WireCore"]),
         target("DNSIO", ["CCares", "EventLoop", "LinuxIO", "WireCore"]),
         target("NetlinkIO", ["CNetlink", "LinuxIO", "WireCore"]),
+        target("NFTablesIO", ["CNFTables", "WireCore"]),
         target("TLSIO", ["COpenSSL", "WireCore"]),
         target("YAMLIO", ["CYAML"]),
         target("HTTP2IO", ["CNGHTTP2"]),
@@ -140,6 +142,7 @@ let package = Package(
         tests("EventLoopTests", ["EventLoop", "LinuxIO", "WireCore"]),
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
+        tests("NFTablesIOTests", ["NamespaceLaboratory", "NFTablesIO", "WireCore"]),
         tests("DNSIOTests", ["DNSIO", "EventLoop", "LinuxIO", "NameLaboratory", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
         tests(

@@ -17,6 +17,8 @@ public enum LinkMessage: Hashable, Sendable {
     case goodbye
     /// Part of the replication stream.
     case replication(ReplicationMessage)
+    /// Part of a planned switchover.
+    case handover(HandoverMessage)
     /// Something a later version says.
     case unknown(type: UInt8)
 }
@@ -31,6 +33,8 @@ public enum LinkSessionFault: Error, Hashable, Sendable {
     case badHeartbeat(HeartbeatFault)
     /// The payload is no part of the replication stream although the peer made it.
     case badReplication(ReplicationFault)
+    /// The payload is no message of a switchover although the peer made it.
+    case badHandover(HandoverFault)
 }
 
 /// The sending end: the dialler.
@@ -99,8 +103,24 @@ public struct LinkReceiver: Sendable {
             }
         case SealedLinkFrame.goodbyeType:
             return .goodbye
+        case HandoverMessage.frameType:
+            return try Self.handover(frame)
         default:
             return try Self.other(frame)
+        }
+    }
+
+    private static func handover(
+        _ frame: SealedLinkFrame
+    ) throws(LinkSessionFault) -> LinkMessage {
+        do {
+            let payload = unsafe frame.payload.span.bytes
+            guard let message = try HandoverMessage(payload: payload) else {
+                return .unknown(type: frame.type)
+            }
+            return .handover(message)
+        } catch {
+            throw .badHandover(error)
         }
     }
 

@@ -120,6 +120,24 @@ final class OutboundLink: EventHandler {
         }
     }
 
+    /// Sends a message of a planned switchover.
+    ///
+    /// - Returns: false when it was not taken: an earlier one still waits, or the connection is
+    ///   gone.
+    func send(_ message: HandoverMessage) -> Bool {
+        guard case .established(let socket, var sender) = phase else { return false }
+        do throws(Errno) {
+            try socket.flush()
+            guard !socket.hasUnsent else { return false }
+            _ = try socket.send(sender.seal(message))
+            phase = .established(socket, sender)
+            return true
+        } catch {
+            lose("\(error)")
+            return false
+        }
+    }
+
     /// Sends what waits; true when nothing waits any more.
     func flush() -> Bool {
         guard case .established(let socket, _) = phase else { return true }

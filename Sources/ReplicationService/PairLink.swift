@@ -9,7 +9,7 @@
 import ConfigurationCore
 public import EventLoop
 public import LinuxIO
-import ReplicationCore
+public import ReplicationCore
 import TLSIO
 public import Telemetry
 public import WireCore
@@ -119,6 +119,13 @@ public final class PairLink: InboundLinksOwner {
         timerLateness = .zero
     }
 
+    /// Sends a message of a planned switchover.
+    ///
+    /// - Returns: false when it was not taken: no connection, or an earlier message still waits.
+    public func send(_ message: HandoverMessage) -> Bool {
+        outbound.send(message)
+    }
+
     /// Tells the peer that this node has given up its addresses and goes; the link is done.
     public func leave() {
         outbound.leave()
@@ -199,6 +206,8 @@ public final class PairLink: InboundLinksOwner {
             heard(heartbeat)
         case .goodbye:
             watch?.goodbye(on: link)
+        case .handover(let message):
+            owner?.pairLinkReceived(message, at: loop.now)
         case .replication, .unknown:
             break
         }

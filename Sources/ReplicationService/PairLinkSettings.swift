@@ -104,4 +104,11 @@ public protocol PairLinkOwner: AnyObject {
     func pairLinkWentDown(_ reason: LinkDownReason)
     /// The peer's newest heartbeat.
     func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant)
+    /// Something the peer says about a planned switchover.
+    func pairLinkReceived(_ message: HandoverMessage, at instant: Instant)
+}
+
+extension PairLinkOwner {
+    /// Takes no part in switchovers.
+    public func pairLinkReceived(_ message: HandoverMessage, at instant: Instant) {}
 }
