@@ -21,6 +21,8 @@ public struct RawIPSocket: ~Copyable {
         public var group: IPv4Address?
         /// Time to live of what is sent.
         public var timeToLive: UInt8 = 255
+        /// How much may wait to be received; `nil` for the system's default.
+        public var receiveByteCountMax: Int?
 
         /// Makes options.
         public init(
@@ -44,6 +46,9 @@ public struct RawIPSocket: ~Copyable {
     public init(_ options: Options) throws(Errno) {
         let socket = try StreamSocket.open(AF_INET, SOCK_RAW, CInt(options.protocolNumber))
         try Self.bindToDevice(socket, options.interfaceName)
+        if let receiveByteCountMax = options.receiveByteCountMax {
+            try socket.setOption(SOL_SOCKET, SO_RCVBUF, CInt(clamping: receiveByteCountMax))
+        }
         // Network control, as routers mark routing traffic (RFC 2474 §4.2.2.2, CS6).
         try socket.setOption(CInt(IPPROTO_IP), IP_TOS, 0xC0)
         if let group = options.group {

@@ -20,6 +20,8 @@ public struct RawIPv6Socket: ~Copyable {
         public var group: IPv6Address?
         /// Hop limit of what is sent.
         public var hopLimit: UInt8 = 255
+        /// How much may wait to be received; `nil` for the system's default.
+        public var receiveByteCountMax: Int?
 
         /// Makes options.
         public init(
@@ -55,6 +57,9 @@ public struct RawIPv6Socket: ~Copyable {
     public init(_ options: Options) throws(Errno) {
         let socket = try StreamSocket.open(AF_INET6, SOCK_RAW, CInt(options.protocolNumber))
         try RawIPSocket.bindToDevice(socket, options.interfaceName)
+        if let receiveByteCountMax = options.receiveByteCountMax {
+            try socket.setOption(SOL_SOCKET, SO_RCVBUF, CInt(clamping: receiveByteCountMax))
+        }
         let level = CInt(IPPROTO_IPV6)
         let hops = CInt(options.hopLimit)
         let index = CInt(truncatingIfNeeded: options.interfaceIndex)

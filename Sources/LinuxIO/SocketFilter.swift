@@ -170,3 +170,10 @@ public struct SocketFilter: Hashable, Sendable {
         UInt16(truncatingIfNeeded: parts.reduce(0, |))
     }
 }
+
+extension FileDescriptor {
+    /// Packets that the kernel dropped because the socket's buffer was full (SO_MEMINFO).
+    public var receiveDropCount: UInt64 {
+        UInt64(tandem_receive_drops(rawValue))
+    }
+}

@@ -8,7 +8,7 @@ public import WireCore
 
 /// A netlink socket for requests; belongs to the thread that made it.
 public struct NetlinkSocket: ~Copyable {
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
 
     /// Opens a socket in the calling thread's network namespace (nl_connect).
     public init() throws(NetlinkError) {
@@ -51,13 +51,34 @@ public struct NetlinkSocket: ~Copyable {
 
     /// Switches an interface on (rtnl_link_change with IFF_UP).
     public borrowing func bringUp(interfaceIndex: Int) throws(NetlinkError) {
-        let operation = "switch interface \(interfaceIndex) on"
+        try change("switch interface \(interfaceIndex) on", interfaceIndex) {
+            rtnl_link_set_flags($0, TANDEM_LINK_UP)
+        }
+    }
+
+    /// Switches an interface off (rtnl_link_change without IFF_UP).
+    public borrowing func takeDown(interfaceIndex: Int) throws(NetlinkError) {
+        try change("switch interface \(interfaceIndex) off", interfaceIndex) {
+            rtnl_link_unset_flags($0, TANDEM_LINK_UP)
+        }
+    }
+
+    /// Keeps the kernel from making link-local addresses on an interface (addrgenmode none).
+    public borrowing func omitLinkLocal(interfaceIndex: Int) throws(NetlinkError) {
+        try change("leave interface \(interfaceIndex) without addresses", interfaceIndex) {
+            _ = rtnl_link_inet6_set_addr_gen_mode($0, UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue))
+        }
+    }
+
+    private borrowing func change(
+        _ operation: String, _ interfaceIndex: Int, _ describe: (OpaquePointer) -> Void
+    ) throws(NetlinkError) {
         guard let change = rtnl_link_alloc() else {
             throw NetlinkError(operation, result: NLE_NOMEM)
         }
         defer { rtnl_link_put(change) }
         rtnl_link_set_ifindex(change, CInt(truncatingIfNeeded: interfaceIndex))
-        rtnl_link_set_flags(change, TANDEM_LINK_UP)
+        describe(change)
         let result = rtnl_link_change(handle, change, change, 0)
         guard result == 0 else { throw NetlinkError(operation, result: result) }
     }
@@ -128,6 +149,16 @@ public struct NetlinkSocket: ~Copyable {
         try addresses(interfaceIndex: interfaceIndex)
             .first { !$0.isSecondary && $0.address.family == .ipv4 }?.address.ipv4
     }
+
+    /// The link-local address of an interface; `nil` while its duplicate address detection runs.
+    ///
+    /// `addressAdded` of `NetlinkMonitor` tells when that is over.
+    public borrowing func linkLocalAddress(
+        interfaceIndex: Int
+    ) throws(NetlinkError) -> IPv6Address? {
+        try addresses(interfaceIndex: interfaceIndex)
+            .first { $0.isUsable && $0.address.ipv6?.isLinkLocal == true }?.address.ipv6
+    }
 }
 
 extension NetworkLink {
@@ -162,6 +193,7 @@ extension InterfaceAddress {
             address: address,
             prefixLength: Int(rtnl_addr_get_prefixlen(object)),
             isSecondary: rtnl_addr_get_flags(object) & UInt32(IFA_F_SECONDARY) != 0,
-            validSeconds: valid == .max ? nil : valid)
+            validSeconds: valid == .max ? nil : valid,
+            isUsable: rtnl_addr_get_flags(object) & UInt32(IFA_F_TENTATIVE | IFA_F_DADFAILED) == 0)
     }
 }

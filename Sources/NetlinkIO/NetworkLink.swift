@@ -43,18 +43,21 @@ public struct InterfaceAddress: Hashable, Sendable {
     public var prefixLength: Int
     /// Whether another address of the same network came first (IFA_F_SECONDARY).
     public var isSecondary: Bool
+    /// Whether it may be used: its duplicate address detection is over and found none.
+    public var isUsable: Bool
     /// Seconds until the kernel removes it; `nil` for never.
     public var validSeconds: UInt32?
 
     /// Makes an address.
     public init(
         interfaceIndex: Int, address: IPAddress, prefixLength: Int, isSecondary: Bool,
-        validSeconds: UInt32?
+        validSeconds: UInt32?, isUsable: Bool = true
     ) {
         self.interfaceIndex = interfaceIndex
         self.address = address
         self.prefixLength = prefixLength
         self.isSecondary = isSecondary
         self.validSeconds = validSeconds
+        self.isUsable = isUsable
     }
 }

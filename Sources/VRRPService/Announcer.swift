@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gratuitous ARP on the wire. When to announce is the speaker's decision.
+// What the LAN hears about the addresses of one virtual router: gratuitous ARP, unsolicited
+// neighbour advertisements, and answers where the kernel gives none. When is the speaker's decision.
 
 public import EventLoop
 public import LinuxIO
@@ -9,7 +10,7 @@ public import Telemetry
 internal import VRRPCore
 public import WireCore
 
-/// Sends gratuitous ARP for addresses, at once and again after fixed delays.
+/// Announces addresses, at once and again after fixed delays, and answers who asks for them.
 public final class Announcer: AddressAnnouncing {
     /// When an announcement is repeated: a single frame may be lost in a switch that is learning.
     public static let repeatDelays: [TimeSpan] = [
@@ -20,50 +21,94 @@ public final class Announcer: AddressAnnouncing {
     public let sentCount = Counter()
     /// Frames the kernel refused.
     public let failedCount = Counter()
+    /// Whether nobody can answer for the addresses from here, so that the kernel must: the
+    /// addresses belong on the LAN's interface itself then.
+    public let needsAddressOnInterface: Bool
 
     private let loop: EventLoop
+    private let logger: Logger
+    private let point: AttachmentPoint
     private let socket: PacketSocket
+    private let responder: NeighborResponder?
+    private let device: VirtualMACDevice?
     private var hardwareAddress: HardwareAddress?
     private var frames: [IPAddress: [UInt8]] = [:]
     private var timers: [TimerID] = []
 
     /// While true nothing is announced and nobody is answered, though the addresses are held.
     public var isQuiet = false {
-        didSet { if isQuiet { cancel() } }
+        didSet {
+            responder?.isQuiet = isQuiet
+            if isQuiet { cancel() }
+        }
     }
 
-    /// Opens the socket on an interface, ready before it is needed.
+    /// Opens the sockets on an interface, ready before they are needed.
     ///
     /// - Throws: EPERM without CAP_NET_RAW.
     public init(_ point: AttachmentPoint, loop: EventLoop, logger: Logger) throws(Errno) {
         self.loop = loop
+        self.logger = logger
+        self.point = point
         socket = try PacketSocket(interfaceIndex: point.link.index)
-        hardwareAddress = HardwareAddress(bytes: point.link.hardwareAddress)
+        let mac =
+            point.hasVirtualMAC
+            ? HardwareAddress.virtualRouter(id: point.virtualRouterID, family: point.family)
+            : HardwareAddress(bytes: point.link.hardwareAddress)
+        hardwareAddress = mac
+        device = point.hasVirtualMAC ? try VirtualMACDevice(point) : nil
+        let mustAnswer = point.family == .ipv6 || point.hasVirtualMAC
+        responder =
+            mustAnswer ? try? NeighborResponder(point, hardwareAddress: mac, loop: loop) : nil
+        needsAddressOnInterface = mustAnswer && responder == nil
+        if needsAddressOnInterface {
+            logger.warning(
+                "[vrid \(point.virtualRouterID)] cannot answer for the \(point.family.rawValue) "
+                    + "addresses on \(point.link.name): they are put on it under the lease, and "
+                    + "a killed process leaves them there until it ends")
+        }
     }
 
     deinit {
         cancel()
     }
 
+    /// Answers sent by this process for its addresses.
+    public var answerCount: UInt64 { responder?.answerCount ?? 0 }
+
     /// Takes over the interface's present link-layer address.
     public func update(link: NetworkLink) {
+        guard !point.hasVirtualMAC else { return }
         let current = HardwareAddress(bytes: link.hardwareAddress)
         guard current != hardwareAddress else { return }
         hardwareAddress = current
+        responder?.hardwareAddress = current
         frames.removeAll()
     }
 
     /// The addresses are on this node now: questions for them are answered from here on.
-    public func hold(_ addresses: [IPAddress]) {}
+    public func hold(_ addresses: [IPAddress]) {
+        device?.switchOn()
+        guard let responder else { return }
+        responder.isQuiet = isQuiet
+        if !responder.start(addresses) {
+            logger.error(
+                "[vrid \(point.virtualRouterID)] cannot hear questions for the addresses on "
+                    + point.link.name)
+        }
+    }
 
     /// The addresses are about to go: nothing more is said about them.
     public func letGo() {
         cancel()
+        responder?.stop()
+        device?.switchOff()
     }
 
     /// Takes the port off its loop for good.
     public func close() {
         letGo()
+        device?.remove()
     }
 
     /// Announces at once and again after `repeatDelays`; replaces repeats that still wait.
@@ -86,15 +131,20 @@ public final class Announcer: AddressAnnouncing {
     private func send(_ addresses: [IPAddress]) {
         guard let hardwareAddress else { return }
         for address in addresses {
-            guard case .v4(let target) = address else { continue }
-            let frame =
-                frames[address] ?? GratuitousARP.frame(mac: hardwareAddress, address: target)
+            let frame = frames[address] ?? Self.frame(address, hardwareAddress)
             frames[address] = frame
             if case .bytes = try? socket.send(frame) {
                 sentCount.add()
             } else {
                 failedCount.add()
             }
+        }
+    }
+
+    private static func frame(_ address: IPAddress, _ mac: HardwareAddress) -> [UInt8] {
+        switch address {
+        case .v4(let address): GratuitousARP.frame(mac: mac, address: address)
+        case .v6(let address): NeighborAdvertisement.unsolicitedFrame(mac: mac, address: address)
         }
     }
 }

@@ -4,7 +4,6 @@
 
 public import ConfigurationCore
 public import NetlinkIO
-internal import VRRPCore
 public import WireCore
 
 /// One virtual router of one family on one interface, as its ports see it.

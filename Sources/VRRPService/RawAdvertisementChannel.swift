@@ -1,84 +1,178 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Adverts on the wire: IP protocol 112, multicast or to the other node alone.
+// Adverts on the wire: IP protocol 112 of either family, multicast or to the other node alone, with
+// a bound on what a flood of them can cost.
 
 internal import ConfigurationCore
 public import EventLoop
 public import LinuxIO
 internal import NetlinkIO
+public import Telemetry
 internal import VRRPCore
 public import WireCore
 
-/// The VRRP socket of one virtual router (RFC 9568 §5.1.1).
+/// The VRRP socket of one virtual router (RFC 9568 §5.1).
 public final class RawAdvertisementChannel: AdvertisementChannel {
-    /// Longer than any valid advert (60 bytes of IP header, 8 of VRRP, 255 addresses) and than an
-    /// Ethernet packet, so that an oversized one is told from a damaged one.
-    static let packetByteCountMax = 2_048
+    /// Bytes that may wait in the socket: some 170 adverts, more than a second of an advert every
+    /// 10 ms, and few enough that an old flood is soon read.
+    static let receiveByteCountMax = 65_536
 
-    /// Called when packets wait.
+    /// Called when packets wait; paced while a flood lasts.
     public var onReadable: (() -> Void)?
 
     private let loop: EventLoop
-    private let socket: RawIPSocket
-    private let destination: IPv4Address
+    private let logger: Logger?
+    private let point: AttachmentPoint
+    private let filter: AdvertisementFilter
+    private let carrier: any AdvertisementCarrier
+    private let frames: VirtualMACFrames?
     private var source: EventSource?
-
-    /// What the channel counted.
-    public var counts: ChannelCounts { ChannelCounts() }
+    private var floodGuard = FloodGuard()
+    private var shieldsRaised: UInt64 = 0
+    private var pauses: UInt64 = 0
+    private var shieldTimer: TimerID?
+    private var pauseTimer: TimerID?
+    private var heardPeer: IPAddress?
 
     /// Opens the socket.
     ///
-    /// - Throws: EPERM without CAP_NET_RAW.
-    public init(_ point: AttachmentPoint, loop: EventLoop) throws(Errno) {
+    /// - Parameters:
+    ///   - point: where; without an own address an IPv6 channel hears and cannot send.
+    ///   - loop: where packets are waited for.
+    ///   - logger: told when a flood begins.
+    /// - Throws: EPERM without CAP_NET_RAW, EADDRNOTAVAIL when the point lacks an address that
+    ///   is needed.
+    public init(
+        _ point: AttachmentPoint, loop: EventLoop, logger: Logger? = nil
+    ) throws(Errno) {
         self.loop = loop
-        guard let own = point.ownAddress?.ipv4 else { throw .addressNotAvailable }
-        let group: IPv4Address?
-        switch point.transport {
-        case .multicast: group = Advertisement.multicastGroup.ipv4
-        case .unicast: group = nil
-        }
-        guard let destination = group ?? point.peerAddress?.ipv4 else {
-            throw .addressNotAvailable
-        }
-        self.destination = destination
-        var options = RawIPSocket.Options(
-            protocolNumber: Advertisement.protocolNumber, interfaceName: point.link.name,
-            interfaceIndex: point.link.index, source: own, group: group)
-        options.timeToLive = Advertisement.timeToLive
-        socket = try RawIPSocket(options)
-        source = try loop.add(socket.descriptor, .readable, handler: self)
+        self.logger = logger
+        self.point = point
+        filter = AdvertisementFilter(
+            family: point.family, virtualRouterID: point.virtualRouterID,
+            otherVirtualRouterIDs: point.otherVirtualRouterIDs)
+        carrier = try Self.openCarrier(point)
+        // To one station alone no switch needs the virtual MAC as source.
+        frames =
+            point.hasVirtualMAC && point.transport == .multicast
+            ? try VirtualMACFrames(point) : nil
+        if !point.otherVirtualRouterIDs.isEmpty { carrier.setFilter(filter.open) }
+        source = try carrier.watch(on: loop, handler: self)
     }
 
-    /// An advert from this address was accepted: during a flood it must still be heard.
-    public func heardPeer(at address: IPAddress) {}
+    private static func openCarrier(
+        _ point: AttachmentPoint
+    ) throws(Errno) -> any AdvertisementCarrier {
+        let isMulticast = point.transport == .multicast
+        switch point.family {
+        case .ipv4:
+            let group = isMulticast ? Advertisement.multicastGroup.ipv4 : nil
+            guard let own = point.ownAddress?.ipv4,
+                let destination = group ?? point.peerAddress?.ipv4
+            else { throw .addressNotAvailable }
+            var options = RawIPSocket.Options(
+                protocolNumber: Advertisement.protocolNumber, interfaceName: point.link.name,
+                interfaceIndex: point.link.index, source: own, group: group)
+            options.timeToLive = Advertisement.timeToLive
+            options.receiveByteCountMax = receiveByteCountMax
+            return try IPv4Carrier(options, to: destination)
+        case .ipv6:
+            let group = isMulticast ? Advertisement.group(of: .ipv6).ipv6 : nil
+            guard let destination = group ?? point.peerAddress?.ipv6 else {
+                throw .addressNotAvailable
+            }
+            var options = RawIPv6Socket.Options(
+                protocolNumber: Advertisement.protocolNumber, interfaceName: point.link.name,
+                interfaceIndex: point.link.index, group: group)
+            options.hopLimit = Advertisement.timeToLive
+            options.receiveByteCountMax = receiveByteCountMax
+            return try IPv6Carrier(options, from: point.ownAddress?.ipv6, to: destination)
+        }
+    }
+
+    /// What the channel counted.
+    public var counts: ChannelCounts {
+        var counts = ChannelCounts()
+        counts.kernelDropped = carrier.droppedCount
+        counts.shieldsRaised = shieldsRaised
+        counts.pauses = pauses
+        counts.isShielded = floodGuard.isShielded
+        return counts
+    }
 
     /// Takes the channel off its loop, which otherwise keeps it alive.
     public func close() {
-        if let source { loop.remove(source, of: socket.descriptor) }
+        for timer in [shieldTimer, pauseTimer] {
+            if let timer { loop.cancel(timer) }
+        }
+        if let source { carrier.unwatch(source, on: loop) }
         source = nil
         onReadable = nil
     }
 
     /// Sends one VRRP message; never waits.
     public func send(_ message: [UInt8]) -> Bool {
-        if case .bytes = try? socket.send(message, to: destination) { return true }
-        return false
+        if let frames { return frames.send(message) }
+        return carrier.send(message)
     }
 
     /// The next waiting packet; `nil` when there is none.
     public func receive() -> CarriedPacket? {
-        var hasPacket = false
-        let packet = [UInt8](unsafeUninitializedCapacity: Self.packetByteCountMax) {
-            buffer, count in
-            // A pending error of the socket (the interface went down) is taken by this call.
-            if case .bytes(let got) = try? socket.receive(
-                into: UnsafeMutableRawBufferPointer(buffer))
-            {
-                count = got
-                hasPacket = true
-            }
+        guard let packet = carrier.receive() else { return nil }
+        switch floodGuard.packetArrived(now: Clock.now()) {
+        case .calm: break
+        case .raiseShield: raiseShield()
+        case .pause: pause()
         }
-        return hasPacket ? CarriedPacket(bytes: packet, carrier: .ipv4) : nil
+        return packet
+    }
+
+    /// An advert from this address was accepted: during a flood it must still be heard.
+    public func heardPeer(at address: IPAddress) {
+        guard address != heardPeer else { return }
+        heardPeer = address
+        if floodGuard.isShielded { putShieldOn() }
+    }
+
+    // MARK: Floods
+
+    private func raiseShield() {
+        shieldsRaised &+= 1
+        putShieldOn()
+        logger?.warning(
+            "[vrid \(point.virtualRouterID)] too many adverts on \(point.link.name): for "
+                + "\(FloodGuard.shieldDuration.milliseconds / 1_000)s only those of the other "
+                + "node are heard",
+            ["packets_per_second": String(FloodGuard.packetsPerSecond)])
+        shieldTimer = loop.schedule(at: Clock.now() + FloodGuard.shieldDuration) { [weak self] in
+            self?.lowerShield()
+        }
+    }
+
+    private func putShieldOn() {
+        let sources = [point.peerAddress, heardPeer].compactMap { $0 }
+        carrier.setFilter(filter.shield(sources: sources))
+    }
+
+    private func lowerShield() {
+        shieldTimer = nil
+        floodGuard.shieldLowered()
+        carrier.setFilter(filter.open)
+    }
+
+    private func pause() {
+        guard pauseTimer == nil, let source else { return }
+        pauses &+= 1
+        carrier.setPaused(true, source, on: loop)
+        pauseTimer = loop.schedule(at: Clock.now() + FloodGuard.pauseDuration) { [weak self] in
+            self?.resume()
+        }
+    }
+
+    private func resume() {
+        pauseTimer = nil
+        guard let source else { return }
+        carrier.setPaused(false, source, on: loop)
     }
 }
 

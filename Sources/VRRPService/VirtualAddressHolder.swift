@@ -11,6 +11,8 @@ public import WireCore
 
 /// Holds the virtual addresses of all virtual routers of this process on one TUN device.
 public final class VirtualAddressHolder: VirtualAddressControl {
+    /// How long a takeover waits for the kernel to have installed IPv6 addresses.
+    public static let settlingTimeMax = TimeSpan.milliseconds(5)
     /// Names of our devices begin with this.
     public static let devicePrefix = "tandem"
 
@@ -30,7 +32,9 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     private let loop: EventLoop
     private let netlink: NetlinkSocket
     private let descriptorNumber: CInt?
+    private let pattern: String
     private var tunnel: Tunnel?
+    private var settled: Set<IPAddress> = []
     private var requests: [IPAddress: (lease: TimeSpan, request: AddressRequest)] = [:]
 
     /// Times the device had to be made anew because somebody removed it.
@@ -42,10 +46,15 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     ///
     /// - Parameters:
     ///   - loop: the loop of the thread that owns the holder.
+    ///   - devicePrefix: what the device's name begins with; the first free number follows.
     ///   - descriptorNumber: where to keep the device's descriptor, see `DescriptorPlan`.
     /// - Throws: without CAP_NET_ADMIN or without /dev/net/tun.
-    public init(loop: EventLoop, descriptorNumber: CInt? = nil) throws(VirtualAddressError) {
+    public init(
+        loop: EventLoop, devicePrefix: String = VirtualAddressHolder.devicePrefix,
+        descriptorNumber: CInt? = nil
+    ) throws(VirtualAddressError) {
         self.loop = loop
+        pattern = devicePrefix + "%d"
         self.descriptorNumber = descriptorNumber
         do throws(NetlinkError) {
             netlink = try NetlinkSocket()
@@ -104,6 +113,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
                 throw .netlink(error)
             }
         }
+        settle(addresses)
     }
 
     /// Removes the addresses; missing ones are no error.
@@ -112,6 +122,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     /// not stay behind on a node that gave it up. Throws only when the device cannot be made anew.
     public func remove(_ addresses: [IPAddress]) throws(VirtualAddressError) {
         var isRefused = false
+        settled.subtract(addresses)
         for address in addresses {
             guard let (_, request) = requests[address] else { continue }
             do throws(NetlinkError) {
@@ -145,7 +156,9 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         if let known = requests[address], known.lease == lease { return known.request }
         var options = AddressRequest.Options()
         options.validSeconds = Self.validSeconds(lease)
-        options.preferredSeconds = options.validSeconds
+        // RFC 4862 §5.5.4: a deprecated address answers but begins nothing of its own, so this
+        // node's outgoing IPv6 connections never come from a virtual address.
+        options.preferredSeconds = address.family == .ipv6 ? 0 : options.validSeconds
         options.hasNoPrefixRoute = true
         options.hasNoDuplicateDetection = true
         do throws(NetlinkError) {
@@ -163,7 +176,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         let opened: Tunnel
         do throws(Errno) {
             let device = try TunnelDevice(
-                pattern: Self.devicePrefix + "%d", number: descriptorNumber)
+                pattern: pattern, number: descriptorNumber)
             let name = device.name
             opened = try Self.located(device, name, netlink)
             opened.source = try loop.add(opened.device.descriptor, .readable, handler: self)
@@ -171,11 +184,27 @@ public final class VirtualAddressHolder: VirtualAddressControl {
             throw .tunnel(error)
         }
         tunnel = opened
+        // A link-local address on it would serve nobody; without IPv6 there is none to omit.
+        try? netlink.omitLinkLocal(interfaceIndex: opened.index)
         do throws(NetlinkError) {
             try netlink.bringUp(interfaceIndex: opened.index)
         } catch {
             closeTunnel()
             throw .netlink(error)
+        }
+    }
+
+    /// Waits until the kernel can use new IPv6 addresses: without detection of duplicates, too, it
+    /// installs their routes on a thread of its own, and a SYN that comes before is lost for 1 s.
+    private func settle(_ addresses: [IPAddress]) {
+        let new = Set(addresses.filter { $0.family == .ipv6 && !settled.contains($0) })
+        guard !new.isEmpty, let index = tunnel?.index else { return }
+        settled.formUnion(new)
+        let deadline = Clock.now() + Self.settlingTimeMax
+        while Clock.now() < deadline {
+            guard let present = try? netlink.addresses(interfaceIndex: index) else { return }
+            let usable = Set(present.filter(\.isUsable).map(\.address))
+            if new.isSubset(of: usable) { return }
         }
     }
 
@@ -192,6 +221,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         self.tunnel = nil
         // Requests name the interface by number; a new device has another one.
         requests.removeAll()
+        settled.removeAll()
     }
 }
 

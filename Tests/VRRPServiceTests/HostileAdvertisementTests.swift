@@ -129,7 +129,9 @@ struct HostileAdvertisementTests {
             let planned =
                 (Clock.now() - start).milliseconds / NodePair.advertiseInterval.milliseconds
             #expect(report.status.counters.advertisementsSent - before >= planned * 3 / 4)
-            #expect(report.droppedCount > 1_000)
+            // Counted up to the point where the kernel is asked to drop them unseen.
+            #expect(report.droppedCount > FloodGuard.burstCount)
+            #expect(report.droppedCount < 5_000)
             #expect(group.speakers[0].state == .active)
             #expect(try pair.holdsAddress(pair.a))
         }

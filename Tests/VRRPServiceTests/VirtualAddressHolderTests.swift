@@ -41,6 +41,23 @@ struct VirtualAddressHolderTests {
         }
     }
 
+    @Test func addressOfIPv6IsUsableAtOnceAndNeverPreferred() throws {
+        try Laboratory.inNewNamespace {
+            let holder = try VirtualAddressHolder(loop: EventLoop())
+            let address = try #require(IPAddress("2001:db8::100"))
+            try holder.put([address], lease: .seconds(2))
+            let found = try NetlinkSocket().addresses(interfaceIndex: holder.interfaceIndex ?? 0)
+            #expect(found.map(\.address) == [address])
+            #expect(found.allSatisfy { $0.prefixLength == 128 && $0.isUsable })
+            #expect(found.allSatisfy { ($0.validSeconds ?? 99) <= 2 })
+            try holder.put([address], lease: .seconds(2))
+            #expect(holder.missing(among: [address]).isEmpty)
+            try holder.remove([address])
+            #expect(holder.missing(among: [address]) == [address])
+            holder.close()
+        }
+    }
+
     @Test func leaseThatNobodyRenewsEnds() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
