@@ -60,6 +60,7 @@ extension VirtualRouterStateMachine.State.Backup {
             discarded = State.Quarantine(
                 address: received.source,
                 end: now + terms.activeDownInterval(interval: advertisement.interval))
+            holdBackIfReady(now: now, terms: terms, output: &output)
             return
         }
         // B4: adopt the interval; Skew_Time and Active_Down_Interval follow from it.
@@ -83,6 +84,7 @@ extension VirtualRouterStateMachine.State.Backup {
         guard peer.priority >= terms.priority || !preempts(terms, now: now) else {
             discarded = State.Quarantine(
                 address: peer.address, end: now + terms.activeDownInterval(interval: interval))
+            holdBackIfReady(now: now, terms: terms, output: &output)
             return
         }
         discarded = nil
@@ -116,7 +118,13 @@ extension VirtualRouterStateMachine.State.Backup {
         arm(.silence, now: now, output: &output)
         heldBack = HeldClaim(hold: held.hold, since: former?.since ?? now)
         if former == nil { output.count(\.heldTakeovers) }
-        guard former?.hold != held.hold else { return }
+        if former?.hold != held.hold { report(held, now: now, terms: terms, output: &output) }
+    }
+
+    private func report(
+        _ held: HeldClaim, now: Instant, terms: VirtualRouterTerms,
+        output: inout VirtualRouterOutput
+    ) {
         let kind: VirtualRouterNotice.Kind =
             switch held.hold {
             case .witnessUnreachable: .heldByWitness
@@ -133,20 +141,27 @@ extension VirtualRouterStateMachine.State.Backup {
     mutating func holdsChanged(
         now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
     ) {
-        let replacesActive = followedAddress != nil
-        if case .group(let ready) = wait {
-            let held = terms.hold(isProof: ready.claim.isProof, replacesActive: replacesActive)
-            if let held { holdBack(by: held, now: now, terms: terms, output: &output) }
-            return
-        }
-        guard heldBack != nil else { return }
-        let held = terms.hold(isProof: false, replacesActive: replacesActive)
+        holdBackIfReady(now: now, terms: terms, output: &output)
+        guard let former = heldBack else { return }
+        let held = terms.hold(isProof: false, replacesActive: followedAddress != nil)
         if let held {
+            guard held.hold != former.hold else { return }
             heldBack?.hold = held.hold
+            report(held, now: now, terms: terms, output: &output)
         } else {
             // Silence counts only while it could have been broken.
             arm(.silence, now: now, output: &output)
         }
+    }
+
+    /// Who waits for the group may be held meanwhile, by a new hold or for an Active just heard.
+    private mutating func holdBackIfReady(
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
+    ) {
+        guard case .group(let ready) = wait else { return }
+        let held = terms.hold(
+            isProof: ready.claim.isProof, replacesActive: followedAddress != nil)
+        if let held { holdBack(by: held, now: now, terms: terms, output: &output) }
     }
 
     /// Preempt_Mode as it stands now.

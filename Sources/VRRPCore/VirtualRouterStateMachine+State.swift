@@ -186,8 +186,8 @@ extension VirtualRouterStateMachine.State.Backup {
             assert(activeDownDeadline(terms) == nil)
             assert(
                 terms.hold(
-                    isProof: ready.claim.isProof, replacesActive: followedAddress != nil) == nil
-                    || ready.claim.cause == .startup, "who is held is not ready")
+                    isProof: ready.claim.isProof, replacesActive: followedAddress != nil) == nil,
+                "who is held is not ready")
         }
         if let heldBack {
             assert(

@@ -14,39 +14,47 @@ final class RouterUnderTest {
     static let lowerAddress = IPAddress(10, 77, 0, 11)
     static let higherAddress = IPAddress(10, 77, 0, 13)
     static let virtualAddress = IPAddress(10, 77, 0, 100)
+    static let stranger = HardwareAddress(rawValue: 0x0200_0000_0001)
     private static let epoch = Instant(nanoseconds: 1_000_000_000_000)
 
     init(
         priority: UInt8 = 100, interval: TimeSpan = .seconds(1), preempts: Bool = true,
         preemptDelay: TimeSpan = .zero, checksumForm: ChecksumForm = .rfc9568,
         addresses: [IPAddress] = [virtualAddress], peerPriorityMax: UInt8 = 254,
-        addressLease: TimeSpan = .seconds(2)
+        addressLease: TimeSpan = .seconds(2), silenceRule: SilenceRule = .adverts,
+        version: AdvertisementVersion = .version3, isGrouped: Bool = false
     ) throws {
         machine = VirtualRouterStateMachine(
             settings: try VirtualRouterSettings(
                 virtualRouterID: 51, priority: priority, primaryAddress: Self.own,
                 addresses: addresses, advertisementInterval: interval, preempts: preempts,
                 preemptDelay: preemptDelay, checksumForm: checksumForm,
-                peerPriorityMax: peerPriorityMax, addressLease: addressLease))
+                peerPriorityMax: peerPriorityMax, addressLease: addressLease,
+                silenceRule: silenceRule, version: version, isGrouped: isGrouped))
     }
 
     /// A router that went through startup at 0, in Backup unless it is the owner.
     static func started(
         priority: UInt8 = 100, interval: TimeSpan = .seconds(1), preempts: Bool = true,
-        preemptDelay: TimeSpan = .zero
+        preemptDelay: TimeSpan = .zero, silenceRule: SilenceRule = .adverts,
+        version: AdvertisementVersion = .version3, isGrouped: Bool = false
     ) throws -> RouterUnderTest {
         let router = try RouterUnderTest(
             priority: priority, interval: interval, preempts: preempts,
-            preemptDelay: preemptDelay)
+            preemptDelay: preemptDelay, silenceRule: silenceRule, version: version,
+            isGrouped: isGrouped)
         router.startup(at: .zero)
         return router
     }
 
     /// A router that heard nobody after startup; it became Active at the time returned.
     static func active(
-        priority: UInt8 = 100, interval: TimeSpan = .seconds(1), preempts: Bool = true
+        priority: UInt8 = 100, interval: TimeSpan = .seconds(1), preempts: Bool = true,
+        silenceRule: SilenceRule = .adverts, version: AdvertisementVersion = .version3
     ) throws -> (RouterUnderTest, since: TimeSpan) {
-        let router = try started(priority: priority, interval: interval, preempts: preempts)
+        let router = try started(
+            priority: priority, interval: interval, preempts: preempts,
+            silenceRule: silenceRule, version: version)
         if router.state == .active { return (router, .zero) }
         let deadline = try #require(router.deadline)
         router.timer(at: deadline)
@@ -59,6 +67,17 @@ final class RouterUnderTest {
     var learnedInterval: TimeSpan { machine.activeAdvertisementInterval }
     var followedAddress: IPAddress? { machine.followedAddress }
     var settings: VirtualRouterSettings { machine.settings }
+
+    var priority: UInt8 { machine.priority }
+    var holds: [HeldClaim] { machine.holds }
+    var isHeldBack: Bool { machine.takeoverHeldSince != nil }
+    var isReady: Bool { machine.readySince != nil }
+    var isLingering: Bool { machine.isLingering }
+    var hasYielded: Bool { machine.hasYielded }
+    var isHeardOnLinkOnly: Bool { machine.isHeardOnLinkOnly }
+    var peerOnLink: PeerOnLink? { machine.peerOnLink }
+    var split: SplitEpisode? { machine.split }
+    var mayTakeHandover: Bool { machine.mayTakeHandover }
 
     /// When the timer is due, since the start of the test.
     var deadline: TimeSpan? {
@@ -84,13 +103,14 @@ final class RouterUnderTest {
     func hear(
         priority: UInt8, from source: IPAddress = lowerAddress, centiseconds: UInt16? = nil,
         addresses: [IPAddress]? = nil, checksumForm: ChecksumForm = .rfc9568,
-        virtualRouterID: UInt8 = 51, at time: TimeSpan
+        virtualRouterID: UInt8 = 51, version: AdvertisementVersion? = nil, at time: TimeSpan
     ) -> [VirtualRouterAction] {
         let advertisement = Advertisement(
             virtualRouterID: virtualRouterID, priority: priority,
             intervalCentiseconds: centiseconds
                 ?? machine.settings.advertisementIntervalCentiseconds,
-            addresses: addresses ?? machine.settings.addresses)
+            addresses: addresses ?? machine.settings.addresses,
+            version: version ?? machine.settings.version)
         let received = ReceivedAdvertisement(
             advertisement: advertisement, source: source,
             destination: Advertisement.multicastGroup, checksumForm: checksumForm)
@@ -132,6 +152,76 @@ final class RouterUnderTest {
         perform { machine.localFaultCleared(now: Self.epoch + time, into: &$0) }
     }
 
+    @discardableResult
+    func setPriority(_ priority: UInt8, at time: TimeSpan) -> [VirtualRouterAction] {
+        perform { machine.priorityChanged(to: priority, now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func hold(_ holds: Set<ClaimHold>, at time: TimeSpan) -> [VirtualRouterAction] {
+        perform { machine.holdsChanged(to: holds, now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func hearOnLink(
+        _ role: VirtualRouterState, priority: UInt8, from address: IPAddress = lowerAddress,
+        at time: TimeSpan
+    ) -> [VirtualRouterAction] {
+        let peer = PeerOnLink(address: address, role: role, priority: priority)
+        return perform { machine.peerHeardOnLink(peer, now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func loseLink(at time: TimeSpan) -> [VirtualRouterAction] {
+        perform { machine.linkSilent(now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func seeConflict(
+        with mac: HardwareAddress = stranger, at time: TimeSpan
+    ) -> [VirtualRouterAction] {
+        perform {
+            machine.addressConflictSeen(
+                mac, address: Self.virtualAddress, now: Self.epoch + time, into: &$0)
+        }
+    }
+
+    @discardableResult
+    func yield(lingering: Bool, at time: TimeSpan) -> [VirtualRouterAction] {
+        perform {
+            machine.yieldRequested(lingering: lingering, now: Self.epoch + time, into: &$0)
+        }
+    }
+
+    @discardableResult
+    func endLingering(at time: TimeSpan) -> [VirtualRouterAction] {
+        perform { machine.lingeringEnded(now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func takeHandover(
+        from address: IPAddress = lowerAddress, at time: TimeSpan
+    ) -> [VirtualRouterAction] {
+        perform {
+            machine.handoverReceived(from: address, now: Self.epoch + time, into: &$0)
+        }
+    }
+
+    @discardableResult
+    func obey(_ command: SyncGroup.Command, at time: TimeSpan) -> [VirtualRouterAction] {
+        let now = Self.epoch + time
+        return perform { actions in
+            switch command {
+            case .mayClaim: machine.groupMayClaim(now: now, into: &actions)
+            case .mustYield(_, let cause, let lingering):
+                machine.groupMustYield(
+                    because: cause, lingering: lingering, now: now, into: &actions)
+            case .leave: machine.localFaultDetected(now: now, into: &actions)
+            case .come: machine.localFaultCleared(now: now, into: &actions)
+            }
+        }
+    }
+
     private func perform(
         _ event: (inout [VirtualRouterAction]) -> Void
     ) -> [VirtualRouterAction] {
@@ -163,6 +253,13 @@ extension [VirtualRouterAction] {
     var reports: [VirtualRouterNotice.Kind] {
         compactMap { action in
             if case .report(let notice, suppressedCount: _) = action { notice.kind } else { nil }
+        }
+    }
+
+    /// The split reports.
+    var splits: [SplitReport.Event] {
+        compactMap { action in
+            if case .reportSplit(let report) = action { report.event } else { nil }
         }
     }
 
