@@ -11,7 +11,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     /// Base priority, 1-254, or 255 for the owner of the addresses; penalties lower the current one.
     public let priority: UInt8
     /// The node's own address on the interface; breaks ties between equal priorities.
-    public let primaryAddress: IPAddress
+    public internal(set) var primaryAddress: IPAddress
     /// The virtual addresses in configured order.
     public let addresses: [IPAddress]
     /// Advertisement_Interval in centiseconds, 1-4095.

@@ -175,6 +175,13 @@ public struct VirtualRouterStateMachine: ~Copyable {
         finish(into: &actions)
     }
 
+    /// The node's own address on the interface is another one, or became known.
+    ///
+    /// Extension: what was heard stays valid; ties are broken by the new address (RFC 9568 §6.4.3).
+    public mutating func primaryAddressChanged(to address: IPAddress) {
+        terms.setPrimaryAddress(address)
+    }
+
     /// The trackers changed the priority: base minus penalties.
     ///
     /// Extension: never below 1 nor above the base, and an owner stays 255. An Active advertises it

@@ -6,7 +6,7 @@ import WireCore
 
 /// The terms under which the states act; changed by the driver's word alone.
 struct VirtualRouterTerms {
-    let settings: VirtualRouterSettings
+    private(set) var settings: VirtualRouterSettings
     /// The priority as it stands, penalties counted: what is sent and compared.
     private(set) var priority: UInt8
     /// The holds in force, in the order of `ClaimHold.allCases`.
@@ -51,6 +51,12 @@ struct VirtualRouterTerms {
             case .differentConfiguration: replacesActive
             }
         }
+    }
+
+    /// The node's own address is another one from now on.
+    mutating func setPrimaryAddress(_ address: IPAddress) {
+        precondition(address.family == settings.family, "one family per virtual router")
+        settings.primaryAddress = address
     }
 
     /// Sets the current priority: an owner is never lowered (RFC 9568 §5.2.4), nobody below 1.

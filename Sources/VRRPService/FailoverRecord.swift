@@ -50,7 +50,7 @@ public struct FailoverRecord: Hashable, Sendable {
     }
 
     /// The virtual router.
-    public var virtualRouterID: UInt8
+    public var instance: VirtualRouterInstance
     /// What told this node.
     public var detectedBecause: Reason
     /// The last advert of the router that was Active before; `nil` when none was heard.

@@ -2,7 +2,6 @@
 //
 // The actions of the state machine, performed in order, each step of a takeover timestamped.
 
-internal import ConfigurationCore
 internal import LinuxIO
 internal import Telemetry
 internal import VRRPCore
@@ -25,85 +24,107 @@ extension Speaker {
             switch action {
             case .claimAddresses:
                 isRefused = !claim(decidedAt: decidedAt)
-            case .releaseAddresses(lingering: false):
-                release()
-            case .releaseAddresses(lingering: true), .readyToClaim, .noLongerReady:
-                break
-            case .reportSplit(let report):
-                logger.warning("[vrid \(settings.virtualRouterID)] \(report)")
+            case .releaseAddresses(let isLingering):
+                if isLingering { linger() } else { release() }
             case .sendAdvertisement(let priority):
                 if !isRefused { advertise(priority: priority) }
             case .announceAddresses:
                 if !isRefused { announce() }
             case .recordTransition(let transition):
                 record(transition)
+            case .readyToClaim, .noLongerReady:
+                // The group's part: it sees every list of actions.
+                break
+            case .reportSplit(let split):
+                logger.warning("[\(surroundings.label)] \(split)")
             case .report(let notice, let suppressedCount):
                 logger.warning(
-                    "[vrid \(settings.virtualRouterID)] \(notice)",
-                    ["suppressed": String(suppressedCount)])
+                    "[\(surroundings.label)] \(notice)", ["suppressed": String(suppressedCount)])
             }
         }
-        if isRefused {
-            retryRefusedAddresses()
-            setFault(.addressRefused, isPresent: true)
-        }
+        if isRefused { refuse() }
     }
 
     private func claim(decidedAt: Instant) -> Bool {
         let detectedAt = min(announcedDeath?.detectedAt ?? decidedAt, decidedAt)
         do throws(VirtualAddressError) {
-            try ports.addresses.put(settings.addresses, lease: settings.addressLease)
+            try keeper.take()
         } catch {
-            logger.error("[vrid \(settings.virtualRouterID)] cannot take the addresses: \(error)")
+            logger.error("[\(surroundings.label)] cannot take the addresses: \(error)")
             return false
         }
+        if isQuiet {
+            isQuiet = false
+            onWillBeLoud?()
+        }
+        ports.announcer.isQuiet = false
         ports.announcer.hold(settings.addresses)
+        ports.prober?.watch(settings.addresses)
         let now = Clock.now()
         takeover = Takeover(
             reason: announcedDeath?.reason, lastHeardAt: status.heardActive?.heardAt,
             detectedAt: detectedAt,
             claimedAt: now, advertisedAt: now, announcedAt: now)
-        renewedAt = now
         status.heldAddresses = settings.addresses
-        scheduleRenewal(after: renewalInterval)
+        status.isPrepared = false
         return true
     }
 
     private func release() {
-        cancelRenewal()
-        cancelHeal()
-        ports.announcer.letGo()
-        renewedAt = nil
         takeover = nil
-        do throws(VirtualAddressError) {
-            try ports.addresses.remove(settings.addresses)
-        } catch {
-            // The lease ends it within seconds, since nobody renews any more.
-            logger.error("[vrid \(settings.virtualRouterID)] cannot release: \(error)")
-        }
-        status.heldAddresses = []
+        cancelProbes()
+        ports.prober?.watch([])
+        dropAddresses()
+    }
+
+    /// Keeps the addresses and says nothing more about them.
+    private func linger() {
+        takeover = nil
+        isQuiet = true
+        cancelProbes()
+        ports.prober?.watch([])
+        ports.announcer.isQuiet = true
     }
 
     private func advertise(priority: UInt8) {
-        let destination: IPAddress
-        switch surroundings.transport {
-        case .multicast: destination = Advertisement.multicastGroup
-        case .unicast: destination = surroundings.peerAddress
+        guard let destination = surroundings.destination(settings), !settings.primaryAddress.isAny
+        else {
+            report.sendFailures.add()
+            return
         }
-        let message = settings.advertisement(priority: priority).encoded(
-            checksum: settings.checksumForm, source: settings.primaryAddress,
-            destination: destination)
+        let advertisement = settings.advertisement(priority: priority)
+        let message: [UInt8]
+        if signer != nil {
+            message = encodeSigned(advertisement, to: destination)
+        } else {
+            message = advertisement.encoded(
+                checksum: settings.checksumForm, source: settings.primaryAddress,
+                destination: destination, linkLocal: status.linkLocal?.ipv6)
+        }
         if !ports.channel.send(message) { report.sendFailures.add() }
         if takeover != nil { takeover?.advertisedAt = Clock.now() }
     }
 
-    private func announce() {
+    private func encodeSigned(
+        _ advertisement: Advertisement, to destination: IPAddress
+    ) -> [UInt8] {
+        guard var signer else { preconditionFailure("asked only where adverts are signed") }
+        let message = advertisement.encoded(
+            checksum: settings.checksumForm, source: settings.primaryAddress,
+            destination: destination, linkLocal: status.linkLocal?.ipv6, signer: &signer)
+        self.signer = signer
+        return message
+    }
+
+    func announce() {
         ports.announcer.announce(settings.addresses)
         if takeover != nil { takeover?.announcedAt = Clock.now() }
+        scheduleProbes()
     }
 
     private func record(_ transition: VirtualRouterTransition) {
         report.transitions.add()
+        readMachine()
         status.state = transition.to
         status.since = .now()
         status.cause = transition.cause
@@ -111,20 +132,22 @@ extension Speaker {
         if transition.to == .active, let takeover {
             failover = makeRecord(takeover, transition.cause)
             status.lastFailover = failover
+            if let failover { report.countTakeover(failover.detectedBecause) }
         }
+        if transition.to == .active { announcedDeath = nil }
         takeover = nil
         // An outside reader must never see the new addresses with the old state for long.
-        publish()
+        report.publish(status)
         logTransition(transition, failover)
         onStateChange?(
             SpeakerStateChange(
-                virtualRouterID: settings.virtualRouterID, transition: transition,
-                failover: failover))
+                instance: instance, transition: transition, addresses: settings.addresses,
+                isLingering: status.isLingering, failover: failover))
     }
 
     private func logTransition(_ transition: VirtualRouterTransition, _ failover: FailoverRecord?) {
         let text = TransitionText(
-            virtualRouterID: settings.virtualRouterID, transition: transition, failover: failover,
+            label: surroundings.label, transition: transition, failover: failover,
             heardActive: status.heardActive, faults: status.faults,
             isRestart: report.transitions.value > 1)
         guard let failover else {
@@ -146,72 +169,10 @@ extension Speaker {
     ) -> FailoverRecord {
         let now = Moment.now()
         return FailoverRecord(
-            virtualRouterID: settings.virtualRouterID,
-            detectedBecause: takeover.reason ?? FailoverRecord.Reason(cause),
+            instance: instance, detectedBecause: takeover.reason ?? FailoverRecord.Reason(cause),
             lastHeardFromActiveAt: takeover.lastHeardAt.map(now.at),
             detectedAt: now.at(takeover.detectedAt), claimedAt: now.at(takeover.claimedAt),
             advertisedAt: now.at(takeover.advertisedAt), announcedAt: now.at(takeover.announcedAt))
-    }
-
-    // MARK: Keeping the addresses
-
-    /// Renews the lease, after making sure that we are still the Active.
-    func renew() {
-        step()
-        guard machine.state == .active, let renewedAt else { return }
-        let now = Clock.now()
-        let isLate = now - renewedAt >= settings.addressLease
-        do throws(VirtualAddressError) {
-            try ports.addresses.put(settings.addresses, lease: settings.addressLease)
-        } catch {
-            report.renewalFailures.add()
-            logHeal("cannot renew the addresses: \(error)")
-            if isLate {
-                refuse()
-            } else {
-                scheduleRenewal(after: Self.renewalRetryDelay)
-            }
-            return
-        }
-        self.renewedAt = now
-        report.renewals.add()
-        scheduleRenewal(after: renewalInterval)
-        if isLate {
-            // The kernel may have removed them in between, and neighbours may have given up.
-            report.lateRenewals.add()
-            ports.announcer.announce(settings.addresses)
-            logHeal("renewed the addresses \((now - renewedAt).milliseconds)ms after the last time")
-        }
-    }
-
-    /// Puts back what somebody removed.
-    func heal() {
-        let missing = ports.addresses.missing(among: settings.addresses)
-        guard !missing.isEmpty else { return }
-        healedAt = Clock.now()
-        do throws(VirtualAddressError) {
-            try ports.addresses.put(settings.addresses, lease: settings.addressLease)
-        } catch {
-            logHeal("somebody removed a virtual address and it cannot be put back: \(error)")
-            refuse()
-            return
-        }
-        renewedAt = healedAt
-        report.healedAddresses.add(UInt64(missing.count))
-        ports.announcer.announce(settings.addresses)
-        let names = missing.map(\.description).joined(separator: " ")
-        logHeal("somebody removed \(names) from this node: put back and announced")
-    }
-
-    private func refuse() {
-        retryRefusedAddresses()
-        setFault(.addressRefused, isPresent: true)
-    }
-
-    private func logHeal(_ text: String) {
-        guard let suppressed = healLimiter.admit(now: Clock.now()) else { return }
-        logger.warning(
-            "[vrid \(settings.virtualRouterID)] \(text)", ["suppressed": String(suppressed)])
     }
 }
 

@@ -2,7 +2,6 @@
 //
 // From a packet to an event, or to a counter and a line at a limited rate.
 
-internal import ConfigurationCore
 internal import LinuxIO
 internal import Telemetry
 internal import VRRPCore
@@ -10,58 +9,52 @@ internal import WireCore
 
 /// One log limit per reason to drop: a peer that causes one kind cannot hide another.
 struct DropLimiters {
-    private var limiters: [String: LogRateLimiter] = [:]
+    private var limiters: [AdvertisementError.Reason: LogRateLimiter] = [:]
 
-    /// Reasons come from two closed sets, so the table stays small.
-    mutating func admit(_ reason: String, now: Instant) -> Int? {
+    /// Reasons are a closed set, so the table stays small.
+    mutating func admit(_ reason: AdvertisementError.Reason, now: Instant) -> Int? {
         limiters[reason, default: LogRateLimiter(burstCount: 2)].admit(now: now)
     }
 }
 
 extension Speaker {
     /// Makes every receive check (RFC 9568 §7.1) and passes on what is left.
-    func take(_ packet: [UInt8]) {
+    func take(_ packet: CarriedPacket) {
         let received: ReceivedAdvertisement
         do throws(AdvertisementError) {
-            received = try ReceivedAdvertisement.decode(
-                packet.span.bytes, virtualRouterIDs: surroundings.virtualRouterIDs)
+            received = try decode(packet)
         } catch {
             report.countDropped(error.reason)
-            logDrop(error.reason.rawValue, error.description)
+            logDrop(error)
             return
         }
         // Another virtual router of this node hears it on its own socket.
         guard received.advertisement.virtualRouterID == settings.virtualRouterID else { return }
-        if let refusal = refusal(of: received) {
-            report.countDropped(refusal)
-            logDrop(
-                refusal.rawValue,
-                "\(refusal.rawValue): got \(received.source) to \(received.destination)")
-            return
-        }
+        ports.channel.heardPeer(at: received.source)
+        report.countReceived(received)
         status.heardActive = HeardActive(
             address: received.source, priority: received.advertisement.priority,
             interval: received.advertisement.interval, heardAt: Clock.now())
         run { $0.advertisementReceived(received, now: $1, into: &$2) }
     }
 
-    private func refusal(of received: ReceivedAdvertisement) -> SpeakerReport.Refusal? {
-        // Multicast is not looped back (IP_MULTICAST_LOOP), so this came from the wire.
-        if received.source == settings.primaryAddress { return .ownAddress }
-        switch surroundings.transport {
-        case .multicast:
-            // RFC 9568 §5.1.1.2: the destination is 224.0.0.18.
-            return received.destination == Advertisement.multicastGroup ? nil : .destination
-        case .unicast:
-            guard received.destination == settings.primaryAddress else { return .destination }
-            return received.source == surroundings.peerAddress ? nil : .source
+    private func decode(
+        _ packet: CarriedPacket
+    ) throws(AdvertisementError) -> ReceivedAdvertisement {
+        switch packet.carrier {
+        case .ipv4:
+            try decoder.decode(ipv4Packet: packet.bytes.span.bytes)
+        case .ipv6(let source, let destination, let hopLimit):
+            try decoder.decode(
+                ipv6Message: packet.bytes.span.bytes, source: source, destination: destination,
+                hopLimit: hopLimit)
         }
     }
 
-    private func logDrop(_ reason: String, _ text: String) {
-        guard let suppressed = dropLimiters.admit(reason, now: Clock.now()) else { return }
+    private func logDrop(_ error: AdvertisementError) {
+        guard let suppressed = dropLimiters.admit(error.reason, now: Clock.now()) else { return }
         logger.warning(
-            "[vrid \(settings.virtualRouterID)] advert dropped: \(text)",
-            ["reason": reason, "suppressed": String(suppressed)])
+            "[\(surroundings.label)] advert dropped: \(error)",
+            ["reason": error.reason.rawValue, "suppressed": String(suppressed)])
     }
 }

@@ -3,7 +3,6 @@
 // The driver of one virtual router: feeds its state machine and performs what comes back. Holds no
 // protocol rule; those are VRRPCore's. Belongs to the thread of its loop.
 
-public import ConfigurationCore
 public import EventLoop
 internal import LinuxIO
 public import Telemetry
@@ -19,12 +18,6 @@ public final class Speaker {
     public static let packetsBeforeVerdictMax = 1_024
     /// How long a refused address keeps the node out of service.
     public static let faultRetryDelay = TimeSpan.seconds(1)
-    /// How soon a failed renewal is repeated.
-    public static let renewalRetryDelay = TimeSpan.milliseconds(50)
-    /// At most one repair of removed addresses in this time.
-    public static let healInterval = TimeSpan.milliseconds(10)
-    /// A lease is renewed at least this often.
-    public static let renewalIntervalMax = TimeSpan.milliseconds(500)
 
     /// The speaker's way to the world.
     public struct Ports {
@@ -32,67 +25,65 @@ public final class Speaker {
         public var channel: any AdvertisementChannel
         /// Virtual addresses.
         public var addresses: any VirtualAddressControl
-        /// Announcements.
+        /// Announcements and answers.
         public var announcer: any AddressAnnouncing
+        /// Asks who else has the addresses; `nil` asks nobody.
+        public var prober: (any AddressProbing)?
 
         /// Names the ports.
         public init(
             channel: any AdvertisementChannel, addresses: any VirtualAddressControl,
-            announcer: any AddressAnnouncing
+            announcer: any AddressAnnouncing, prober: (any AddressProbing)? = nil
         ) {
             self.channel = channel
             self.addresses = addresses
             self.announcer = announcer
-        }
-    }
-
-    /// What the speaker must know beside the router's settings.
-    public struct Surroundings: Hashable, Sendable {
-        /// How adverts travel.
-        public var transport: AdvertisementTransport
-        /// The other node's own address.
-        public var peerAddress: IPAddress
-        /// Every VRID configured on the interface, the own one included.
-        public var virtualRouterIDs: [UInt8]
-
-        /// Describes the surroundings.
-        public init(
-            transport: AdvertisementTransport, peerAddress: IPAddress, virtualRouterIDs: [UInt8]
-        ) {
-            self.transport = transport
-            self.peerAddress = peerAddress
-            self.virtualRouterIDs = virtualRouterIDs
+            self.prober = prober
         }
     }
 
     /// Numbers and status for other threads.
     public let report: SpeakerReport
+    /// The virtual router's name.
+    public let instance: VirtualRouterInstance
     /// Called after the effects of each state change, on the loop's thread.
     public var onStateChange: ((SpeakerStateChange) -> Void)?
+    /// Called before addresses that were here quietly are announced: whoever silenced them outside
+    /// of this process ends that.
+    public var onWillBeLoud: (() -> Void)?
 
-    let settings: VirtualRouterSettings
-    let surroundings: Surroundings
+    let surroundings: SpeakerSurroundings
     let loop: EventLoop
     let logger: Logger
     let clock: SpeakerClock
+    let keeper: AddressKeeper
     var ports: Ports
     var machine: VirtualRouterStateMachine
+    var decoder: AdvertisementDecoder
+    var signer: AdvertisementSigner?
     var status: SpeakerStatus
     var faults: Set<LocalFault> = []
+    /// What moves together with this speaker; `nil` when it stands alone.
+    weak var team: SpeakerTeam?
+    /// The position among the team's members.
+    var teamIndex = 0
     var takeover: Takeover?
+    /// Another member of the group cannot serve, so this one does not.
+    var isGroupFaulty = false
     var announcedDeath: (reason: FailoverRecord.Reason, detectedAt: Instant)?
-    var renewedAt: Instant?
-    var healedAt = Instant(nanoseconds: 0)
     var dropLimiters = DropLimiters()
-    var healLimiter = LogRateLimiter()
+    var probeTimers: [TimerID] = []
+    /// The other node's own address, where it is not configured and adverts told.
+    var learnedPeerAddress: IPAddress?
+    /// Whether the addresses are here quietly, before or after this node was Active.
+    var isQuiet = false
+    private(set) var isStepping = false
     private var deadlineTimer: (deadline: Instant, timer: TimerID)?
-    private var renewalTimer: TimerID?
-    private var healTimer: TimerID?
     private var retryTimer: TimerID?
 
     /// Makes a speaker in Initialize; nothing happens before `start`.
     public convenience init(
-        settings: VirtualRouterSettings, surroundings: Surroundings, ports: Ports,
+        settings: VirtualRouterSettings, surroundings: SpeakerSurroundings, ports: Ports,
         loop: EventLoop, logger: Logger
     ) {
         self.init(
@@ -101,117 +92,36 @@ public final class Speaker {
     }
 
     init(
-        settings: VirtualRouterSettings, surroundings: Surroundings, ports: Ports,
+        settings: VirtualRouterSettings, surroundings: SpeakerSurroundings, ports: Ports,
         loop: EventLoop, logger: Logger, clock: SpeakerClock
     ) {
         self.clock = clock
-        self.settings = settings
         self.surroundings = surroundings
         self.loop = loop
         self.logger = logger
         self.ports = ports
+        instance = surroundings.instance
         machine = VirtualRouterStateMachine(settings: settings)
+        decoder = AdvertisementDecoder(surroundings.policy(settings))
+        signer = surroundings.authentication?.makeSigner()
         status = SpeakerStatus(
-            virtualRouterID: settings.virtualRouterID, since: .now(),
-            priority: settings.priority, interval: settings.advertisementInterval,
-            addresses: settings.addresses, counters: machine.counters)
+            settings: settings, surroundings: surroundings, counters: machine.counters)
         report = SpeakerReport(status)
-        listen(on: ports.channel)
+        keeper = AddressKeeper(
+            settings.addresses, lease: settings.addressLease, control: ports.addresses,
+            counters: report.lease, label: surroundings.label, loop: loop, logger: logger)
+        keeper.owner = self
+        listen()
     }
+
+    /// What the machine was told once and for all.
+    var settings: VirtualRouterSettings { machine.settings }
 
     /// The present status; on the loop's thread only, others read `report`.
     public var currentStatus: SpeakerStatus { status }
 
     /// The state; on the loop's thread only.
     public var state: VirtualRouterState { machine.state }
-
-    // MARK: Events from the owner
-
-    /// Starts speaking.
-    public func start() {
-        step { $0.startupRequested(now: $1, into: &$2) }
-    }
-
-    /// Leaves: an Active releases the addresses and sends priority 0.
-    public func shutDown() {
-        step { $0.shutdownRequested(now: $1, into: &$2) }
-    }
-
-    /// Gives the addresses to the other node; ignored unless Active.
-    public func switchOver() {
-        step { $0.switchoverRequested(now: $1, into: &$2) }
-    }
-
-    /// The pair link proved that the other node's process is gone.
-    public func peerProcessDied(detectedAt: Instant) {
-        announcedDeath = (.peerProcessDead, detectedAt)
-        let peer = surroundings.peerAddress
-        step { $0.peerDeathProven(address: peer, now: $1, into: &$2) }
-        announcedDeath = nil
-    }
-
-    /// The other node said on the pair link that it has released the addresses.
-    ///
-    /// - Parameters:
-    ///   - reason: `peerLeft` or `switchover`.
-    ///   - detectedAt: when the message came.
-    public func peerReleasedAddresses(because reason: FailoverRecord.Reason, detectedAt: Instant) {
-        announcedDeath = (reason, detectedAt)
-        let peer = surroundings.peerAddress
-        step { $0.peerHandedOver(address: peer, now: $1, into: &$2) }
-        announcedDeath = nil
-    }
-
-    /// Says whether a fault keeps this node from serving; the router runs while there is none.
-    public func setFault(_ fault: LocalFault, isPresent: Bool) {
-        let wasFaulty = !faults.isEmpty
-        if isPresent {
-            guard faults.insert(fault).inserted else { return }
-            status.faults = LocalFault.allCases.filter(faults.contains)
-            if wasFaulty { publish() } else { step { $0.localFaultDetected(now: $1, into: &$2) } }
-        } else {
-            guard faults.remove(fault) != nil else { return }
-            status.faults = LocalFault.allCases.filter(faults.contains)
-            if faults.isEmpty {
-                step { $0.localFaultCleared(now: $1, into: &$2) }
-            } else {
-                publish()
-            }
-        }
-    }
-
-    /// Somebody may have removed the addresses: puts back what is missing and announces it.
-    public func checkAddresses() {
-        step()
-        guard machine.state == .active, healTimer == nil else { return }
-        let allowedAt = healedAt + Self.healInterval
-        guard Clock.now() < allowedAt else {
-            heal()
-            return
-        }
-        healTimer = loop.schedule(at: allowedAt) { [weak self] in
-            self?.healTimer = nil
-            self?.checkAddresses()
-        }
-    }
-
-    /// Closes the socket and forgets every timer, without a farewell: `shutDown` comes first.
-    public func close() {
-        for timer in [deadlineTimer?.timer, renewalTimer, healTimer, retryTimer] {
-            if let timer { loop.cancel(timer) }
-        }
-        ports.announcer.close()
-        ports.channel.close()
-    }
-
-    /// Goes on with other ports, for example after the interface was made anew.
-    public func replacePorts(channel: any AdvertisementChannel, announcer: any AddressAnnouncing) {
-        ports.channel.close()
-        ports.announcer.close()
-        ports.channel = channel
-        ports.announcer = announcer
-        listen(on: channel)
-    }
 
     // MARK: Wake-ups
 
@@ -221,29 +131,48 @@ public final class Speaker {
             _, _, _ in
         }
     ) {
+        isStepping = true
         hear()
         run { $0.timerFired(now: $1, into: &$2) }
         run(event)
+        isStepping = false
         arm()
         publish()
     }
 
+    /// Lets one event happen and performs what it causes, the group's part included.
     func run(
         _ event: (inout VirtualRouterStateMachine, Instant, inout [VirtualRouterAction]) -> Void
     ) {
         var actions: [VirtualRouterAction] = []
         let now = Clock.now()
         event(&machine, clock.machineTime(now), &actions)
+        guard !actions.isEmpty else { return }
         perform(actions, decidedAt: now)
+        team?.observe(actions, of: teamIndex)
+    }
+
+    /// Lets an event of the group happen, in the middle of a wake-up of this speaker or not.
+    func obey(
+        _ event: (inout VirtualRouterStateMachine, Instant, inout [VirtualRouterAction]) -> Void
+    ) {
+        guard isStepping else {
+            step(event)
+            return
+        }
+        run(event)
     }
 
     func publish() {
-        status.counters = machine.counters
+        readMachine()
         report.publish(status)
     }
 
-    private func listen(on channel: any AdvertisementChannel) {
-        channel.onReadable = { [weak self] in self?.step() }
+    private func listen() {
+        ports.channel.onReadable = { [weak self] in self?.step() }
+        ports.prober?.onConflict = { [weak self] address, mac in
+            self?.step { $0.addressConflictSeen(mac, address: address, now: $1, into: &$2) }
+        }
     }
 
     private func hear() {
@@ -253,7 +182,7 @@ public final class Speaker {
         let limit = isVerdictDue ? Self.packetsBeforeVerdictMax : Self.packetsPerWakeUpMax
         for _ in 0..<limit {
             guard let packet = ports.channel.receive() else { return }
-            take(packet.bytes)
+            take(packet)
         }
     }
 
@@ -263,43 +192,66 @@ public final class Speaker {
         if let deadlineTimer { loop.cancel(deadlineTimer.timer) }
         deadlineTimer = deadline.map { deadline in
             let timer = loop.schedule(at: deadline) { [weak self] in
-                self?.deadlineTimer = nil
-                self?.step()
+                guard let self else { return }
+                deadlineTimer = nil
+                report.lateness.observe(Clock.now() - deadline, in: machine.state)
+                step()
             }
             return (deadline, timer)
         }
     }
 
-    // MARK: Timers of the actions
+    // MARK: Ports
 
-    /// How often the lease is renewed: a core may stall for the rest of it.
-    var renewalInterval: TimeSpan {
-        min(Self.renewalIntervalMax, settings.addressLease.divided(by: 4))
-    }
-
-    func scheduleRenewal(after delay: TimeSpan) {
-        cancelRenewal()
-        renewalTimer = loop.schedule(at: Clock.now() + delay) { [weak self] in
-            self?.renewalTimer = nil
-            self?.renew()
+    /// Goes on with other ports: the interface was made anew or the own address changed.
+    ///
+    /// - Parameters:
+    ///   - ports: the new ports; the addresses stay where they are.
+    ///   - ownAddress: where adverts come from.
+    ///   - linkLocal: the interface's link-local address, which IPv6 adverts carry.
+    func replacePorts(_ ports: Ports, ownAddress: IPAddress?, linkLocal: IPAddress?) {
+        closePorts()
+        self.ports = ports
+        if let ownAddress {
+            machine.primaryAddressChanged(to: ownAddress)
+            status.ownAddress = ownAddress
         }
+        status.linkLocal = linkLocal
+        decoder.policy = surroundings.policy(settings)
+        listen()
+        guard keeper.isHolding else { return }
+        ports.announcer.isQuiet = isQuiet
+        ports.announcer.hold(settings.addresses)
+        guard machine.state == .active else { return }
+        ports.prober?.watch(settings.addresses)
+        announce()
     }
 
-    func cancelRenewal() {
-        if let renewalTimer { loop.cancel(renewalTimer) }
-        renewalTimer = nil
+    private func closePorts() {
+        cancelProbes()
+        ports.announcer.close()
+        ports.prober?.close()
+        ports.channel.close()
     }
 
-    func cancelHeal() {
-        if let healTimer { loop.cancel(healTimer) }
-        healTimer = nil
+    /// Closes the socket and forgets every timer, without a farewell: `shutDown` comes first.
+    public func close() {
+        for timer in [deadlineTimer?.timer, retryTimer] {
+            if let timer { loop.cancel(timer) }
+        }
+        deadlineTimer = nil
+        retryTimer = nil
+        keeper.forget()
+        closePorts()
     }
 
-    func retryRefusedAddresses() {
+    /// Stays out of service for a while and tries the addresses again.
+    func refuse() {
         if let retryTimer { loop.cancel(retryTimer) }
         retryTimer = loop.schedule(at: Clock.now() + Self.faultRetryDelay) { [weak self] in
             self?.retryTimer = nil
             self?.setFault(.addressRefused, isPresent: false)
         }
+        setFault(.addressRefused, isPresent: true)
     }
 }

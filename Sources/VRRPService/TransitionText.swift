@@ -7,7 +7,8 @@ internal import WireCore
 
 /// What is known about a transition when it is logged.
 struct TransitionText {
-    var virtualRouterID: UInt8
+    /// The instance.
+    var label: String
     var transition: VirtualRouterTransition
     var failover: FailoverRecord?
     var heardActive: HeardActive?
@@ -17,7 +18,7 @@ struct TransitionText {
 
     /// `[vrid 51] backup -> active: peer process died (link EOF, port refused)`.
     var line: String {
-        "[vrid \(virtualRouterID)] \(transition.from.rawValue) -> \(transition.to.rawValue): "
+        "[\(label)] \(transition.from.rawValue) -> \(transition.to.rawValue): "
             + explanation
     }
 
@@ -39,8 +40,8 @@ struct TransitionText {
         case .switchoverRequested: "switchover to the other node"
         case .overslept: "ran too late and may have been replaced"
         case .localFault: faults.first?.explanation ?? "a local fault"
-        case .groupYielded: "another router of its group left Active"
-        case .splitOnLink: "the better router said on the pair link that it is Active"
+        case .groupYielded: "another virtual router of the group left"
+        case .splitOnLink: "a better Active spoke on the pair link"
         }
     }
 

@@ -1,68 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All virtual routers of this node and what they share: the TUN, the interface, the kernel's
+// All virtual routers of this node and what they share: the devices, the interfaces, the kernel's
 // notifications. Makes the parts, passes events on; decides nothing.
 
 public import ConfigurationCore
 public import EventLoop
 public import LinuxIO
-public import NetlinkIO
+internal import NetlinkIO
 public import Telemetry
 public import VRRPCore
 public import WireCore
-
-/// Why the virtual routers of a node cannot be set up.
-public enum VirtualRouterSetUpError: Error, Hashable, Sendable {
-    /// The interface is missing or netlink is refused.
-    case netlink(NetlinkError)
-    /// A socket was refused; the text names it.
-    case socket(String, Errno)
-    /// The device for the addresses was refused.
-    case addresses(VirtualAddressError)
-    /// The configuration of a virtual router is out of range.
-    case settings(virtualRouterID: UInt8, VirtualRouterSettings.Problem)
-}
-
-extension VirtualRouterSetUpError: CustomStringConvertible {
-    /// What failed and the kernel's words.
-    public var description: String {
-        switch self {
-        case .netlink(let error): error.description
-        case .socket(let what, let error): "open \(what): \(error)"
-        case .addresses(let error): error.description
-        case .settings(let id, let problem): "virtual router \(id): \(problem)"
-        }
-    }
-}
 
 /// Runs every virtual router of this node on one loop.
 public final class VirtualRouterGroup {
     /// When to look again at an interface whose sockets could not be opened.
     static let reviewRetryDelay = TimeSpan.seconds(1)
+    /// Names of the device whose routes are exported begin with this.
+    public static let routeDevicePrefix = "tandem-rt"
 
-    /// One speaker per virtual router, in configured order.
+    /// One speaker per virtual router with an election, in configured order, IPv4 before IPv6.
     public private(set) var speakers: [Speaker] = []
-    /// The device and its addresses.
+    /// One router per entry and family without an election.
+    public private(set) var routeRouters: [RouteRouter] = []
+    /// The device of everybody, and its addresses.
     public let holder: VirtualAddressHolder
+    /// The device whose routes are exported; `nil` when nobody needs it.
+    public let routeHolder: VirtualAddressHolder?
+    /// Called after each change of a virtual router, on the loop's thread.
+    public var onStateChange: ((SpeakerStateChange) -> Void)?
+    /// Called before addresses that were here quietly are announced.
+    public var onWillBeLoud: ((VirtualRouterInstance, [IPAddress]) -> Void)?
 
-    /// One of our addresses on an interface that is not ours.
-    private struct Stray: Hashable {
-        var address: IPAddress
-        var interfaceIndex: Int
-    }
+    /// Speakers that move together; every speaker is in one team, alone if need be.
+    private(set) var teams: [[Speaker]] = []
 
+    let netlink: NetlinkSocket
+    let monitor: NetlinkMonitor
+    var interfaces: [RouterInterface] = []
+    var strays: StrayAddressWatch
+    let loop: EventLoop
+    let logger: Logger
     private let pair: PairConfiguration
     private let node: NodeConfiguration
-    private let peer: NodeConfiguration
-    private let loop: EventLoop
-    private let logger: Logger
-    private let netlink: NetlinkSocket
-    private let monitor: NetlinkMonitor
+    private var syncGroups: [SpeakerTeam] = []
     private var monitorSource: EventSource?
-    private var link: NetworkLink
-    private var announcers: [Announcer] = []
-    private var strays: Set<Stray> = []
-    private var strayLimiter = LogRateLimiter()
     private var isReviewWaiting = false
 
     /// Opens everything that a takeover will need; no packet leaves before `start`.
@@ -70,300 +51,216 @@ public final class VirtualRouterGroup {
     /// - Parameters:
     ///   - pair: the pair.
     ///   - node: this node.
-    ///   - peer: the other node.
+    ///   - peer: the other node; `nil` when there is none, or more than one.
     ///   - plan: where the TUN's descriptor goes; `nil` for any number.
+    ///   - key: proves adverts; needed where a virtual router signs them.
     ///   - loop: the loop of the calling thread.
     ///   - logger: speaks as `vrrp`.
-    /// - Throws: when the interface is missing or a capability is.
+    /// - Throws: when an interface is missing or a capability is.
     public init(
-        pair: PairConfiguration, node: NodeConfiguration, peer: NodeConfiguration,
-        plan: DescriptorPlan?, loop: EventLoop, logger: Logger
+        pair: PairConfiguration, node: NodeConfiguration, peer: NodeConfiguration?,
+        plan: DescriptorPlan?, key: AdvertisementKey? = nil, loop: EventLoop, logger: Logger
     ) throws(VirtualRouterSetUpError) {
         self.pair = pair
         self.node = node
-        self.peer = peer
         self.loop = loop
         self.logger = logger
+        strays = StrayAddressWatch(logger: logger)
         do throws(NetlinkError) {
             netlink = try NetlinkSocket()
             monitor = try NetlinkMonitor()
-            link = try netlink.link(named: pair.interface)
         } catch {
             throw .netlink(error)
         }
+        let routed = pair.virtualRouters.filter { $0.announce == .route }
         do throws(VirtualAddressError) {
             holder = try VirtualAddressHolder(loop: loop, descriptorNumber: plan?.tunnel)
+            routeHolder =
+                routed.isEmpty
+                ? nil : try VirtualAddressHolder(loop: loop, devicePrefix: Self.routeDevicePrefix)
             for router in pair.virtualRouters {
                 try holder.prepare(router.addresses, lease: router.lease)
+            }
+            for router in routed {
+                try routeHolder?.prepare(router.addresses, lease: router.lease)
             }
         } catch {
             throw .addresses(error)
         }
-        for router in pair.virtualRouters { speakers.append(try makeSpeaker(router)) }
+        try makeSpeakers(peer, key)
+        try makeRouteRouters(routed)
         do throws(Errno) {
             monitorSource = try loop.add(monitor.descriptor, .readable, handler: self)
         } catch {
             throw .socket("netlink socket", error)
         }
-        holder.onDeviceLost = { [weak self] in self?.deviceLost() }
+        for device in [holder, routeHolder] {
+            device?.onDeviceLost = { [weak self] in self?.deviceLost() }
+        }
     }
 
-    /// Takes the group off its loop; the virtual addresses go with the TUN, without a farewell.
+    /// Takes the group off its loop; the virtual addresses go with their devices, no farewell.
     public func close() {
         if let monitorSource { loop.remove(monitorSource, of: monitor.descriptor) }
         monitorSource = nil
         for speaker in speakers { speaker.close() }
+        for router in routeRouters { router.close() }
         holder.close()
+        routeHolder?.close()
     }
 
     /// Starts all virtual routers.
     public func start() {
-        reviewInterface()
+        reviewInterfaces()
         reviewAddresses()
         for speaker in speakers { speaker.start() }
+        for router in routeRouters { router.start() }
     }
 
-    /// Leaves: whoever is Active releases the addresses and sends priority 0.
+    /// Leaves: whoever is Active releases the addresses and sends priority 0, routes are withdrawn.
     public func shutDown() {
         for speaker in speakers { speaker.shutDown() }
+        for router in routeRouters { router.leave() }
     }
 
-    /// Gives all addresses to the other node.
-    public func switchOver() {
-        for speaker in speakers { speaker.switchOver() }
-    }
-
-    /// The pair link proved that the other node's process is gone.
-    public func peerProcessDied(detectedAt: Instant) {
-        for speaker in speakers { speaker.peerProcessDied(detectedAt: detectedAt) }
-    }
-
-    /// The other node said on the pair link that it has released its addresses.
-    public func peerReleasedAddresses(because reason: FailoverRecord.Reason, detectedAt: Instant) {
-        for speaker in speakers {
-            speaker.peerReleasedAddresses(because: reason, detectedAt: detectedAt)
-        }
-    }
-
-    /// Says whether a fault keeps this node from serving.
-    public func setFault(_ fault: LocalFault, isPresent: Bool) {
-        for speaker in speakers { speaker.setFault(fault, isPresent: isPresent) }
+    /// Withdraws the routes; their addresses stay until `shutDown`, so that connections can end.
+    public func withdrawRoutes() {
+        for router in routeRouters { router.withdraw() }
     }
 
     // MARK: Making
 
-    private func makeSpeaker(
-        _ router: VirtualRouterConfiguration
-    ) throws(VirtualRouterSetUpError) -> Speaker {
-        let settings: VirtualRouterSettings
-        do throws(VirtualRouterSettings.Problem) {
-            settings = try VirtualRouterSettings(
-                virtualRouterID: router.id, priority: node.priority,
-                primaryAddress: .v4(node.address),
-                addresses: router.addresses, advertisementInterval: router.advertiseInterval,
-                preempts: router.preempt, preemptDelay: router.preemptDelay,
-                peerPriorityMax: peer.priority, addressLease: router.lease)
-        } catch {
-            throw .settings(virtualRouterID: router.id, error)
+    private func makeSpeakers(
+        _ peer: NodeConfiguration?, _ key: AdvertisementKey?
+    ) throws(VirtualRouterSetUpError) {
+        guard pair.virtualRouters.contains(where: { $0.announce == .lan }) else { return }
+        guard let peer else { throw .noPeer }
+        let authentication = key.map {
+            AdvertisementAuthenticator(key: $0, bootNonce: Clock.wallNanoseconds())
         }
-        let (channel, announcer) = try makePorts(router)
-        announcers.append(announcer)
-        return Speaker(
-            settings: settings,
-            surroundings: Speaker.Surroundings(
-                transport: router.transport, peerAddress: .v4(peer.address),
-                virtualRouterIDs: pair.virtualRouters.map(\.id)),
-            ports: Speaker.Ports(channel: channel, addresses: holder, announcer: announcer),
-            loop: loop, logger: logger)
+        let plans = InstancePlan.plans(pair: pair, node: node, peer: peer)
+        var names: [String] = []
+        for plan in plans where !names.contains(plan.team) { names.append(plan.team) }
+        teams = names.map { _ in [] }
+        for plan in plans {
+            let isSigned = plan.router.authentication == .hmac
+            if isSigned, key == nil { throw .noKey(virtualRouterID: plan.router.id) }
+            let speaker = try interface(named: plan.instance.interface).addSpeaker(
+                plan, isGrouped: plans.filter { $0.team == plan.team }.count > 1,
+                authentication: isSigned ? authentication : nil, netlink: netlink)
+            speaker.onStateChange = { [weak self] in self?.onStateChange?($0) }
+            speaker.onWillBeLoud = { [weak self] in
+                self?.onWillBeLoud?(plan.instance, plan.addresses)
+            }
+            speakers.append(speaker)
+            if let position = names.firstIndex(of: plan.team) { teams[position].append(speaker) }
+        }
+        syncGroups = teams.filter { $0.count > 1 }.map(SpeakerTeam.init)
     }
 
-    private func makePorts(
-        _ router: VirtualRouterConfiguration
-    ) throws(VirtualRouterSetUpError) -> (RawAdvertisementChannel, Announcer) {
-        let point = AttachmentPoint(
-            link: link, virtualRouterID: router.id, family: .ipv4, addresses: router.addresses,
-            transport: router.transport, ownAddress: .v4(node.address),
-            peerAddress: .v4(peer.address),
-            otherVirtualRouterIDs: pair.virtualRouters.map(\.id).filter { $0 != router.id },
-            hasVirtualMAC: router.virtualMAC)
-        let channel: RawAdvertisementChannel
-        do throws(Errno) {
-            channel = try RawAdvertisementChannel(point, loop: loop)
-        } catch {
-            throw .socket("VRRP socket on \(link.name) from \(node.address)", error)
+    private func makeRouteRouters(
+        _ routed: [VirtualRouterConfiguration]
+    ) throws(VirtualRouterSetUpError) {
+        guard let routeHolder else { return }
+        for router in routed {
+            let interface = try interface(named: router.interface)
+            for (instance, addresses) in InstancePlan.instances(of: router) {
+                let made = RouteRouter(
+                    instance: instance, addresses: addresses, lease: router.lease,
+                    ports: RouteRouter.Ports(exported: routeHolder, ordinary: holder), loop: loop,
+                    logger: logger)
+                made.onStateChange = { [weak self] in self?.onStateChange?($0) }
+                interface.add(made)
+                routeRouters.append(made)
+            }
         }
-        do throws(Errno) {
-            return (channel, try Announcer(point, loop: loop, logger: logger))
+    }
+
+    private func interface(
+        named name: String
+    ) throws(VirtualRouterSetUpError) -> RouterInterface {
+        if let known = interfaces.first(where: { $0.name == name }) { return known }
+        let link: NetworkLink
+        do throws(NetlinkError) {
+            link = try netlink.link(named: name)
         } catch {
-            throw .socket("packet socket on \(link.name)", error)
+            throw .netlink(error)
         }
+        let made = RouterInterface(
+            link, factory: SpeakerPortFactory(holder: holder, loop: loop, logger: logger),
+            logger: logger)
+        interfaces.append(made)
+        return made
     }
 
     // MARK: Reading the host anew
 
-    /// Looks at the interface and the node's own address and sets or clears their faults.
-    private func reviewInterface() {
-        let current: NetworkLink
-        do throws(NetlinkError) {
-            current = try netlink.link(named: pair.interface)
-        } catch {
-            // A question that failed for want of memory says nothing about the interface.
-            if error.isMissing {
-                setFault(.interfaceDown, isPresent: true)
-            } else {
-                reviewInterfaceSoon()
-            }
-            return
-        }
-        if current.index != link.index {
-            guard reopen(on: current) else {
-                setFault(.interfaceDown, isPresent: true)
-                return
-            }
-        }
-        link = current
-        for announcer in announcers { announcer.update(link: current) }
-        setFault(.interfaceDown, isPresent: !current.isUp || !current.hasCarrier)
-        reviewOwnAddress()
+    /// Looks at every interface and the own addresses on it.
+    func reviewInterfaces() {
+        for interface in interfaces { review(interface) }
     }
 
-    private func reviewOwnAddress() {
-        guard let present = try? netlink.addresses(interfaceIndex: link.index) else {
-            reviewInterfaceSoon()
-            return
-        }
-        let isMissing = !present.contains { $0.address == .v4(node.address) }
-        setFault(.ownAddressMissing, isPresent: isMissing)
-    }
-
-    /// Sockets name the interface by number: one that was made anew needs new sockets.
-    private func reopen(on current: NetworkLink) -> Bool {
-        let former = link
-        link = current
-        announcers.removeAll()
-        for (speaker, router) in zip(speakers, pair.virtualRouters) {
-            guard let (channel, announcer) = try? makePorts(router) else {
-                // The number stays unlike the interface's, so that the next look tries again.
-                link = former
-                reviewInterfaceSoon()
-                return false
-            }
-            announcers.append(announcer)
-            speaker.replacePorts(channel: channel, announcer: announcer)
-        }
-        logger.info("interface \(current.name) was made anew, sockets reopened")
-        return true
+    func review(_ interface: RouterInterface) {
+        if !interface.review(netlink) { reviewSoon() }
     }
 
     /// The kernel tells of a change once: what could not be done then is tried again.
-    private func reviewInterfaceSoon() {
+    private func reviewSoon() {
         guard !isReviewWaiting else { return }
         isReviewWaiting = true
         loop.schedule(after: Self.reviewRetryDelay) { [weak self] in
             self?.isReviewWaiting = false
-            self?.reviewInterface()
+            self?.reviewInterfaces()
             self?.reviewAddresses()
         }
     }
 
     /// Looks where our virtual addresses are and puts back what is missing.
-    private func reviewAddresses() {
+    func reviewAddresses() {
         guard let present = try? netlink.addresses() else {
-            reviewInterfaceSoon()
+            reviewSoon()
             return
         }
-        strays.formIntersection(
-            present.map { Stray(address: $0.address, interfaceIndex: $0.interfaceIndex) })
-        for found in present where found.interfaceIndex != holder.interfaceIndex {
+        strays.keep(present)
+        for found in present where !isOurDevice(found.interfaceIndex) {
             noticeAddress(found.address, found.prefixLength, interfaceIndex: found.interfaceIndex)
         }
+        checkAddresses()
+    }
+
+    func checkAddresses() {
         for speaker in speakers { speaker.checkAddresses() }
+        for router in routeRouters { router.checkAddresses() }
     }
 
     private func deviceLost() {
         logger.warning("somebody removed our device and the virtual addresses on it")
-        for speaker in speakers { speaker.checkAddresses() }
+        checkAddresses()
     }
 
     // MARK: Addresses of ours on interfaces that are not ours
 
-    private func noticeAddress(
-        _ address: IPAddress, _ prefixLength: Int, interfaceIndex: Int
-    ) {
-        guard
-            let speaker = speakers.first(where: { $0.settings.addresses.contains(address) }),
+    func isOurDevice(_ interfaceIndex: Int) -> Bool {
+        interfaceIndex == holder.interfaceIndex || interfaceIndex == routeHolder?.interfaceIndex
+    }
+
+    func noticeAddress(_ address: IPAddress, _ prefixLength: Int, interfaceIndex: Int) {
+        guard let report = report(of: address),
             let owner = try? netlink.link(index: interfaceIndex)
         else { return }
-        // The owner of the addresses has them as its own (RFC 9568 §6.1, priority 255).
-        if node.priority == 255, address == .v4(node.address) { return }
-        let stray = Stray(address: address, interfaceIndex: interfaceIndex)
-        guard strays.insert(stray).inserted else { return }
-        speaker.report.strayAddresses.add()
-        // A device of our name without carrier belongs to no living process.
-        if owner.name.hasPrefix(VirtualAddressHolder.devicePrefix), !owner.hasCarrier,
-            remove(address, prefixLength, interfaceIndex)
-        {
-            logger.warning("removed \(address) from \(owner.name), left there by a dead process")
-            return
-        }
-        guard let suppressed = strayLimiter.admit(now: Clock.now()) else { return }
-        logger.warning(
-            "\(address) is a virtual address but was added to \(owner.name) by somebody else; "
-                + "both nodes may answer for it. Stop keepalived or whatever added it, then: "
-                + "ip address del \(address)/\(prefixLength) dev \(owner.name)",
-            ["suppressed": String(suppressed)])
+        let isNews = strays.notice(
+            address, prefixLength: prefixLength, on: owner, netlink: netlink)
+        if isNews { report.strayAddresses.add() }
     }
 
-    private func remove(
-        _ address: IPAddress, _ prefixLength: Int, _ interfaceIndex: Int
-    ) -> Bool {
-        do throws(NetlinkError) {
-            let request = try AddressRequest(
-                address, prefixLength: prefixLength, interfaceIndex: interfaceIndex)
-            return try netlink.delete(request)
-        } catch {
-            return false
+    /// Who counts a stray; `nil` for an address that is none of ours, or the owner's own.
+    private func report(of address: IPAddress) -> SpeakerReport? {
+        if let speaker = speakers.first(where: { $0.settings.addresses.contains(address) }) {
+            // The owner of the addresses has them as its own (RFC 9568 §6.1, priority 255).
+            let isOwn = speaker.settings.isOwner && address == speaker.settings.primaryAddress
+            return isOwn ? nil : speaker.report
         }
-    }
-}
-
-extension VirtualRouterGroup: EventHandler {
-    /// Takes the kernel's notifications.
-    public func handle(_ events: EpollEvents, from source: EventSource) {
-        var mustReviewInterface = false
-        var mustReviewAddresses = false
-        for event in monitor.receive() {
-            switch event {
-            case .addressAdded(let index, let address, let prefixLength):
-                if index == link.index {
-                    mustReviewInterface = mustReviewInterface || isOwn(address)
-                }
-                if index != holder.interfaceIndex {
-                    noticeAddress(address, prefixLength, interfaceIndex: index)
-                }
-            case .addressRemoved(let index, let address, _):
-                strays.remove(Stray(address: address, interfaceIndex: index))
-                if index == link.index {
-                    mustReviewInterface = mustReviewInterface || isOwn(address)
-                }
-                if index == holder.interfaceIndex { mustReviewAddresses = true }
-            case .linkChanged(let index, let name, let isUp, _):
-                holder.linkChanged(interfaceIndex: index, isUp: isUp)
-                if index == link.index || name == pair.interface { mustReviewInterface = true }
-                if index == holder.interfaceIndex { mustReviewAddresses = true }
-            case .linkRemoved(let index, _):
-                if index == link.index { mustReviewInterface = true }
-                holder.linkRemoved(interfaceIndex: index)
-            case .overrun:
-                mustReviewInterface = true
-                mustReviewAddresses = true
-            }
-        }
-        if mustReviewInterface { reviewInterface() }
-        if mustReviewAddresses { reviewAddresses() }
-    }
-
-    private func isOwn(_ address: IPAddress) -> Bool {
-        address == .v4(node.address)
+        // A node that announces routes may have the address elsewhere on purpose: on loopback.
+        return nil
     }
 }

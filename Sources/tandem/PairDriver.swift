@@ -233,7 +233,7 @@ extension PairDriver: PairLinkOwner {
 
     func pairLinkPeerLeft(at instant: Instant) {
         peerRoles = [:]
-        group.peerReleasedAddresses(because: .peerLeft, detectedAt: instant)
+        group.peerLeft(detectedAt: instant)
     }
 
     func pairLinkCameUp() {

@@ -77,7 +77,7 @@ struct ElectionTests {
         try NodePair.run(NodePair.router(preempt: true)) { pair in
             let (a, b) = try elect(pair)
             a.switchOver()
-            b.peerReleasedAddresses(because: .switchover, detectedAt: Clock.now())
+            b.takeOver(b.speakers.map(\.instance), detectedAt: Clock.now())
             #expect(b.speakers[0].state == .active)
             pair.loop.run(for: .milliseconds(600))
             #expect(b.speakers[0].state == .active)

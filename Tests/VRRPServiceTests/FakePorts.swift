@@ -17,44 +17,85 @@ enum Deed: Hashable {
     case cancelled
 }
 
-/// All three ports of a speaker in one object.
+/// Asks a LAN that a test makes up.
+final class FakeProber: AddressProbing {
+    var onConflict: ((IPAddress, HardwareAddress) -> Void)?
+    var verdict = ProbeVerdict()
+    var watched: [IPAddress] = []
+    var probeCount = 0
+
+    func watch(_ addresses: [IPAddress]) {
+        watched = addresses
+    }
+
+    func probe() {
+        probeCount += 1
+    }
+
+    func close() {
+        onConflict = nil
+    }
+}
+
+/// All ports of a speaker in one object, but for the prober.
 final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnouncing {
     var deeds: [Deed] = []
+    let prober = FakeProber()
+    /// Which addresses are answered for, quietly or not.
+    var answered: [IPAddress] = []
+    /// Whom an advert was accepted from.
+    var heardPeers: [IPAddress] = []
+    /// What was sent last.
+    var lastMessage: [UInt8] = []
     var refusal: VirtualAddressError?
     var present: Set<IPAddress> = []
     var onReadable: (() -> Void)?
     var isQuiet = false
     var counts = ChannelCounts()
-    private var waiting: [[UInt8]] = []
+    private var waiting: [CarriedPacket] = []
 
     var ports: Speaker.Ports {
-        Speaker.Ports(channel: self, addresses: self, announcer: self)
+        Speaker.Ports(channel: self, addresses: self, announcer: self, prober: prober)
     }
 
     /// Lets packets arrive, all before the speaker hears of them.
     func deliver(_ packets: [[UInt8]]) {
-        waiting += packets
+        for packet in packets { queue(packet) }
+        onReadable?()
+    }
+
+    /// Lets one IPv6 message arrive.
+    func deliver(
+        _ message: [UInt8], from source: IPv6Address, to destination: IPv6Address,
+        hopLimit: UInt8 = 255
+    ) {
+        waiting.append(
+            CarriedPacket(
+                bytes: message,
+                carrier: .ipv6(source: source, destination: destination, hopLimit: hopLimit)))
         onReadable?()
     }
 
     /// Puts a packet where the speaker finds it at its next wake-up.
     func queue(_ packet: [UInt8]) {
-        waiting.append(packet)
+        waiting.append(CarriedPacket(bytes: packet, carrier: .ipv4))
     }
 
     var waitingCount: Int { waiting.count }
 
     func send(_ message: [UInt8]) -> Bool {
+        lastMessage = message
         deeds.append(.sent(priority: message[2]))
         return true
     }
 
     func receive() -> CarriedPacket? {
-        waiting.isEmpty
-            ? nil : CarriedPacket(bytes: waiting.removeFirst(), carrier: .ipv4)
+        waiting.isEmpty ? nil : waiting.removeFirst()
     }
 
-    func heardPeer(at address: IPAddress) {}
+    func heardPeer(at address: IPAddress) {
+        heardPeers.append(address)
+    }
 
     func close() {
         onReadable = nil
@@ -79,9 +120,12 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
         deeds.append(.announced)
     }
 
-    func hold(_ addresses: [IPAddress]) {}
+    func hold(_ addresses: [IPAddress]) {
+        answered = addresses
+    }
 
     func letGo() {
+        answered = []
         cancel()
     }
 
@@ -92,6 +136,8 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
 
 /// Whole IPv4 packets as a raw socket delivers them.
 enum Packet {
+    static let instance = VirtualRouterInstance(
+        virtualRouterID: 51, family: .ipv4, interface: "lan0")
     static let own = IPAddress(192, 0, 2, 1)
     static let peer = IPAddress(192, 0, 2, 2)
     static let stranger = IPAddress(192, 0, 2, 66)

@@ -88,7 +88,7 @@ struct HealingTests {
             let before = witness.count(of: NodePair.virtualAddress, from: mac)
             try Laboratory.ip("addr del \(NodePair.virtualAddress)/32 dev tandem0")
             #expect(try !pair.holdsAddress(pair.a))
-            #expect(pair.wait { group.speakers[0].report.healedAddresses.value == 1 })
+            #expect(pair.wait { group.speakers[0].report.lease.healedAddresses.value == 1 })
             #expect(try pair.holdsAddress(pair.a))
             #expect(witness.count(of: NodePair.virtualAddress, from: mac) > before)
             #expect(group.speakers[0].state == .active)
@@ -100,7 +100,7 @@ struct HealingTests {
             let group = try activeNode(pair)
             try Laboratory.ip("link del tandem0")
             #expect(pair.wait { try pair.holdsAddress(pair.a) })
-            #expect(group.speakers[0].report.healedAddresses.value == 1)
+            #expect(group.speakers[0].report.lease.healedAddresses.value == 1)
             #expect(group.speakers[0].state == .active)
         }
     }
@@ -121,7 +121,7 @@ struct HealingTests {
             group.shutDown()
             pair.loop.run(for: .milliseconds(100))
             #expect(try !pair.holdsAddress(pair.a))
-            #expect(group.speakers[0].report.healedAddresses.value == 0)
+            #expect(group.speakers[0].report.lease.healedAddresses.value == 0)
         }
     }
 

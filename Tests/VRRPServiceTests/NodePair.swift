@@ -29,6 +29,10 @@ final class TestNode {
 final class NodePair {
     static let virtualAddress = IPAddress(192, 0, 2, 100)
     static let interface = "lan0"
+    /// The second cable of pairs that have one: 198.51.100.1 and .2.
+    static let secondInterface = "lan1"
+    static let virtualIPv6Address = IPAddress.v6(
+        IPv6Address(high: 0x2001_0db8_0000_0000, low: 0x100))
     /// Long enough that a busy test host does not oversleep, short enough to wait for.
     static let advertiseInterval = TimeSpan.milliseconds(100)
 
@@ -36,8 +40,12 @@ final class NodePair {
     let a: TestNode
     let b: TestNode
     let pair: PairConfiguration
+    private let hasSecondCable: Bool
 
-    private init(_ a: TestNode, _ b: TestNode, _ router: VirtualRouterConfiguration) throws {
+    private init(
+        _ a: TestNode, _ b: TestNode, _ routers: [VirtualRouterConfiguration],
+        hasSecondCable: Bool
+    ) throws {
         loop = try EventLoop()
         self.a = a
         self.b = b
@@ -45,22 +53,40 @@ final class NodePair {
             interface: Self.interface, nodes: [a.configuration, b.configuration],
             link: PairLinkConfiguration(
                 port: 7_946, secretFile: nil, heartbeatInterval: .milliseconds(100)),
-            virtualRouters: [router])
+            virtualRouters: routers)
+        self.hasSecondCable = hasSecondCable
     }
 
     static func router(
-        interval: TimeSpan = advertiseInterval, preempt: Bool = false,
-        lease: TimeSpan = .seconds(2), transport: AdvertisementTransport = .multicast
+        _ id: UInt8 = 51, _ addresses: [IPAddress] = [virtualAddress],
+        on interface: String = interface, interval: TimeSpan = advertiseInterval,
+        preempt: Bool = false, lease: TimeSpan = .seconds(2),
+        transport: AdvertisementTransport = .multicast,
+        change: (inout VirtualRouterConfiguration) -> Void = { _ in }
     ) -> VirtualRouterConfiguration {
-        VirtualRouterConfiguration(
-            id: 51, addresses: [virtualAddress], interface: interface, advertiseInterval: interval,
-            preempt: preempt,
-            preemptDelay: .zero, lease: lease, transport: transport)
+        var router = VirtualRouterConfiguration(
+            id: id, addresses: addresses, interface: interface, advertiseInterval: interval,
+            preempt: preempt, preemptDelay: .zero, lease: lease, transport: transport)
+        if interface == secondInterface {
+            router.nodes = [
+                "a": VirtualRouterNode(address: IPv4Address(198, 51, 100, 1)),
+                "b": VirtualRouterNode(address: IPv4Address(198, 51, 100, 2)),
+            ]
+        }
+        change(&router)
+        return router
     }
 
     /// Builds the cable and calls `body` in the namespace of `a`.
     static func run(
         _ router: VirtualRouterConfiguration = router(), _ body: (NodePair) throws -> Void
+    ) throws {
+        try run([router], body)
+    }
+
+    /// Builds the cables and calls `body` in the namespace of `a`.
+    static func run(
+        _ routers: [VirtualRouterConfiguration], _ body: (NodePair) throws -> Void
     ) throws {
         try Laboratory.inNewNamespace {
             let outer = try NetworkNamespace.current()
@@ -70,7 +96,9 @@ final class NodePair {
                 namespace: outer,
                 configuration: NodeConfiguration(
                     name: "a", address: IPv4Address(192, 0, 2, 1), priority: 200))
-            let pair = try NodePair(a, b, router)
+            let pair = try NodePair(
+                a, b, routers,
+                hasSecondCable: routers.contains { $0.interface == secondInterface })
             try pair.connect()
             try body(pair)
         }
@@ -85,14 +113,21 @@ final class NodePair {
             configuration: NodeConfiguration(name: name, address: address, priority: priority))
     }
 
-    /// Lays the cable; called in the namespace of `a`.
+    /// Lays the cables; called in the namespace of `a`.
     func connect() throws {
-        let end = Self.interface
+        try lay(Self.interface) { $0.configuration.address }
+        guard hasSecondCable else { return }
+        try lay(Self.secondInterface) {
+            IPv4Address(198, 51, 100, $0.configuration.address.octets.3)
+        }
+    }
+
+    private func lay(_ end: String, address: (TestNode) -> IPv4Address) throws {
         let path = "/proc/\(ProcessLimits.processID)/fd/\(b.namespace.rawValue)"
         try Laboratory.ip("link add \(end) type veth peer name \(end) netns \(path)")
         for node in [a, b] {
             try inNamespace(of: node) {
-                try Laboratory.ip("addr add \(node.configuration.address)/24 dev \(end)")
+                try Laboratory.ip("addr add \(address(node))/24 dev \(end)")
                 try Laboratory.ip("link set \(end) up")
             }
         }
@@ -124,9 +159,11 @@ final class NodePair {
     }
 
     /// Whether `node` has the virtual address on any interface.
-    func holdsAddress(_ node: TestNode) throws -> Bool {
+    func holdsAddress(
+        _ node: TestNode, _ address: IPAddress = virtualAddress
+    ) throws -> Bool {
         try inNamespace(of: node) {
-            try NetlinkSocket().addresses().contains { $0.address == Self.virtualAddress }
+            try NetlinkSocket().addresses().contains { $0.address == address }
         }
     }
 }

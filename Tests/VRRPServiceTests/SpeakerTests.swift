@@ -38,8 +38,9 @@ import WireCore
             peerPriorityMax: 200, addressLease: lease)
         return Speaker(
             settings: settings,
-            surroundings: Speaker.Surroundings(
-                transport: transport, peerAddress: Packet.peer, virtualRouterIDs: [51, 52]),
+            surroundings: SpeakerSurroundings(
+                instance: Packet.instance, transport: transport, peerAddress: Packet.peer,
+                virtualRouterIDs: [51, 52]),
             ports: fake.ports, loop: loop, logger: Logger("vrrp", sink: nil),
             clock: clock)
     }
@@ -162,9 +163,9 @@ import WireCore
     @Test func leaseIsRenewedWellBeforeItEnds() throws {
         let speaker = try makeSpeaker()
         becomeActive(speaker)
-        #expect(speaker.renewalInterval == .milliseconds(500))
+        #expect(speaker.keeper.renewalInterval == .milliseconds(500))
         fake.deeds.removeAll()
-        #expect(loop.poll { speaker.report.renewals.value >= 2 })
+        #expect(loop.poll { speaker.report.lease.renewals.value >= 2 })
         #expect(fake.deeds.filter { $0 == .put }.count == 2)
         #expect(!fake.deeds.contains(.announced))
     }
@@ -173,7 +174,7 @@ import WireCore
         let speaker = try makeSpeaker(lease: .milliseconds(400))
         becomeActive(speaker)
         fake.refusal = .tunnel(.noBufferSpace)
-        #expect(loop.poll { speaker.report.renewalFailures.value >= 2 })
+        #expect(loop.poll { speaker.report.lease.renewalFailures.value >= 2 })
         #expect(speaker.state == .active)
         #expect(loop.poll { speaker.report.status.faults == [.addressRefused] })
         #expect(speaker.state == .initialize)
@@ -223,7 +224,7 @@ import WireCore
         fake.deeds.removeAll()
         let end = Clock.now() + .milliseconds(300)
         while Clock.now() < end {}
-        #expect(loop.poll { speaker.report.lateRenewals.value == 1 })
+        #expect(loop.poll { speaker.report.lease.lateRenewals.value == 1 })
         #expect(fake.deeds.prefix(2) == [.put, .announced])
         #expect(speaker.state == .active)
     }
@@ -236,19 +237,19 @@ import WireCore
         speaker.checkAddresses()
         #expect(fake.deeds.contains(.put))
         #expect(fake.deeds.contains(.announced))
-        #expect(speaker.report.healedAddresses.value == 1)
+        #expect(speaker.report.lease.healedAddresses.value == 1)
         // A second removal right away is healed too, but not in the same breath.
         fake.present.removeAll()
         speaker.checkAddresses()
-        #expect(speaker.report.healedAddresses.value == 1)
-        #expect(loop.poll { speaker.report.healedAddresses.value == 2 })
+        #expect(speaker.report.lease.healedAddresses.value == 1)
+        #expect(loop.poll { speaker.report.lease.healedAddresses.value == 2 })
     }
 
     @Test func presentAddressNeedsNoHealing() throws {
         let speaker = try makeSpeaker()
         becomeActive(speaker)
         speaker.checkAddresses()
-        #expect(speaker.report.healedAddresses.value == 0)
+        #expect(speaker.report.lease.healedAddresses.value == 0)
     }
 
     @Test func advertsThatAreNotForUsAreRefused() throws {
@@ -260,8 +261,8 @@ import WireCore
             Packet.advertisement(id: 52, priority: 255),
             Packet.advertisement(id: 53, priority: 255),
         ])
-        #expect(multicast.report.droppedCount(.ownAddress) == 1)
-        #expect(multicast.report.droppedCount(.destination) == 1)
+        #expect(multicast.report.droppedCount(.ownSource) == 1)
+        #expect(multicast.report.droppedCount(.foreignDestination) == 1)
         #expect(multicast.report.droppedCount(.virtualRouterID) == 1)
         #expect(multicast.report.droppedCount == 3)
         #expect(multicast.state == .active)
@@ -274,8 +275,8 @@ import WireCore
             Packet.advertisement(from: Packet.stranger, to: Packet.own, priority: 255),
             Packet.advertisement(from: Packet.peer, priority: 255),
         ])
-        #expect(unicast.report.droppedCount(.source) == 1)
-        #expect(unicast.report.droppedCount(.destination) == 1)
+        #expect(unicast.report.droppedCount(.foreignSource) == 1)
+        #expect(unicast.report.droppedCount(.foreignDestination) == 1)
         #expect(unicast.state == .active)
         fake.deliver([Packet.advertisement(from: Packet.peer, to: Packet.own, priority: 255)])
         #expect(unicast.state == .backup)
@@ -288,11 +289,18 @@ import WireCore
         var text = MetricsText()
         speaker.report.collect(into: &text)
         let lines = text.rendered.split(separator: "\n")
-        #expect(lines.contains("tandem_vrrp_state{vrid=\"51\",state=\"active\"} 1"))
-        #expect(lines.contains("tandem_vrrp_state{vrid=\"51\",state=\"backup\"} 0"))
+        let own = "vrid=\"51\",family=\"ipv4\",interface=\"lan0\""
+        #expect(lines.contains("tandem_vrrp_state{\(own),state=\"active\"} 1"))
+        #expect(lines.contains("tandem_vrrp_state{\(own),state=\"backup\"} 0"))
         #expect(
             lines.contains(
-                "tandem_vrrp_adverts_dropped_total{vrid=\"51\",reason=\"packet_truncated\"} 1"))
-        #expect(lines.contains("tandem_vrrp_address_held{vrid=\"51\",address=\"192.0.2.100\"} 1"))
+                "tandem_vrrp_adverts_dropped_total{\(own),reason=\"packet_truncated\"} 1"))
+        #expect(lines.contains("tandem_vrrp_address_held{\(own),address=\"192.0.2.100\"} 1"))
+        #expect(
+            lines.contains("tandem_vrrp_takeovers_total{\(own),reason=\"active_down_timer\"} 1"))
+        #expect(lines.contains("tandem_vrrp_priority{\(own)} 100"))
+        #expect(
+            lines.contains(
+                "tandem_vrrp_timer_lateness_seconds_count{\(own),timer=\"active_down\"} 1"))
     }
 }

@@ -15,7 +15,7 @@ import WireCore
         _ change: (inout TransitionText) -> Void = { _ in }
     ) -> String {
         var text = TransitionText(
-            virtualRouterID: 51,
+            label: "vrid 51",
             transition: VirtualRouterTransition(from: from, to: to, cause: cause))
         change(&text)
         return text.line
@@ -28,7 +28,7 @@ import WireCore
     private func failover(_ reason: FailoverRecord.Reason) -> FailoverRecord {
         let decision = Moment(instant: Instant(nanoseconds: 73_000_000), wallNanoseconds: 0)
         return FailoverRecord(
-            virtualRouterID: 51, detectedBecause: reason,
+            instance: Packet.instance, detectedBecause: reason,
             lastHeardFromActiveAt: Moment(
                 instant: Instant(nanoseconds: 1_000_000), wallNanoseconds: 0),
             detectedAt: decision, claimedAt: decision, advertisedAt: decision,

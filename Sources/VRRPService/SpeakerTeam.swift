@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The virtual routers that move together: carries what each of them does to the group's machine
+// and what that says back to them. Decides nothing.
+
+internal import VRRPCore
+
+/// Drives one synchronisation group.
+final class SpeakerTeam {
+    /// The members in configured order; at least two.
+    let members: [Speaker]
+
+    private var group: SyncGroup
+    private var commands: [SyncGroup.Command] = []
+    private var isRunning = false
+
+    /// Joins the members; called before their start.
+    init(_ members: [Speaker]) {
+        self.members = members
+        group = SyncGroup(memberCount: members.count)
+        for (index, member) in members.enumerated() {
+            member.team = self
+            member.teamIndex = index
+        }
+    }
+
+    /// A member did this.
+    func observe(_ actions: [VirtualRouterAction], of index: Int) {
+        run(group.observe(actions, of: index))
+    }
+
+    /// A member's own faults began or ended.
+    func faultChanged(_ isPresent: Bool, of index: Int) {
+        run(group.faultChanged(isPresent, of: index))
+    }
+
+    /// What the members do in return brings more commands; each in its turn.
+    private func run(_ more: [SyncGroup.Command]) {
+        commands += more
+        guard !isRunning else { return }
+        isRunning = true
+        while !commands.isEmpty { carryOut(commands.removeFirst()) }
+        isRunning = false
+    }
+
+    private func carryOut(_ command: SyncGroup.Command) {
+        switch command {
+        case .mayClaim(let index):
+            members[index].obey { $0.groupMayClaim(now: $1, into: &$2) }
+        case .mustYield(let index, let cause, let isLingering):
+            members[index].obey {
+                $0.groupMustYield(because: cause, lingering: isLingering, now: $1, into: &$2)
+            }
+        case .leave(let index):
+            members[index].followGroup(isFaulty: true)
+        case .come(let index):
+            members[index].followGroup(isFaulty: false)
+        }
+    }
+}

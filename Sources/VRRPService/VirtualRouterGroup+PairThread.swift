@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pair thread tells the virtual routers, and what it reads for the other node.
+
+internal import ConfigurationCore
+public import VRRPCore
+public import WireCore
+
+extension VirtualRouterGroup {
+    // MARK: Facts about this node
+
+    /// Says whether a fault keeps this node from serving.
+    public func setFault(_ fault: LocalFault, isPresent: Bool) {
+        for speaker in speakers { speaker.setFault(fault, isPresent: isPresent) }
+        for router in routeRouters { router.setFault(fault, isPresent: isPresent) }
+    }
+
+    /// Lowers every priority by `points`; 0 for none.
+    public func setPenalty(points: Int) {
+        for speaker in speakers { speaker.setPenalty(points: points) }
+    }
+
+    /// Says whether something keeps this node from becoming Active by silence.
+    public func setHold(_ hold: ClaimHold, isPresent: Bool) {
+        for speaker in speakers { speaker.setHold(hold, isPresent: isPresent) }
+    }
+
+    // MARK: Facts about the other node
+
+    /// What a heartbeat says about the other node's virtual routers, in its order.
+    ///
+    /// The same VRID and family twice means two interfaces: the order tells which is which.
+    public func peerHeard(_ routers: [PeerRouterHeard], at instant: Instant) {
+        var seen: [UInt16: Int] = [:]
+        for router in routers {
+            let key = UInt16(router.virtualRouterID) << 1 | (router.family == .ipv6 ? 1 : 0)
+            let position = seen[key, default: 0]
+            seen[key] = position + 1
+            let namesakes = speakers.lazy.filter {
+                $0.instance.virtualRouterID == router.virtualRouterID
+                    && $0.instance.family == router.family
+            }
+            guard let speaker = namesakes.dropFirst(position).first else { continue }
+            let before = speaker.currentStatus.peerSaid?.state
+            if before == .active, router.state != .active {
+                // It gave up just now: no need to wait for Skew_Time.
+                speaker.peerReleasedAddresses(
+                    because: router.state == .backup ? .switchover : .peerLeft,
+                    detectedAt: instant)
+            }
+            speaker.peerHeard(router)
+        }
+    }
+
+    /// The pair link is silent or down: what was heard there counts no longer.
+    public func linkSilent() {
+        for speaker in speakers { speaker.linkSilent() }
+    }
+
+    /// The pair link proved that the other node's process is gone.
+    public func peerProcessDied(detectedAt: Instant) {
+        for speaker in speakers { speaker.peerProcessDied(detectedAt: detectedAt) }
+        linkSilent()
+    }
+
+    /// The other node said goodbye on the pair link; it has released all its addresses.
+    public func peerLeft(detectedAt: Instant) {
+        for speaker in speakers {
+            speaker.peerReleasedAddresses(because: .peerLeft, detectedAt: detectedAt)
+        }
+        linkSilent()
+    }
+
+    // MARK: What the other node is to hear
+
+    /// One entry per speaker, in order, for the heartbeat.
+    public var linkReports: [PeerRouterHeard] { speakers.map(\.linkReport) }
+
+    /// How often heartbeats must go so that they can stand for lost adverts; `nil` when none do.
+    public var heartbeatIntervalWanted: TimeSpan? {
+        speakers
+            .filter { $0.state == .active && $0.surroundings.takeover == .safe }
+            .map(\.settings.advertisementInterval).min()
+    }
+
+    // MARK: What people are to see
+
+    /// Every virtual router as it stands, those without an election last; on the loop's thread.
+    public var statuses: [SpeakerStatus] {
+        speakers.map(\.currentStatus) + routeRouters.map(\.currentStatus)
+    }
+
+    /// The numbers of every virtual router, for any thread.
+    public var reports: [SpeakerReport] { speakers.map(\.report) + routeRouters.map(\.report) }
+}
