@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The timer formulas of RFC 9568 §6.1 and RFC 3768 §6.1, in nanoseconds: whole centiseconds would collapse Skew_Time
-// to zero at small intervals, and all backups would promote at once.
+// The timer formulas of RFC 9568 §6.1 and RFC 3768 §6.1, in nanoseconds: whole centiseconds would
+// collapse Skew_Time to zero at small intervals, and all backups would promote at once.
 
 public import WireCore
 

@@ -22,7 +22,7 @@ public enum VirtualRouterState: String, Hashable, Sendable, CaseIterable {
 public enum VirtualRouterAction: Hashable, Sendable {
     /// Add the virtual addresses and start to renew their lease.
     ///
-    /// They may be there already, lingering or prepared for a hand-over: then answer for them again.
+    /// They may be there already, lingering or prepared for a hand-over: then answer for them.
     case claimAddresses
     /// Cancel announcements still planned and remove the virtual addresses, or let them linger.
     ///

@@ -8,7 +8,7 @@ public import WireCore
 public struct VirtualRouterSettings: Hashable, Sendable {
     /// VRID, 1-255.
     public let virtualRouterID: UInt8
-    /// Base priority, 1-254, or 255 for the owner of the addresses; penalties lower the current one.
+    /// Base priority, 1-254, or 255 for the owner of the addresses; penalties lower it.
     public let priority: UInt8
     /// The node's own address on the interface; breaks ties between equal priorities.
     public internal(set) var primaryAddress: IPAddress

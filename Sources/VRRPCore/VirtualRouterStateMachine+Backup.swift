@@ -72,7 +72,7 @@ extension VirtualRouterStateMachine.State.Backup {
     /// The other node says on the link that it is Active.
     ///
     /// Extension, `SilenceRule.advertsAndLink`: that is as good as its advert (B4, B5). After the
-    /// link deposed us it is so with either rule, until an advert is heard: or we would come and go.
+    /// link deposed us it is so with either rule, until an advert is heard: or we would flap.
     mutating func activeHeardOnLink(
         _ peer: PeerOnLink, now: Instant, terms: VirtualRouterTerms,
         output: inout VirtualRouterOutput

@@ -42,7 +42,7 @@ struct SourceFile: Sendable {
 struct SourceTree: Sendable {
     /// Directories that hold written files.
     private static let directories = [
-        "Sources", "Tests", "netns", "systemd", "runbook", "examples", ".ci",
+        "Sources", "Tests", "docs", "netns", "systemd", "runbook", "examples", ".ci",
     ]
     private static let depthMax = 8
     private static let fileByteCountMax = 4 << 20

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A router under any events in any order: what its driver sees always makes sense. The machine's own
-// invariants are checked after each event as well, in debug builds.
+// A router under any events in any order: what its driver sees always makes sense. The machine's
+// own invariants are checked after each event as well, in debug builds.
 
 import Testing
 import VRRPCore
