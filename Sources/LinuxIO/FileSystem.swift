@@ -37,6 +37,13 @@ public enum FileSystem {
         try SystemCall.retrying { rename(temporary, path) }
     }
 
+    /// Writes into a file that exists and keeps it, as files under /proc/sys want (open, write).
+    public static func overwrite(_ content: [UInt8], path: String) throws(Errno) {
+        let number = try SystemCall.retrying { tandem_open(path, O_WRONLY | O_CLOEXEC, 0) }
+        let file = FileDescriptor(owning: number)
+        guard case .bytes(content.count) = try file.write(content) else { throw .wouldBlock }
+    }
+
     /// The permission bits and owner of a file (stat).
     public static func permissions(path: String) throws(Errno) -> (mode: UInt32, owner: UInt32) {
         var status = stat()

@@ -35,7 +35,7 @@ public struct MacvlanLink: Hashable, Sendable {
 }
 
 extension NetlinkSocket {
-    /// Makes a macvlan, switched off and without addresses of its own (rtnl_link_add).
+    /// Makes a macvlan, switched off (rtnl_link_add).
     ///
     /// Mode bridge: in mode private the kernel keeps multicast frames that bear the same MAC
     /// address, such as the other node's adverts, from the carrying interface.
@@ -52,11 +52,14 @@ extension NetlinkSocket {
         rtnl_link_set_name(link, request.name)
         rtnl_link_set_link(link, CInt(truncatingIfNeeded: request.parentIndex))
         rtnl_link_set_addr(link, address)
-        rtnl_link_set_ifalias(link, request.alias)
         _ = rtnl_link_macvlan_set_mode(link, UInt32(MACVLAN_MODE_BRIDGE.rawValue))
-        _ = rtnl_link_inet6_set_addr_gen_mode(link, UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue))
         let result = rtnl_link_add(handle, link, NLM_F_CREATE | NLM_F_EXCL)
         guard result == 0 else { throw NetlinkError(operation, result: result) }
+        // The kernel takes the text for interfaces that are there already, and not before.
+        let made = try self.link(named: request.name)
+        try change("describe interface \(request.name)", made.index) {
+            rtnl_link_set_ifalias($0, request.alias)
+        }
     }
 
     /// All macvlans whose names begin with `prefix` (rtnl_link_alloc_cache).

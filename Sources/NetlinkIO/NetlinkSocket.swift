@@ -70,7 +70,7 @@ public struct NetlinkSocket: ~Copyable {
         }
     }
 
-    private borrowing func change(
+    borrowing func change(
         _ operation: String, _ interfaceIndex: Int, _ describe: (OpaquePointer) -> Void
     ) throws(NetlinkError) {
         guard let change = rtnl_link_alloc() else {

@@ -31,6 +31,7 @@ public final class Announcer: AddressAnnouncing {
     private let socket: PacketSocket
     private let responder: NeighborResponder?
     private let device: VirtualMACDevice?
+    private let kernel: KernelAnswers?
     private var hardwareAddress: HardwareAddress?
     private var frames: [IPAddress: [UInt8]] = [:]
     private var timers: [TimerID] = []
@@ -56,11 +57,11 @@ public final class Announcer: AddressAnnouncing {
             ? HardwareAddress.virtualRouter(id: point.virtualRouterID, family: point.family)
             : HardwareAddress(bytes: point.link.hardwareAddress)
         hardwareAddress = mac
-        device = point.hasVirtualMAC ? try VirtualMACDevice(point) : nil
-        let mustAnswer = point.family == .ipv6 || point.hasVirtualMAC
-        responder =
-            mustAnswer ? try? NeighborResponder(point, hardwareAddress: mac, loop: loop) : nil
-        needsAddressOnInterface = mustAnswer && responder == nil
+        device = point.hasVirtualMAC ? try Self.makeDevice(point, logger) : nil
+        responder = try? NeighborResponder(point, hardwareAddress: mac, loop: loop)
+        kernel = point.family == .ipv4 ? KernelAnswers(point.link) : nil
+        needsAddressOnInterface =
+            responder == nil && (point.family == .ipv6 || point.hasVirtualMAC)
         if needsAddressOnInterface {
             logger.warning(
                 "[vrid \(point.virtualRouterID)] cannot answer for the \(point.family.rawValue) "
@@ -71,6 +72,26 @@ public final class Announcer: AddressAnnouncing {
 
     deinit {
         cancel()
+    }
+
+    private static func makeDevice(
+        _ point: AttachmentPoint, _ logger: Logger
+    ) throws(Errno) -> VirtualMACDevice {
+        do throws(VirtualAddressError) {
+            return try VirtualMACDevice(point)
+        } catch {
+            logger.error(
+                "[vrid \(point.virtualRouterID)] cannot have its own MAC address: \(error)")
+            switch error {
+            case .netlink(let reason): throw reason.isNotPermitted ? .notPermitted : .noSuchDevice
+            case .tunnel(let reason), .virtualMAC(_, let reason): throw reason
+            }
+        }
+    }
+
+    /// Whether the kernel answers for addresses that are on another device than the interface.
+    private var kernelAnswers: Bool {
+        !point.hasVirtualMAC && kernel?.isGiven == true
     }
 
     /// Answers sent by this process for its addresses.
@@ -89,7 +110,7 @@ public final class Announcer: AddressAnnouncing {
     /// The addresses are on this node now: questions for them are answered from here on.
     public func hold(_ addresses: [IPAddress]) {
         device?.switchOn()
-        guard let responder else { return }
+        guard let responder, !kernelAnswers else { return }
         responder.isQuiet = isQuiet
         if !responder.start(addresses) {
             logger.error(

@@ -11,6 +11,8 @@ public enum VirtualAddressError: Error, Hashable, Sendable {
     case netlink(NetlinkError)
     /// The device that carries the addresses could not be made.
     case tunnel(Errno)
+    /// The interface for a virtual MAC could not be made ready; the text says which step failed.
+    case virtualMAC(String, Errno)
 }
 
 extension VirtualAddressError: CustomStringConvertible {
@@ -19,6 +21,7 @@ extension VirtualAddressError: CustomStringConvertible {
         switch self {
         case .netlink(let error): error.description
         case .tunnel(let error): "open \(TunnelDevice.path): \(error)"
+        case .virtualMAC(let step, let error): "\(step): \(error)"
         }
     }
 }
