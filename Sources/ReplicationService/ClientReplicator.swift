@@ -8,7 +8,6 @@ import ConfigurationCore
 public import EventLoop
 public import LinuxIO
 public import ReplicationCore
-import TLSIO
 public import Telemetry
 import WireCore
 
@@ -70,9 +69,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
         commands: Mailbox<ReplicationCommand>, logger: Logger, sender: any SegmentSending
     ) {
-        let cryptography = LinkCryptography(
-            hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) },
-            constantTimeEquals: { ConstantTime.equals($0, $1) })
+        let cryptography = LinkCryptography.openSSL
         let settings = settings.forReplication(with: cryptography)
         let identity = LinkIdentity(
             ownName: settings.own.name, peerName: settings.peer.name, secret: settings.secret,

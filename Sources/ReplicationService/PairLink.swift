@@ -10,7 +10,6 @@ import ConfigurationCore
 public import EventLoop
 public import LinuxIO
 public import ReplicationCore
-import TLSIO
 public import Telemetry
 public import WireCore
 
@@ -51,9 +50,7 @@ public final class PairLink: InboundLinksOwner {
         beatInterval = settings.heartbeatInterval
         let identity = LinkIdentity(
             ownName: settings.own.name, peerName: settings.peer.name, secret: settings.secret,
-            cryptography: LinkCryptography(
-                hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) },
-                constantTimeEquals: { ConstantTime.equals($0, $1) }))
+            cryptography: .openSSL)
         inbound = InboundLinks(
             loop: loop, settings: settings, identity: identity, counters: counters,
             logger: logger)

@@ -17,6 +17,16 @@ public enum ClaimHold: String, Hashable, Sendable, CaseIterable {
     case differentConfiguration = "different_configuration"
 }
 
+extension ClaimHold {
+    /// The hold in plain words.
+    public var explanation: String {
+        switch self {
+        case .witnessUnreachable: "the gateway that is the witness does not answer"
+        case .differentConfiguration: "the active node runs another configuration"
+        }
+    }
+}
+
 /// A hold that is in force.
 public struct HeldClaim: Hashable, Sendable {
     /// The reason.

@@ -50,6 +50,17 @@ public enum TrackerEffect: Hashable, Sendable {
     case points(UInt8)
 }
 
+extension TrackerEffect: CustomStringConvertible {
+    /// `none`, `fault` or `50 points`.
+    public var description: String {
+        switch self {
+        case .none: "none"
+        case .fault: "fault"
+        case .points(let points): "\(points) points"
+        }
+    }
+}
+
 /// One tracker and its hysteresis.
 public struct TrackerSettings: Hashable, Sendable {
     /// Most results in a row that may be asked for.

@@ -72,18 +72,13 @@ extension Node {
                 help: "Configurations read again, by outcome.", labels: ["outcome": outcome],
                 Double(count))
         }
-        guard let pair else { return }
+        guard let link = pair?.link else { return }
         text.add(
-            "tandem_pair_link_up", .gauge, help: "1 while heartbeats arrive.",
-            pair.link.isUp ? 1 : 0)
-        if let isEqual = pair.link.isConfigurationEqual {
+            "tandem_pair_link_up", .gauge, help: "1 while heartbeats arrive.", link.isUp ? 1 : 0)
+        if let isEqual = link.isConfigurationEqual {
             text.add(
                 "tandem_pair_configuration_equal", .gauge,
                 help: "1 while both nodes run from the same configuration.", isEqual ? 1 : 0)
         }
-        text.add(
-            "tandem_pair_timer_lateness_max_seconds", .gauge,
-            help: "Largest lateness of a timer on the pair thread since start.",
-            pair.timerLatenessMax.secondsAsDouble)
     }
 }

@@ -29,10 +29,6 @@ final class Node {
     private static let drainLookInterval = TimeSpan.milliseconds(10)
     /// How often systemd is told that the node moves; the unit's WatchdogSec is ten times that.
     private static let watchdogInterval = TimeSpan.seconds(1)
-    /// How long clients are parted from before the addresses move, so that few connections break.
-    private static let farewellTime = TimeSpan.milliseconds(500)
-    /// Longest wait for the pair thread to give up the addresses.
-    private static let leaveTimeMax = TimeSpan.seconds(2)
 
     let loop: EventLoop
     let logger: Logger
@@ -52,13 +48,16 @@ final class Node {
     var reloads = ReloadCounters()
     private(set) var descriptorOrder: DescriptorOrderSelfTest.Verdict?
     private var admin: AdminServer?
-    private(set) var pairCommands: Mailbox<PairCommand>?
-    private var pairEvents: Mailbox<PairEvent>?
-    private var startSpeaking: (() throws -> Void)?
+    var pairCommands: Mailbox<PairCommand>?
+    var pairEvents: Mailbox<PairEvent>?
+    var startSpeaking: (() throws -> Void)?
     private var watchdogFedAt = Instant(nanoseconds: 0)
-    private(set) var isLeaving = false
+    var isLeaving = false
+    var isDraining = false
     private var exitCode = ExitCode.done
-    private var switchover = Switchover.none
+    var switchover = Switchover.none
+    var controlTracking: ControlTracking?
+    private(set) var isMemoryLocked = false
 
     init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
         self.loaded = loaded
@@ -90,6 +89,7 @@ final class Node {
         admin?.stop()
         health?.stop()
         names?.stop()
+        controlTracking?.stop()
         logger.info("stopped")
         return exitCode
     }
@@ -101,10 +101,7 @@ final class Node {
         if let pair = loaded.configuration.pair, let own = loaded.localNode {
             try checkHost(pair, own)
         }
-        let journal = try loaded.configuration.pair.map { pair throws(Errno) in
-            try ConnectionJournal(
-                watching: pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4))
-        }
+        let journal = try makeJournal()
         let dataPlane = try DataPlane(
             configuration: effectiveConfiguration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
@@ -117,11 +114,8 @@ final class Node {
         try startAdmin()
         metricSources.append(dataPlane)
         metricSources.append(dataPlane.accessLogMetrics)
-        if let pair = loaded.configuration.pair, let own = loaded.localNode,
-            let peer = loaded.peerNode, let journal
-        {
-            try startPair(
-                pair, own: own, peer: peer, plan: plan, dataPlane: dataPlane, journal: journal)
+        if let pair = loaded.configuration.pair, let own = loaded.localNode {
+            try startPair(pair, own: own, plan: plan, dataPlane: dataPlane, journal: journal)
         } else {
             feedWatchdogWithoutPair()
             becomeReady()
@@ -131,6 +125,7 @@ final class Node {
     private func lockMemory() {
         do {
             try ProcessLimits.lockMemory()
+            isMemoryLocked = true
         } catch {
             logger.warning(
                 "memory is not locked: swapping may delay a takeover",
@@ -169,40 +164,16 @@ final class Node {
         admin = server
     }
 
-    private func startPair(
-        _ pair: PairConfiguration, own: NodeConfiguration, peer: NodeConfiguration,
-        plan: DescriptorPlan?, dataPlane: DataPlane, journal: ConnectionJournal
-    ) throws {
-        let commands = try Mailbox<PairCommand>()
-        let events = try Mailbox<PairEvent>()
-        try loop.attach(events) { [unowned self] in handle($0) }
-        pairCommands = commands
-        pairEvents = events
-        var secret: LinkSecret?
-        if let bytes = loaded.secret { secret = try LinkSecret(fileContent: bytes) }
-        let replication = try Mailbox<ReplicationCommand>()
-        // Before the addresses can come here: what an earlier process left behind.
-        StaleConnections(logger: logger.named("replication"))?
-            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4)))
-        let setUp = PairSetUp(
-            pair: pair, node: own, peer: peer, secret: secret,
-            configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
-            replication: replication, logger: logger)
-        // A node must not speak before it could bind all it needs: leaving again is an outage.
-        startSpeaking = { try PairDriver.start(setUp, commands: commands, events: events) }
-        guard
-            let settings = PairLinkSettings(
-                pair: pair, ownName: own.name, secret: secret, descriptors: plan,
-                seed: RandomBytes.seed())
-        else { preconditionFailure("the loader gave a node that is not in its pair") }
-        try ReplicationThread.start(
-            settings, journal: journal, commands: replication, events: events,
-            logger: logger.named("replication"))
+    /// What the other node is to know of clients; `nil` where there is no other node.
+    private func makeJournal() throws(Errno) -> ConnectionJournal? {
+        guard loaded.peerNode != nil, let pair = loaded.configuration.pair else { return nil }
+        return try ConnectionJournal(
+            watching: pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4))
     }
 
-    /// The replication thread listens: adverts may begin.
-    private func replicationStarted(_ source: any MetricSource) {
-        metricSources.append(source)
+    /// The replication thread listens, or there is none: adverts may begin.
+    func replicationStarted(_ source: (any MetricSource)?) {
+        if let source { metricSources.append(source) }
         guard let start = startSpeaking.take(), !isLeaving else { return }
         do {
             try start()
@@ -211,7 +182,7 @@ final class Node {
         }
     }
 
-    private func pairFailed(_ reason: String) {
+    func pairFailed(_ reason: String) {
         logger.error("cannot start the pair: \(reason)")
         exitCode = .failed
         loop.stop()
@@ -255,10 +226,11 @@ final class Node {
         }
     }
 
-    private func handle(_ event: PairEvent) {
+    func handle(_ event: PairEvent) {
         switch event {
         case .started(let sources):
             metricSources += sources
+            startControlTracking()
             becomeReady()
         case .replicating(let source):
             replicationStarted(source)
@@ -272,51 +244,13 @@ final class Node {
             switchover = .refused(reason)
             logger.warning("switchover refused: \(reason)")
         case .left:
-            drain()
+            pairLeft()
         }
     }
 
     // MARK: Leaving
 
-    /// Asks the pair thread for a switchover; the answer says what happened.
-    func requestSwitchover() -> AdminReply {
-        func refusal(_ reason: String) -> AdminReply {
-            AdminReply("failed: \(reason)\n", isFailure: true)
-        }
-        guard let pairCommands, let pair else { return refusal("this node has no pair") }
-        guard pair.isActive else {
-            return refusal("this node is \(pair.role), not active; run this on the active node")
-        }
-        guard pair.link.isUp, pair.link.lastHeartbeat?.isDataPlaneHealthy == true else {
-            return refusal("\(pair.link.peerName) does not answer on the pair link or is ill")
-        }
-        switchover = .asked(at: Clock.now())
-        pairCommands.post(.switchOver)
-        return switchoverReply()
-    }
-
-    /// How the last switchover went.
-    func switchoverReply() -> AdminReply {
-        AdminReply(
-            switchover.text(peer: pair?.link.peerName ?? "the peer"),
-            isFailure: switchover.isRefused)
-    }
-
-    private func leave() {
-        guard !isLeaving else { return }
-        isLeaving = true
-        ServiceManager.notify("STOPPING=1")
-        logger.info("leaving: the addresses go to the peer, requests in flight may finish")
-        guard let pairCommands else { return drain() }
-        dataPlane?.sayFarewell()
-        let farewellTime = pair?.isActive == true ? Self.farewellTime : .zero
-        loop.schedule(after: farewellTime) { _ = pairCommands.post(.leave) }
-        loop.schedule(after: farewellTime + Self.leaveTimeMax) { [unowned self] in drain() }
-    }
-
-    private var isDraining = false
-
-    private func drain() {
+    func drain() {
         guard !isDraining else { return }
         isDraining = true
         dataPlane?.beginDrain(deadline: Clock.now() + loaded.configuration.timeouts.drain)
@@ -324,7 +258,7 @@ final class Node {
     }
 
     private func lookWhetherDrained() {
-        guard dataPlane?.isDrained == false else { return loop.stop() }
+        guard dataPlane?.isDrained == false else { return drained() }
         loop.schedule(after: Self.drainLookInterval) { [unowned self] in lookWhetherDrained() }
     }
 

@@ -27,9 +27,10 @@ extension Node {
             ("uptime_seconds", .number((Clock.now() - startedAt).secondsAsDouble)),
             ("configuration_hash", .string(loaded.hash.description)),
             ("reloads", reloadsJSON()),
-            ("virtual_routers", .array((pair?.routers ?? []).map { Self.json($0, at: takenAt) })),
-            ("link", pair.map { linkJSON($0.link, at: takenAt) } ?? .null),
-            ("peer", pair.map { peerJSON($0.link) } ?? .null),
+            ("virtual_routers", .array((pair?.routers ?? []).map { $0.json(at: takenAt) })),
+            ("trackers", .array((pair?.trackers ?? []).map(\.json))),
+            ("link", pair?.link.map { linkJSON($0, at: takenAt) } ?? .null),
+            ("peer", pair?.link.map(peerJSON) ?? .null),
             ("timers", timersJSON()),
             ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),
             ("pools", .array(poolsJSON())),
@@ -47,48 +48,14 @@ extension Node {
     }
 
     private func timersJSON() -> JSONValue {
-        guard let pair else { return .null }
+        guard let timers = pair?.timers else { return .null }
         return .object([
-            ("real_time", .bool(pair.isRealTime)),
-            ("lateness_max_us", .unsigned(pair.timerLatenessMax.microseconds)),
-        ])
-    }
-
-    private static func json(_ router: SpeakerStatus, at now: Instant) -> JSONValue {
-        .object([
-            ("id", .unsigned(UInt64(router.virtualRouterID))),
-            ("state", .string(router.state.rawValue)),
-            ("since_wall_ns", .unsigned(router.since.wallNanoseconds)),
-            ("cause", router.cause.map { .string($0.rawValue) } ?? .null),
-            ("priority", .unsigned(UInt64(router.priority))),
-            ("advertise_interval_ms", .unsigned(router.interval.milliseconds)),
-            ("addresses", .array(router.addresses.map { .string($0.description) })),
-            ("held_addresses", .array(router.heldAddresses.map { .string($0.description) })),
-            ("faults", .array(router.faults.map { .string($0.rawValue) })),
-            ("heard_active", router.heardActive.map { Self.json($0, at: now) } ?? .null),
-            ("last_failover", router.lastFailover.map(Self.json) ?? .null),
-        ])
-    }
-
-    private static func json(_ heard: HeardActive, at now: Instant) -> JSONValue {
-        .object([
-            ("address", .string(heard.address.description)),
-            ("priority", .unsigned(UInt64(heard.priority))),
-            ("interval_ms", .unsigned(heard.interval.milliseconds)),
-            ("age_ms", .unsigned((now - heard.heardAt).milliseconds)),
-        ])
-    }
-
-    private static func json(_ failover: FailoverRecord) -> JSONValue {
-        .object([
-            ("because", .string(failover.detectedBecause.rawValue)),
-            ("silence_us", failover.silence.map { .unsigned($0.microseconds) } ?? .null),
-            ("detected_wall_ns", .unsigned(failover.detectedAt.wallNanoseconds)),
-            ("claimed_wall_ns", .unsigned(failover.claimedAt.wallNanoseconds)),
-            ("announced_wall_ns", .unsigned(failover.announcedAt.wallNanoseconds)),
-            ("detected_ns", .unsigned(failover.detectedAt.instant.nanoseconds)),
-            ("claimed_ns", .unsigned(failover.claimedAt.instant.nanoseconds)),
-            ("announced_ns", .unsigned(failover.announcedAt.instant.nanoseconds)),
+            ("real_time", .bool(timers.isRealTime)),
+            ("memory_locked", .bool(timers.isMemoryLocked)),
+            ("lateness_max_us", .unsigned(timers.max.microseconds)),
+            ("lateness_recent_max_us", .unsigned(timers.recentMax.microseconds)),
+            ("over_advertise_interval", .unsigned(timers.overAdvertiseIntervalCount)),
+            ("over_active_down_interval", .unsigned(timers.overActiveDownIntervalCount)),
         ])
     }
 
@@ -116,7 +83,12 @@ extension Node {
         let routers = heartbeat.routers.map { router in
             JSONValue.object([
                 ("id", .unsigned(UInt64(router.id))),
+                ("family", .string(router.family.rawValue)),
                 ("state", .string("\(router.role)")),
+                ("priority", router.priority.map { .unsigned(UInt64($0)) } ?? .null),
+                ("faulty", .bool(router.isFaulty)),
+                ("held", .bool(router.isHeld)),
+                ("lingering", .bool(router.isLingering)),
             ])
         }
         return .object([
@@ -129,6 +101,7 @@ extension Node {
                 .string(ConfigurationHash(rawValue: heartbeat.configurationHash).description)
             ),
             ("configuration_equal", link.isConfigurationEqual.map(JSONValue.bool) ?? .null),
+            ("held_by_configuration", .bool(pair?.isHeldByConfiguration == true)),
         ])
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pair thread: joins the VRRP speakers, the pair link and the watch over the workers. It
-// passes facts on; what they mean is decided in VRRPCore and ReplicationCore.
+// The pair thread: joins the VRRP speakers, the pair link and the trackers. It passes facts on;
+// what they mean is decided in VRRPCore and ReplicationCore.
 
 internal import ConfigurationCore
 internal import EventLoop
@@ -9,6 +9,7 @@ internal import LinuxIO
 internal import ProxyService
 internal import ReplicationCore
 internal import ReplicationService
+internal import TLSIO
 internal import Telemetry
 internal import VRRPCore
 internal import VRRPService
@@ -18,13 +19,16 @@ internal import WireCore
 struct PairSetUp: Sendable {
     var pair: PairConfiguration
     var node: NodeConfiguration
-    var peer: NodeConfiguration
+    /// The other node; `nil` where there is none or more than one: no election, no link.
+    var peer: NodeConfiguration?
     var secret: LinkSecret?
     var configurationHash: UInt64
     var descriptors: DescriptorPlan?
     var dataPlane: DataPlane
-    /// Hears which addresses come and go.
-    var replication: Mailbox<ReplicationCommand>
+    /// Whether the process's memory is locked.
+    var isMemoryLocked: Bool
+    /// Hears which addresses come and go; `nil` where there is no other node.
+    var replication: Mailbox<ReplicationCommand>?
     var logger: Logger
 }
 
@@ -34,27 +38,22 @@ final class PairDriver {
     static let realTimePriority: Int32 = 20
     /// How often the control thread hears of us without a change.
     static let publishInterval = TimeSpan.milliseconds(250)
-    /// How often the workers are looked at.
-    static let watchInterval = TimeSpan.milliseconds(100)
-    /// A worker that made no turn for so long serves nobody.
-    static let stallLimit = TimeSpan.seconds(3)
-    /// Looks in a row that must find a stall: after this process itself was frozen, the workers
-    /// need a moment too.
-    static let stallLooksMin = 3
 
-    private let setUp: PairSetUp
-    private let loop: EventLoop
-    private let logger: Logger
-    private let publish: (PairEvent) -> Void
-    private let isRealTime: Bool
-    private let group: VirtualRouterGroup
-    private let link: PairLink
-    private var stallLooks = 0
-    private var peerRoles: [UInt8: VirtualRouterRole] = [:]
-    private var peerBecameActiveAt: Instant?
-    private var isDataPlaneIll = false
-    private var configurationHash: UInt64
-    private var isConfigurationDrifting = false
+    let setUp: PairSetUp
+    let loop: EventLoop
+    let logger: Logger
+    let publish: (PairEvent) -> Void
+    let group: VirtualRouterGroup
+    /// The link to the other node; `nil` where there is none.
+    let link: PairLink?
+    let tracking: PairTracking
+    let lateness: TimerLateness
+    var drift: ConfigurationDrift
+    var advice: HandoverAdvice
+    var isConfigurationDrifting = false
+    var isPeerActive = false
+    var peerBecameActiveAt: Instant?
+    var configurationHash: UInt64
 
     /// Starts the thread; events arrive in `events`, commands are taken from `commands`.
     static func start(
@@ -81,17 +80,24 @@ final class PairDriver {
         self.publish = publish
         configurationHash = setUp.configurationHash
         logger = setUp.logger.named("pair")
-        isRealTime = Self.becomeRealTime(logger)
+        let isRealTime = Self.becomeRealTime(logger)
         group = try VirtualRouterGroup(
             pair: setUp.pair, node: setUp.node, peer: setUp.peer, plan: setUp.descriptors,
-            loop: loop, logger: setUp.logger.named("vrrp"))
-        guard
-            let settings = PairLinkSettings(
-                pair: setUp.pair, ownName: setUp.node.name, secret: setUp.secret,
-                descriptors: setUp.descriptors, seed: RandomBytes.seed())
-        else { preconditionFailure("the loader gave a node that is not in its pair") }
-        link = PairLink(loop: loop, settings: settings, logger: setUp.logger.named("link"))
+            key: setUp.secret.map(Self.advertisementKey), loop: loop,
+            logger: setUp.logger.named("vrrp"))
+        let dataPlane = setUp.dataPlane
+        tracking = PairTracking(
+            track: setUp.pair.track, loop: loop, logger: setUp.logger.named("track"),
+            isDataPlaneStalled: { dataPlane.isStalled(now: Clock.now(), limit: $0) })
+        lateness = Self.makeLateness(setUp, isRealTime: isRealTime)
+        drift = ConfigurationDrift(
+            ownHash: setUp.configurationHash,
+            mayHold: setUp.pair.track.onDifferentConfiguration == .hold)
+        advice = HandoverAdvice(heartbeatInterval: setUp.pair.link.heartbeatInterval)
+        link = Self.makeLink(setUp, loop: loop)
     }
+
+    // MARK: Making
 
     private static func becomeRealTime(_ logger: Logger) -> Bool {
         do {
@@ -105,25 +111,53 @@ final class PairDriver {
         }
     }
 
+    private static func advertisementKey(_ secret: LinkSecret) -> AdvertisementKey {
+        AdvertisementKey(
+            bytes: secret.derivedKey(for: "vrrp advertisement", with: .openSSL),
+            hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) })
+    }
+
+    private static func makeLateness(_ setUp: PairSetUp, isRealTime: Bool) -> TimerLateness {
+        let routers = setUp.pair.virtualRouters.filter { $0.announce == .lan }
+        let shortest = routers.map(\.advertiseInterval).min() ?? .seconds(1)
+        // The peer's patience is the limit that matters; its priority decides the rest of a third.
+        return TimerLateness(
+            advertiseInterval: shortest, activeDownInterval: shortest.multiplied(by: 3),
+            isRealTime: isRealTime, isMemoryLocked: setUp.isMemoryLocked)
+    }
+
+    private static func makeLink(_ setUp: PairSetUp, loop: EventLoop) -> PairLink? {
+        guard setUp.peer != nil else { return nil }
+        guard
+            let settings = PairLinkSettings(
+                pair: setUp.pair, ownName: setUp.node.name, secret: setUp.secret,
+                descriptors: setUp.descriptors, seed: RandomBytes.seed())
+        else { preconditionFailure("the loader gave a node that is not in its pair") }
+        return PairLink(loop: loop, settings: settings, logger: setUp.logger.named("link"))
+    }
+
     private func start() throws {
-        link.owner = self
+        link?.owner = self
         do {
-            try link.start()
+            try link?.start()
         } catch {
             throw PairStartError(
                 "pair link: cannot listen on \(setUp.node.address):\(setUp.pair.link.port): "
                     + "\(error)")
         }
-        for speaker in group.speakers {
-            speaker.onStateChange = { [unowned self, unowned speaker] change in
-                tellReplication(change, addresses: speaker.currentStatus.addresses)
-                stateChanged()
-            }
-        }
+        group.onStateChange = { [unowned self] in stateChanged($0) }
+        tracking.onVerdict = { [unowned self] in apply($0) }
         group.start()
-        publish(.started(group.speakers.map(\.report) + [link.counters]))
-        repeatedly(every: Self.publishInterval) { [unowned self] in publishSnapshot() }
-        repeatedly(every: Self.watchInterval) { [unowned self] in watchWorkers() }
+        try tracking.start()
+        lateness.observe(loop)
+        var sources: [any MetricSource] = group.reports
+        sources += [tracking.report, lateness]
+        if let link { sources.append(link.counters) }
+        publish(.started(sources))
+        repeatedly(every: Self.publishInterval) { [unowned self] in
+            publishSnapshot()
+            considerHandover()
+        }
     }
 
     private func repeatedly(every interval: TimeSpan, _ body: @escaping () -> Void) {
@@ -136,20 +170,28 @@ final class PairDriver {
     private func handle(_ command: PairCommand) {
         switch command {
         case .switchOver: switchOver()
-        case .configurationChanged(let hash): configurationHash = hash
+        case .configurationChanged(let hash):
+            configurationHash = hash
+            drift.ownHashChanged(to: hash)
+            noticeDrift()
+        case .tracked(let result): tracking.take(result)
+        case .withdrawRoutes: group.withdrawRoutes()
         case .leave: leave()
         }
     }
 
     private func switchOver() {
-        guard group.speakers.contains(where: { $0.state == .active }) else {
-            publish(.switchoverRefused("this node is not active; ask \(setUp.peer.name)"))
+        guard let link, let peer = setUp.peer else {
+            publish(.switchoverRefused("there is no other node that could take over"))
+            return
+        }
+        guard !group.activeInstances.isEmpty else {
+            publish(.switchoverRefused("this node is not active; ask \(peer.name)"))
             return
         }
         guard link.status.isUp, let heard = link.status.lastHeartbeat, heard.isDataPlaneHealthy
         else {
-            publish(
-                .switchoverRefused("\(setUp.peer.name) does not answer on the pair link or is ill"))
+            publish(.switchoverRefused("\(peer.name) does not answer on the pair link or is ill"))
             return
         }
         group.switchOver()
@@ -157,115 +199,46 @@ final class PairDriver {
     }
 
     private func leave() {
+        tracking.stop()
         group.shutDown()
-        link.beat()
-        link.leave()
+        link?.beat()
+        link?.leave()
         publishSnapshot()
         publish(.left)
         loop.stop()
     }
 
-    // MARK: Watching and telling
+    // MARK: Telling
 
-    private func watchWorkers() {
-        let isStalled = setUp.dataPlane.isStalled(now: Clock.now(), limit: Self.stallLimit)
-        stallLooks = isStalled ? stallLooks + 1 : 0
-        let wasHeld = isDataPlaneIll
-        isDataPlaneIll = stallLooks >= Self.stallLooksMin
-        guard isDataPlaneIll != wasHeld else { return }
-        logger.log(
-            isDataPlaneIll ? .error : .info,
-            isDataPlaneIll
-                ? "the data plane stalled: giving up the virtual addresses"
-                : "the data plane moves again")
-        group.setFault(.dataPlaneStalled, isPresent: isDataPlaneIll)
-        link.beat()
-    }
-
-    private func stateChanged() {
-        link.beat()
+    private func stateChanged(_ change: SpeakerStateChange) {
+        tellReplication(change)
+        if change.transition.to == .active {
+            drift.becameActive(isPeerActive: isPeerActive)
+            advice.becameActive(now: Clock.now())
+        }
+        link?.beat(every: group.heartbeatIntervalWanted)
+        link?.beat()
         publishSnapshot()
     }
 
     /// First of all after the announcement: clients of the other node wait for it.
-    private func tellReplication(_ change: SpeakerStateChange, addresses: [IPAddress]) {
-        let addresses = addresses.compactMap(\.ipv4)
+    private func tellReplication(_ change: SpeakerStateChange) {
+        let addresses = change.addresses.compactMap(\.ipv4)
         if change.transition.to == .active {
-            setUp.replication.post(.addressesTaken(addresses, at: Clock.now()))
+            setUp.replication?.post(.addressesTaken(addresses, at: Clock.now()))
         } else if change.transition.from == .active {
-            setUp.replication.post(.addressesLost(addresses))
+            setUp.replication?.post(.addressesLost(addresses))
         }
     }
 
-    private func publishSnapshot() {
+    func publishSnapshot() {
         publish(
             .snapshot(
                 PairSnapshot(
-                    routers: group.speakers.map(\.currentStatus), link: link.status,
-                    peerBecameActiveAt: peerBecameActiveAt, timerLatenessMax: loop.timerLatenessMax,
-                    isRealTime: isRealTime,
+                    routers: group.statuses, link: link?.status,
+                    trackers: tracking.statuses, isHeldByConfiguration: drift.isHeld,
+                    peerBecameActiveAt: peerBecameActiveAt, timers: lateness.status,
                     takenAt: Clock.now())))
-    }
-}
-
-extension PairDriver: PairLinkOwner {
-    func pairLinkReport() -> PairLinkReport {
-        PairLinkReport(
-            routers: group.speakers.map { speaker in
-                VirtualRouterReport(
-                    id: speaker.currentStatus.virtualRouterID, role: Self.role(of: speaker.state))
-            },
-            configurationHash: configurationHash, isDataPlaneHealthy: !isDataPlaneIll)
-    }
-
-    private static func role(of state: VirtualRouterState) -> VirtualRouterRole {
-        switch state {
-        case .initialize: .initialize
-        case .backup: .backup
-        case .active: .active
-        }
-    }
-
-    func pairLinkPeerProcessDied(at instant: Instant) {
-        peerRoles = [:]
-        group.peerProcessDied(detectedAt: instant)
-    }
-
-    func pairLinkPeerLeft(at instant: Instant) {
-        peerRoles = [:]
-        group.peerLeft(detectedAt: instant)
-    }
-
-    func pairLinkCameUp() {
-        publishSnapshot()
-    }
-
-    func pairLinkWentDown(_ reason: LinkDownReason) {
-        // Never a reason to take over: only a death certificate or VRRP's own timers are.
-        publishSnapshot()
-    }
-
-    func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) {
-        for router in heartbeat.routers {
-            let before = peerRoles.updateValue(router.role, forKey: router.id)
-            if router.role == .active, before != .active { peerBecameActiveAt = instant }
-            guard before == .active, router.role != .active else { continue }
-            // The peer gave up this router just now: no need to wait for Skew_Time.
-            group.speakers.first { $0.currentStatus.virtualRouterID == router.id }?
-                .peerReleasedAddresses(
-                    because: router.role == .backup ? .switchover : .peerLeft, detectedAt: instant)
-        }
-        noticeDrift(isEqual: heartbeat.configurationHash == configurationHash)
-    }
-
-    private func noticeDrift(isEqual: Bool) {
-        guard isEqual == isConfigurationDrifting else { return }
-        isConfigurationDrifting = !isEqual
-        if isEqual {
-            logger.info("both nodes run from the same configuration again")
-        } else {
-            logger.warning("the peer runs from another configuration: 'tandem status' shows both")
-        }
     }
 }
 

@@ -12,14 +12,16 @@ internal import WireCore
 struct PairSnapshot: Sendable {
     /// Every virtual router in configured order.
     var routers: [SpeakerStatus]
-    /// The pair link.
-    var link: LinkStatus
+    /// The pair link; `nil` where there is no other node, or more than one.
+    var link: LinkStatus?
+    /// Every tracker in configured order.
+    var trackers: [TrackerStatus]
+    /// Whether this node may not take over because the peer runs another configuration.
+    var isHeldByConfiguration: Bool
     /// When the peer last said for the first time that it is active.
     var peerBecameActiveAt: Instant?
-    /// The largest lateness of a timer on the pair thread.
-    var timerLatenessMax: TimeSpan
-    /// Whether the pair thread runs at real-time priority.
-    var isRealTime: Bool
+    /// How late the pair thread ran.
+    var timers: TimerLateness.Status
     /// When this was true.
     var takenAt: Instant
 
@@ -39,6 +41,10 @@ enum PairCommand: Sendable {
     case switchOver
     /// A reload changed what this node runs from.
     case configurationChanged(hash: UInt64)
+    /// A tracker of the control thread has a result.
+    case tracked(TrackedResult)
+    /// Withdraw the routes; their addresses stay until `leave`.
+    case withdrawRoutes
     /// Give the addresses up and say goodbye; ends the thread.
     case leave
 }

@@ -3,6 +3,7 @@
 // The state of a node on one screen, for the person on call.
 
 internal import BalancerCore
+internal import ConfigurationCore
 internal import ConfigurationService
 internal import HealthService
 internal import LinuxIO
@@ -21,7 +22,11 @@ extension Node {
         text += "configuration \(loaded.hash)\n"
         if let pair {
             text += pair.routers.map { routerText($0, at: pair.takenAt) }.joined()
-            text += linkText(pair.link, at: pair.takenAt)
+            text += trackersText(pair.trackers)
+            if let link = pair.link { text += linkText(link, at: pair.takenAt) }
+            if pair.isHeldByConfiguration {
+                text += "  WARNING     this node does not take over until both run the same\n"
+            }
             if let slow = latenessText(pair) { text += slow }
         }
         return text + poolsText() + namesText()
@@ -29,19 +34,63 @@ extension Node {
 
     private func routerText(_ router: SpeakerStatus, at now: Instant) -> String {
         let held = Set(router.heldAddresses)
-        let addresses = router.addresses.map { "\($0)\(held.contains($0) ? " (held)" : "")" }
-        var text = "\nvirtual router \(router.virtualRouterID): \(router.state.rawValue) "
-        text += "for \(Self.age(router.since.instant, at: now)), priority \(router.priority), "
-        text += "adverts every \(router.interval)\n"
+        let isQuiet = router.isPrepared || router.isLingering
+        let mark = isQuiet ? " (held quietly)" : " (held)"
+        let addresses = router.addresses.map { "\($0)\(held.contains($0) ? mark : "")" }
+        var text = "\nvirtual router \(router.virtualRouterID) \(router.instance.family.rawValue) "
+        text += "on \(router.instance.interface): \(router.stateName) "
+        text += "for \(Self.age(router.since.instant, at: now))"
+        text += router.mode == .lan ? Self.electionText(router) : ", announced by its route\n"
         text += "  addresses   \(addresses.joined(separator: ", "))\n"
-        if !router.faults.isEmpty {
-            text += "  held back   \(router.faults.map(\.explanation).joined(separator: "; "))\n"
-        }
+        text += Self.troubleText(router, at: now)
         if let heard = router.heardActive {
             text += "  hears       \(heard.address) with priority \(heard.priority), last "
             text += "\(Self.age(heard.heardAt, at: now)) ago\n"
         }
+        if router.isHeardOnLinkOnly {
+            text +=
+                "  WARNING     the active node is heard on the pair link only, not its adverts\n"
+        }
         if let failover = router.lastFailover { text += failoverText(failover, at: now) }
+        return text
+    }
+
+    private static func electionText(_ router: SpeakerStatus) -> String {
+        var text = ", priority \(router.priority)"
+        if router.penaltyPoints > 0 {
+            text += " (\(router.basePriority) less \(router.penaltyPoints))"
+        }
+        text += ", adverts every \(router.interval)"
+        if let group = router.group { text += ", group \(group)" }
+        return text + "\n"
+    }
+
+    /// What keeps the router from its work, and who else does it; empty as a rule.
+    private static func troubleText(_ router: SpeakerStatus, at now: Instant) -> String {
+        var text = ""
+        if let split = router.splitBrain {
+            let evidence = split.evidence.map(\.rawValue).joined(separator: ", ")
+            text += "  SPLIT BRAIN \(split.party) is active, too, seen by \(evidence) for "
+            text += "\(age(split.since.instant, at: now))\n"
+        }
+        if let verification = router.verification, !verification.foreign.isEmpty {
+            for (address, mac) in verification.foreign.sorted(by: { $0.key < $1.key }) {
+                text += "  CONFLICT    \(mac) answers for \(address)\n"
+            }
+        }
+        if !router.faults.isEmpty {
+            text += "  held back   \(router.faults.map(\.explanation).joined(separator: "; "))\n"
+        }
+        if !router.holds.isEmpty {
+            let holds = router.holds.map(\.hold.explanation).joined(separator: "; ")
+            text += "  may not claim  \(holds)\n"
+        }
+        if let since = router.takeoverHeldSince {
+            text += "  WARNING     would have taken over \(age(since.instant, at: now)) ago\n"
+        }
+        if let since = router.readySince {
+            text += "  WARNING     ready for \(age(since.instant, at: now)), waits for its group\n"
+        }
         return text
     }
 
@@ -65,7 +114,7 @@ extension Node {
         if case .refused = link.dial { text += "  dialling    \(link.dial)\n" }
         if let refusal = link.lastInboundRefusal { text += "  refused     \(refusal)\n" }
         if let heartbeat = link.lastHeartbeat {
-            let roles = heartbeat.routers.map { "\($0.id) \($0.role)" }
+            let roles = heartbeat.routers.map { "\($0.id) \($0.family.rawValue) \($0.role)" }
             text += "  peer roles  \(roles.joined(separator: ", "))\n"
             if !heartbeat.isDataPlaneHealthy { text += "  peer        its data plane stalled\n" }
         }
@@ -76,8 +125,17 @@ extension Node {
     }
 
     private func latenessText(_ pair: PairSnapshot) -> String? {
-        guard pair.timerLatenessMax > .milliseconds(5) else { return nil }
-        return "  timers      up to \(Self.milliseconds(pair.timerLatenessMax)) late\n"
+        guard pair.timers.max > .milliseconds(5) else { return nil }
+        return "  timers      up to \(Self.milliseconds(pair.timers.max)) late, of late "
+            + "\(Self.milliseconds(pair.timers.recentMax))\n"
+    }
+
+    /// The trackers that fail; empty as a rule.
+    private func trackersText(_ trackers: [TrackerStatus]) -> String {
+        trackers.filter { $0.state == .failing }.map { tracker in
+            let detail = tracker.detail.isEmpty ? "" : " (\(tracker.detail))"
+            return "\ntracker \(tracker.identity) fails\(detail): \(tracker.effect)\n"
+        }.joined()
     }
 
     private func poolsText() -> String {

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pair thread learns, from its trackers and from the other node, and hands to the virtual
+// routers.
+
+internal import EventLoop
+internal import LinuxIO
+internal import ReplicationCore
+internal import ReplicationService
+internal import Telemetry
+internal import VRRPCore
+internal import VRRPService
+internal import WireCore
+
+extension PairDriver {
+    /// What the trackers add up to.
+    func apply(_ verdict: TrackingVerdict) {
+        group.setFault(.dataPlaneStalled, isPresent: verdict.isDataPlaneStalled)
+        group.setFault(.trackerFailed, isPresent: verdict.hasTrackerFault)
+        group.setPenalty(points: verdict.penaltyPoints)
+        group.setHold(.witnessUnreachable, isPresent: verdict.isWitnessMissing)
+        link?.beat()
+        publishSnapshot()
+    }
+
+    /// Says when the nodes begin or cease to differ, and holds this one back where that is wanted.
+    func noticeDrift() {
+        group.setHold(.differentConfiguration, isPresent: drift.isHeld)
+        guard let isDifferent = drift.isDifferent, isDifferent != isConfigurationDrifting else {
+            return
+        }
+        isConfigurationDrifting = isDifferent
+        if isDifferent {
+            logger.warning("the peer runs from another configuration: 'tandem status' shows both")
+        } else {
+            logger.info("both nodes run from the same configuration again")
+        }
+    }
+
+    /// Gives the addresses to a peer that is better, when trackers have lowered this node.
+    func considerHandover() {
+        guard let heardAt = link?.status.lastHeardAt else { return }
+        for router in group.statuses where router.state == .active {
+            guard let said = router.peerSaid else { continue }
+            let own = HandoverAdvice.Own(
+                isActive: true, priority: router.priority, penaltyPoints: router.penaltyPoints)
+            let peer = HandoverAdvice.Peer(
+                isBackup: said.state == .backup, priority: said.priority, isFaulty: said.isFaulty,
+                isHeld: said.isHeld, heardAt: heardAt)
+            guard advice.wantsHandover(own: own, peer: peer, now: loop.now) else { continue }
+            logger.warning(
+                "trackers lowered this node below its peer: handing the addresses over",
+                [
+                    "priority": "\(router.priority)",
+                    "peer_priority": said.priority.map { "\($0)" } ?? "unknown",
+                ])
+            group.yield(group.withGroups([router.instance]), isLingering: false)
+            link?.beat()
+            return
+        }
+    }
+}
+
+extension PairDriver: PairLinkOwner {
+    func pairLinkReport() -> PairLinkReport {
+        PairLinkReport(
+            routers: group.linkReports.map(VirtualRouterReport.init),
+            configurationHash: configurationHash,
+            isDataPlaneHealthy: !tracking.verdict.isDataPlaneStalled)
+    }
+
+    func pairLinkPeerProcessDied(at instant: Instant) {
+        isPeerActive = false
+        group.peerProcessDied(detectedAt: instant)
+    }
+
+    func pairLinkPeerLeft(at instant: Instant) {
+        isPeerActive = false
+        group.peerLeft(detectedAt: instant)
+    }
+
+    func pairLinkCameUp() {
+        advice.linkCameUp(now: loop.now)
+        publishSnapshot()
+    }
+
+    func pairLinkWentDown(_ reason: LinkDownReason) {
+        // Never a reason to take over: only a death certificate or silence on every path is.
+        group.linkSilent()
+        advice.linkWentDown()
+        publishSnapshot()
+    }
+
+    func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) {
+        let wasPeerActive = isPeerActive
+        isPeerActive = heartbeat.routers.contains { $0.role == .active }
+        if isPeerActive, !wasPeerActive { peerBecameActiveAt = instant }
+        drift.peerHeard(
+            hash: heartbeat.configurationHash, isPeerActive: isPeerActive,
+            isOwnActive: !group.activeInstances.isEmpty)
+        noticeDrift()
+        group.peerHeard(heartbeat.routers.map(PeerRouterHeard.init), at: instant)
+    }
+}
+
+extension VirtualRouterReport {
+    init(_ router: PeerRouterHeard) {
+        self.init(
+            id: router.virtualRouterID, family: router.family,
+            role: VirtualRouterRole(router.state), priority: router.priority,
+            isFaulty: router.isFaulty, isHeld: router.isHeld, isLingering: router.isLingering)
+    }
+}
+
+extension PeerRouterHeard {
+    init(_ report: VirtualRouterReport) {
+        self.init(
+            virtualRouterID: report.id, family: report.family,
+            state: VirtualRouterState(report.role), priority: report.priority,
+            isFaulty: report.isFaulty, isHeld: report.isHeld, isLingering: report.isLingering)
+    }
+}
+
+extension VirtualRouterRole {
+    init(_ state: VirtualRouterState) {
+        switch state {
+        case .initialize: self = .initialize
+        case .backup: self = .backup
+        case .active: self = .active
+        }
+    }
+}
+
+extension VirtualRouterState {
+    init(_ role: VirtualRouterRole) {
+        switch role {
+        case .initialize: self = .initialize
+        case .backup: self = .backup
+        case .active: self = .active
+        }
+    }
+}
