@@ -1,280 +1,161 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One node of a simulated pair: clock, kernel (address, lease, socket queue) and process. The
-// process does what a driver of the state machine must do, in the order it must do it.
+// One node of a simulated cluster: its clock, its kernel (addresses, leases, socket queues), and
+// whether there is a process on it. What the process does is in SimulatedProcess.swift.
 
 import VRRPCore
 import WireCore
 
-/// What a node's process wants from the world.
+/// What a node wants from the world.
 protocol SimulatedWorld: AnyObject {
     func send(_ advertisement: Advertisement, from node: Int)
-    func announce(from node: Int)
-    /// What a connection attempt to the pair-link port of `node` gives.
-    func connect(from: Int, to: Int) -> LinkAnswer
-    func recordTransition(_ transition: VirtualRouterTransition, of node: Int)
+    func announce(_ family: AddressFamily, from node: Int)
+    func recordTransition(
+        _ transition: VirtualRouterTransition, of node: Int, _ family: AddressFamily)
     func randomSpan(upTo span: TimeSpan) -> TimeSpan
+    /// Dials the peer's listener for the pair link; the answer is a `.dialled` or `.dialFailed`.
+    func dial(from node: Int)
+    /// Dials it to see whether its process lives; the answer is a `.probed`.
+    func probe(from node: Int)
+    /// Sends on a connection that `node` dialled; whether it still exists.
+    func send(_ message: LinkMessage, on connection: UInt64, from node: Int)
 }
 
-/// What the network says to a connection attempt.
-enum LinkAnswer {
-    case accepted
-    case refused
-    case silence
-}
-
-/// One node.
+/// Kernel and clock of a node.
 final class SimulatedNode {
-    /// Something that waits for the process.
-    enum Command {
-        case localFault(Bool)
-        case switchover
-        case shutdown
-        /// The pair link to this node broke.
-        case linkBroke(node: Int)
+    /// The virtual addresses of one family in the kernel.
+    private struct Addresses {
+        var leaseEnd: Instant?
+        var claimCount = 0
+        /// Held, but neither announced nor answered for.
+        var isQuiet = false
     }
 
     let index: Int
-    let settings: VirtualRouterSettings
     private let lease: TimeSpan
     private let driftPartsPerMillion: Int
     private unowned let world: any SimulatedWorld
 
-    // The kernel.
     var isPoweredOn = true
-    private var leaseEnd: Instant?
-    private(set) var claimCount = 0
-    private var socketQueue: [ReceivedAdvertisement] = []
-
-    // The process.
-    private(set) var isProcessAlive = false
+    private(set) var process: SimulatedProcess?
     private(set) var isPaused = false
     private(set) var incarnation = 0
-    private var machine: VirtualRouterStateMachine
-    private var commands: [Command] = []
-    private var suspects: Set<Int> = []
-    private var renewalTime: Instant?
-    private var announcementTimes: [Instant] = []
-    private var retryTime: Instant?
+    private(set) var socketQueue: [ReceivedAdvertisement] = []
+    private var addresses: [Addresses]
+    private let makeProcess: (SimulatedNode) -> SimulatedProcess
 
     /// Datagrams that the socket holds for a process that does not read.
     private static let socketQueueMax = 200
-    /// The driver repeats an announcement after these delays.
-    private static let announcementRepeats: [TimeSpan] = [
-        .milliseconds(50), .milliseconds(200), .seconds(1),
-    ]
-    private static let linkRetryInterval = TimeSpan.milliseconds(50)
 
     init(
-        index: Int, plan: SimulationPlan, settings: VirtualRouterSettings, world: any SimulatedWorld
+        index: Int, plan: SimulationPlan, world: any SimulatedWorld,
+        makeProcess: @escaping (SimulatedNode) -> SimulatedProcess
     ) {
         self.index = index
-        self.settings = settings
         self.world = world
+        self.makeProcess = makeProcess
         lease = plan.lease
         driftPartsPerMillion = plan.driftPartsPerMillion[index]
-        machine = VirtualRouterStateMachine(settings: settings)
+        addresses = plan.families.map { _ in Addresses() }
     }
 
-    var state: VirtualRouterState { isProcessAlive ? machine.state : .initialize }
-    var isServing: Bool { isPoweredOn && isProcessAlive && !isPaused }
-    var leaseEndIfHeld: Instant? { leaseEnd }
+    /// Nothing is wrong with it that the node itself could not help.
+    var isRunning: Bool { isPoweredOn && process != nil && !isPaused }
 
-    /// Whether the node's kernel answers for the address.
-    func holdsAddress(at now: Instant) -> Bool {
-        guard isPoweredOn, let leaseEnd else { return false }
-        return now < leaseEnd
-    }
+    /// The state of a router, as far as there is one.
+    func state(of router: Int) -> VirtualRouterState { process?.state(of: router) ?? .initialize }
 
-    // MARK: - What happens to it
+    // MARK: - Processes
 
     func startProcess(at now: Instant) {
-        guard isPoweredOn, !isProcessAlive else { return }
-        isProcessAlive = true
-        isPaused = false
+        guard isPoweredOn, process == nil else { return }
         incarnation += 1
-        machine = VirtualRouterStateMachine(settings: settings)
-        commands = []
+        isPaused = false
         socketQueue = []
-        suspects = []
-        retryTime = nil
-        var actions: [VirtualRouterAction] = []
-        machine.startupRequested(now: local(now), into: &actions)
-        perform(actions, at: now)
+        let process = makeProcess(self)
+        self.process = process
+        process.start(at: now)
     }
 
-    /// The process is gone; the address stays until the kernel has torn the device down.
+    /// The process is gone; the addresses stay until the kernel has torn the device down.
     func killProcess() {
-        isProcessAlive = false
+        process = nil
         isPaused = false
-        renewalTime = nil
-        announcementTimes = []
         socketQueue = []
     }
 
     func powerOff() {
         killProcess()
         isPoweredOn = false
-        leaseEnd = nil
+        for router in addresses.indices { addresses[router].leaseEnd = nil }
     }
 
-    func setPaused(_ paused: Bool) { isPaused = paused && isProcessAlive }
-
-    /// The kernel removed the device of a dead process, unless a new one claimed meanwhile.
-    func tearDown(claim: Int) {
-        if claim == claimCount { leaseEnd = nil }
-    }
+    func setPaused(_ paused: Bool) { isPaused = paused && process != nil }
 
     func receive(_ received: ReceivedAdvertisement) {
-        guard isPoweredOn, isProcessAlive, socketQueue.count < Self.socketQueueMax else { return }
+        guard isPoweredOn, process != nil, socketQueue.count < Self.socketQueueMax else { return }
         socketQueue.append(received)
     }
 
-    func enqueue(_ command: Command) {
-        if isProcessAlive { commands.append(command) }
+    func takeAdvertisement() -> ReceivedAdvertisement? {
+        socketQueue.isEmpty ? nil : socketQueue.removeFirst()
     }
 
-    /// The signal to stop is taken back.
-    func forgetShutdown() {
-        commands.removeAll { command in
-            if case .shutdown = command { true } else { false }
-        }
+    // MARK: - Addresses
+
+    /// Whether the node's kernel has the addresses of a router.
+    func holdsAddresses(of router: Int, at now: Instant) -> Bool {
+        guard isPoweredOn, let leaseEnd = addresses[router].leaseEnd else { return false }
+        return now < leaseEnd
     }
 
-    /// The carrier is back: an Active announces itself again.
-    func carrierReturned(at now: Instant) {
-        if isServing, machine.state == .active { startAnnouncing(at: now) }
+    /// Whether the node answers for them: IPv4 its kernel does, IPv6 its process.
+    func answers(for router: Int, family: AddressFamily, at now: Instant) -> Bool {
+        guard !addresses[router].isQuiet, holdsAddresses(of: router, at: now) else { return false }
+        return family == .ipv4 || isRunning
     }
 
-    // MARK: - The process
+    func leaseEnd(of router: Int) -> Instant? { addresses[router].leaseEnd }
 
-    /// One turn of the loop; the order is the contract of `VirtualRouterStateMachine`.
-    func wake(at now: Instant) {
-        guard isServing else { return }
-        var actions: [VirtualRouterAction] = []
-        while !socketQueue.isEmpty {
-            machine.advertisementReceived(
-                socketQueue.removeFirst(), now: local(now), into: &actions)
-        }
-        runCommands(at: now, into: &actions)
-        guard isProcessAlive else { return }
-        checkSuspects(at: now, into: &actions)
-        machine.timerFired(now: local(now), into: &actions)
-        perform(actions, at: now)
-        if let renewalTime, now >= renewalTime, renew(at: now) {
-            // The lease ran out during a pause that was too short to be replaced.
-            startAnnouncing(at: now)
-        }
-        let dueCount = announcementTimes.count { $0 <= now }
-        if dueCount > 0 {
-            announcementTimes.removeAll { $0 <= now }
-            world.announce(from: index)
-        }
-    }
+    func claimCount(of router: Int) -> Int { addresses[router].claimCount }
 
-    /// When the process wants to run next.
-    func nextWake() -> Instant? {
-        guard isServing else { return nil }
-        var next = machine.nextDeadline.map(global)
-        for time in [renewalTime, retryTime, announcementTimes.min()] {
-            if let time { next = min(next ?? time, time) }
-        }
-        return next
-    }
-
-    private func runCommands(at now: Instant, into actions: inout [VirtualRouterAction]) {
-        let pending = commands
-        commands = []
-        for command in pending {
-            switch command {
-            case .localFault(true):
-                machine.localFaultDetected(now: local(now), into: &actions)
-            case .localFault(false):
-                machine.localFaultCleared(now: local(now), into: &actions)
-            case .switchover:
-                machine.switchoverRequested(now: local(now), into: &actions)
-            case .linkBroke(let node):
-                suspects.insert(node)
-            case .shutdown:
-                machine.shutdownRequested(now: local(now), into: &actions)
-                perform(actions, at: now)
-                killProcess()
-                return
-            }
-        }
-    }
-
-    /// EOF and then "connection refused" proves a death; an answer or silence proves nothing.
-    private func checkSuspects(at now: Instant, into actions: inout [VirtualRouterAction]) {
-        retryTime = nil
-        for suspect in suspects.sorted() {
-            switch world.connect(from: index, to: suspect) {
-            case .accepted:
-                suspects.remove(suspect)
-            case .refused:
-                suspects.remove(suspect)
-                machine.peerDeathProven(
-                    address: Self.address(of: suspect), now: local(now), into: &actions)
-            case .silence:
-                retryTime = now + Self.linkRetryInterval
-            }
-        }
-    }
-
-    private func perform(_ actions: [VirtualRouterAction], at now: Instant) {
-        for action in actions {
-            switch action {
-            case .claimAddresses:
-                claimCount += 1
-                renew(at: now)
-            case .releaseAddresses:
-                leaseEnd = nil
-                renewalTime = nil
-                announcementTimes = []
-            case .sendAdvertisement(let priority):
-                world.send(settings.advertisement(priority: priority), from: index)
-            case .announceAddresses:
-                startAnnouncing(at: now)
-            case .recordTransition(let transition):
-                world.recordTransition(transition, of: index)
-            case .report, .reportSplit, .readyToClaim, .noLongerReady:
-                break
-            }
-        }
-    }
-
-    /// Whether the address was gone.
+    /// Whether they were gone.
     @discardableResult
-    private func renew(at now: Instant) -> Bool {
-        let isLost = !holdsAddress(at: now)
+    func renewLease(of router: Int, at now: Instant) -> Bool {
+        let isLost = !holdsAddresses(of: router, at: now)
         // valid_lft 2 s was seen to end after 1.84 to 2.07 s.
         let jitter = world.randomSpan(upTo: lease.divided(by: 10))
-        leaseEnd = now + lease.multiplied(by: 92).divided(by: 100) + jitter
-        renewalTime = now + lease.divided(by: 4)
+        addresses[router].leaseEnd = now + lease.multiplied(by: 92).divided(by: 100) + jitter
         return isLost
     }
 
-    private func startAnnouncing(at now: Instant) {
-        world.announce(from: index)
-        announcementTimes = Self.announcementRepeats.map { now + $0 }
+    func claimAddresses(of router: Int, at now: Instant) {
+        addresses[router].claimCount += 1
+        addresses[router].isQuiet = false
+        renewLease(of: router, at: now)
+    }
+
+    func releaseAddresses(of router: Int) { addresses[router].leaseEnd = nil }
+
+    func silenceAddresses(of router: Int) { addresses[router].isQuiet = true }
+
+    /// The kernel removed the device of a dead process, unless a new one claimed meanwhile.
+    func tearDown(_ router: Int, claim: Int) {
+        if claim == addresses[router].claimCount { addresses[router].leaseEnd = nil }
     }
 
     // MARK: - Its clock
 
-    static func address(of node: Int) -> IPAddress {
-        IPAddress(10, 77, 0, UInt8(11 + node))
-    }
-
     private static let clockEpoch: UInt64 = 5_000_000_000_000
 
-    private func local(_ now: Instant) -> Instant {
+    func local(_ now: Instant) -> Instant {
         let elapsed = Int64(now.nanoseconds)
         let drift = elapsed / 1_000_000 * Int64(driftPartsPerMillion)
         return Instant(nanoseconds: Self.clockEpoch + UInt64(elapsed + drift))
     }
 
     /// A little late rather than early.
-    private func global(_ local: Instant) -> Instant {
+    func global(_ local: Instant) -> Instant {
         let elapsed = Int64(local.nanoseconds - Self.clockEpoch)
         let drift =
             elapsed / (1_000_000 + Int64(driftPartsPerMillion)) * Int64(driftPartsPerMillion)

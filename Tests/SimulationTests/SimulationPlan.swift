@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything about one simulated run that is decided before it starts; all of it from one seed.
+// Everything about one simulated run that is decided before it starts. Where plans come from is in
+// SimulationPlan+Seeds.swift.
 
+import VRRPCore
 import WireCore
 
 /// One fault of a plan.
@@ -10,21 +12,31 @@ struct PlannedFault {
     var start: Instant
     var end: Instant
 
+    /// A fault of the network lasts from `start` to `end`, one of a node is repaired at `end`.
     enum Kind {
-        /// The node and the others do not hear each other; clients hear both.
-        case partition(node: Int)
+        // The network between the nodes; clients reach all of them.
+        /// These nodes and the others do not hear each other, neither adverts nor link.
+        case split(NodeSet)
         /// Nothing from one node reaches the other.
         case oneWay(from: Int, to: Int)
-        /// The cable is out: neither nodes nor clients are reached.
-        case unplug(node: Int)
-        /// Adverts are lost at random.
+        /// Adverts of one node do not arrive: a broken multicast group. `nil` is any, any family.
+        case adverts(from: Int, to: Int?, family: AddressFamily?)
+        /// No pair link, neither way.
+        case link
+        /// Adverts and announcements are lost at random, segments of the link come late.
         case loss(percent: Int)
         /// Packets take up to this much longer, and overtake each other.
         case slow(extra: TimeSpan)
         /// Adverts arrive with a wrong byte.
         case corrupt(percent: Int)
+
+        // One node.
+        /// The cable is out: neither nodes nor clients are reached, and the node sees no carrier.
+        case unplug(node: Int)
         /// SIGSTOP, then SIGCONT.
         case pause(node: Int)
+        /// Every wake-up of the process is up to this late.
+        case busy(node: Int, lateness: TimeSpan)
         /// SIGKILL, then a new process.
         case kill(node: Int)
         /// The host dies with its kernel, then boots.
@@ -33,18 +45,42 @@ struct PlannedFault {
         case localFault(node: Int)
         /// SIGTERM, then a new process.
         case shutdown(node: Int)
-        /// The operator asks the Active to hand over.
-        case switchover
+        /// The witness is out of reach: the node may not claim because of silence.
+        case hold(node: Int)
+        /// A tracker lowers the priority.
+        case penalty(node: Int, points: UInt8)
         /// The TCP connection of the pair link breaks; both processes live.
         case linkReset(node: Int)
+
+        // The operator.
+        /// The Active hands over; the addresses go at once or linger while connections drain.
+        case switchover(lingering: Bool)
     }
 
+    /// Whether adverts or the link may not arrive while it lasts.
     var isOfTheNetwork: Bool {
         switch kind {
-        case .partition, .oneWay, .unplug, .loss, .slow, .corrupt: true
-        case .pause, .kill, .powerOff, .localFault, .shutdown, .switchover, .linkReset: false
+        case .split, .oneWay, .adverts, .link, .loss, .slow, .corrupt, .unplug: true
+        case .pause, .busy, .kill, .powerOff, .localFault, .shutdown, .hold, .penalty, .linkReset,
+            .switchover:
+            false
         }
     }
+
+    /// Whether what it does while it lasts is left to chance, so that nothing is promised then.
+    var isRandom: Bool {
+        switch kind {
+        case .loss, .slow, .corrupt, .busy: true
+        default: false
+        }
+    }
+}
+
+/// Some of at most eight nodes.
+struct NodeSet: Hashable {
+    var bits: UInt8
+
+    func contains(_ node: Int) -> Bool { bits & (1 << UInt8(node)) != 0 }
 }
 
 /// One run: nodes, network, faults.
@@ -55,6 +91,14 @@ struct SimulationPlan {
     var lease: TimeSpan
     var preempts = true
     var preemptDelay = TimeSpan.zero
+    var silenceRule = SilenceRule.advertsAndLink
+    /// IPv4 alone, or IPv4 and IPv6 as one group.
+    var families: [AddressFamily] = [.ipv4]
+    /// The greater IPv4 address may be on the node with the smaller IPv6 address.
+    var isIPv6OrderReversed = false
+    /// Exactly two nodes may have a pair link; others have VRRP alone.
+    var hasLink: Bool
+    var heartbeatInterval = TimeSpan.milliseconds(100)
     /// Parts per million that each node's clock runs fast.
     var driftPartsPerMillion: [Int]
     var startTimes: [Instant]
@@ -63,106 +107,67 @@ struct SimulationPlan {
     /// How late a process wakes up at most.
     var latencyMax = TimeSpan.microseconds(200)
     var duplicatePercent = 0
-    /// Adverts travel as bytes and are decoded; slower.
+    /// IPv4 adverts travel as bytes and are decoded; slower.
     var usesCodec = false
     /// How often an Active announces itself for no reason.
     var announcementInterval = TimeSpan.seconds(2)
-    /// When the client forgets who has the address and asks anew.
+    /// How long the old node of a lingering switchover keeps the addresses.
+    var drainTime = TimeSpan.milliseconds(500)
+    /// A driver that breaks a rule, to see that it is found.
+    var defect: DriverDefect?
+    /// When a client forgets who has the address and asks anew.
     var resolutionTimes: [Instant] = []
     var faults: [PlannedFault] = []
     var end: Instant
 
+    /// Clients with a neighbour cache of their own.
+    static let clientCount = 3
+
     var nodeCount: Int { priorities.count }
+
+    /// A node's own address of a family.
+    func address(of node: Int, _ family: AddressFamily) -> IPAddress {
+        switch family {
+        case .ipv4: IPAddress(10, 77, 0, UInt8(11 + node))
+        case .ipv6:
+            .v6(
+                IPv6Address(
+                    high: 0xFE80 << 48,
+                    low: UInt64(0x11 + (isIPv6OrderReversed ? nodeCount - node : node))))
+        }
+    }
 
     /// No fault happens after this.
     var lastFaultEnd: Instant {
         faults.map(\.end).max() ?? startTimes.max() ?? Instant(nanoseconds: 0)
     }
 
-    /// Nodes start within a few adverts, then nothing bad happens.
-    static func quiet(
-        seed: UInt64, nodeCount: Int, random: inout SeededGenerator
-    ) -> SimulationPlan {
-        let intervals: [TimeSpan] = [.milliseconds(10), .milliseconds(100), .seconds(1)]
-        let interval = intervals.randomElement(using: &random) ?? .seconds(1)
-        let zero = Instant(nanoseconds: 0)
-        var priorities: [UInt8] = (0..<nodeCount).map { _ in .random(in: 1...254, using: &random) }
-        if Int.random(in: 0..<5, using: &random) == 0 {
-            priorities = priorities.map { _ in 100 }
-        } else if Int.random(in: 0..<10, using: &random) == 0 {
-            priorities[0] = 255
-        }
-        var plan = SimulationPlan(
-            seed: seed, priorities: priorities, interval: interval,
-            // The product's lease is at least 2 s; a shorter one keeps runs at 10 ms short.
-            lease: interval == .milliseconds(10) ? .milliseconds(300) : .seconds(2),
-            driftPartsPerMillion: (0..<nodeCount).map { _ in
-                .random(in: -200...200, using: &random)
-            },
-            startTimes: (0..<nodeCount).map { _ in
-                zero + random.span(upTo: interval.multiplied(by: 6))
-            },
-            end: zero)
-        plan.preempts = Bool.random(using: &random)
-        if Int.random(in: 0..<4, using: &random) == 0 {
-            plan.preemptDelay = random.span(upTo: interval.multiplied(by: 5))
-        }
-        plan.duplicatePercent = Bool.random(using: &random) ? 0 : 5
-        plan.usesCodec = seed % 4 == 0
-        plan.end = plan.startTimes.reduce(zero) { max($0, $1) } + plan.settlingTime
-        return plan
-    }
-
-    /// Nodes start, then one to five faults overlap as they please, then it is quiet again.
-    static func chaotic(seed: UInt64, nodeCount: Int) -> SimulationPlan {
-        var random = SeededGenerator(seed: seed)
-        var plan = quiet(seed: seed, nodeCount: nodeCount, random: &random)
-        let window = plan.interval.multiplied(by: .random(in: 10...40, using: &random))
-        for _ in 0..<Int.random(in: 1...5, using: &random) {
-            let start = Instant(nanoseconds: 0) + random.span(upTo: window)
-            let longest = max(plan.interval.multiplied(by: 12), plan.lease)
-            let end = start + .milliseconds(60) + random.span(upTo: longest)
-            plan.faults.append(
-                PlannedFault(
-                    kind: plan.randomFault(random: &random), start: start, end: end))
-        }
-        plan.faults = plan.faults.map { fault in
-            var fault = fault
-            switch fault.kind {
-            case .switchover, .linkReset: fault.end = fault.start
-            default: break
-            }
-            return fault
-        }
-        plan.resolutionTimes = (0..<3).map { _ in
-            Instant(nanoseconds: 0) + random.span(upTo: window + plan.lease)
-        }
-        plan.end = max(plan.lastFaultEnd, plan.end) + plan.settlingTime
-        return plan
-    }
-
     /// How long it may take until one node is Active and nothing changes any more.
     var settlingTime: TimeSpan {
-        // Preempt delay, two Active_Down_Intervals, a lease, the announcement limit, repeats.
-        preemptDelay + interval.multiplied(by: 12) + lease + .milliseconds(2_500)
+        // Preempt delay, Active_Down_Intervals of a failed and of a good attempt, a lease, the
+        // longest redial of the link, the announcement limit, repeats.
+        preemptDelay + interval.multiplied(by: 12) + lease
+            + (hasLink ? .milliseconds(2_500) : .zero) + .milliseconds(2_500)
     }
 
-    private func randomFault(random: inout SeededGenerator) -> PlannedFault.Kind {
-        let node = Int.random(in: 0..<nodeCount, using: &random)
-        let other = (node + Int.random(in: 1..<nodeCount, using: &random)) % nodeCount
-        switch Int.random(in: 0..<14, using: &random) {
-        case 0: return .partition(node: node)
-        case 1: return .oneWay(from: node, to: other)
-        case 2: return .unplug(node: node)
-        case 3: return .loss(percent: .random(in: 5...90, using: &random))
-        case 4: return .slow(extra: random.span(upTo: interval.multiplied(by: 2)))
-        case 5: return .corrupt(percent: .random(in: 5...100, using: &random))
-        case 6, 7: return .pause(node: node)
-        case 8, 9: return .kill(node: node)
-        case 10: return .powerOff(node: node)
-        case 11: return .localFault(node: node)
-        case 12: return .shutdown(node: node)
-        default: return Bool.random(using: &random) ? .switchover : .linkReset(node: node)
-        }
+    /// An Active_Down_Interval on a clock that runs slow.
+    func activeDownInterval(of node: Int, priority: UInt8? = nil) -> TimeSpan {
+        drifted(
+            AdvertisementTimers.activeDownInterval(
+                priority: priority ?? priorities[node], interval: interval))
     }
+
+    /// The longest Active_Down_Interval of any node at any priority.
+    var activeDownIntervalMax: TimeSpan {
+        drifted(AdvertisementTimers.activeDownInterval(priority: 1, interval: interval))
+    }
+
+    /// 400 ppm, twice what one clock may be wrong.
+    func drifted(_ span: TimeSpan) -> TimeSpan { span + span.divided(by: 2_500) }
+
+    /// A turn around the network and through two processes.
+    var turn: TimeSpan { delayMax.multiplied(by: 2) + latencyMax.multiplied(by: 3) }
+
+    /// valid_lft was seen to last up to 1.035 of its time.
+    var leaseMax: TimeSpan { lease.multiplied(by: 1_035).divided(by: 1_000) }
 }
