@@ -18,7 +18,7 @@ extension VirtualRouterStateMachine.State.Backup {
     /// Active_Down_Timer, which follows the current priority; `nil` while the group decides.
     func activeDownDeadline(_ terms: VirtualRouterTerms) -> Instant? {
         switch wait {
-        case .silence: armedAt + terms.activeDownInterval(interval: interval)
+        case .silence: linkReadAt ?? armedAt + terms.activeDownInterval(interval: interval)
         case .betterBackups: armedAt + terms.skewTime(interval: interval)
         case .group: nil
         }
@@ -106,7 +106,22 @@ extension VirtualRouterStateMachine.State.Backup {
         if case .group = wait { output.append(.noLongerReady) }
         wait = next
         armedAt = now
+        linkReadAt = nil
         heldBack = nil
+    }
+
+    /// Whether Active_Down_Timer is so late that a heartbeat of the Active may wait to be read.
+    ///
+    /// Once per silence: then the timer fires again after `State.linkReadingTime`.
+    mutating func mustReadLink(
+        deadline: Instant, now: Instant, terms: VirtualRouterTerms
+    ) -> Bool {
+        guard case .silence = wait, linkReadAt == nil, now - deadline > State.latenessMax,
+            terms.settings.silenceRule == .advertsAndLink || followsLink,
+            terms.peerOnLink?.role == .active
+        else { return false }
+        linkReadAt = now + State.linkReadingTime
+        return true
     }
 
     /// A takeover is due and held: waits for another Active_Down_Interval, and says so once.

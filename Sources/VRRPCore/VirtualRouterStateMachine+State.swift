@@ -19,6 +19,11 @@ extension VirtualRouterStateMachine {
         static var quarantineInterval: TimeSpan { .milliseconds(100) }
         /// A split brain that is seen by adverts lasts at least so long after the last one.
         static var splitQuietMin: TimeSpan { .seconds(1) }
+        /// A timer that is later than this may have slept through a heartbeat.
+        static var latenessMax: TimeSpan { .milliseconds(5) }
+        /// How long a late Backup looks at the pair link before it believes in silence: the link is
+        /// read in the next turn of the driver's loop.
+        static var linkReadingTime: TimeSpan { .milliseconds(2) }
         /// The driver probes for other holders after each announcement: how late an answer may be.
         static var probeDelayMax: TimeSpan { .seconds(2) }
 
@@ -47,6 +52,8 @@ extension VirtualRouterStateMachine {
             /// When Active_Down_Timer was armed.
             var armedAt: Instant
             var wait = Wait.silence
+            /// The timer was late: when the link must have been read.
+            var linkReadAt: Instant?
             /// Active_Adver_Interval.
             var interval: TimeSpan
             /// Preempt_Mode counts as false before this instant.
@@ -194,6 +201,7 @@ extension VirtualRouterStateMachine.State.Backup {
                 terms.holds.contains { $0.hold == heldBack.hold },
                 "nothing is held back without a hold")
         }
+        assert(linkReadAt == nil || terms.settings.silenceRule == .advertsAndLink || followsLink)
         assert(!followsLink || followedAddress != nil)
         assert(!isHeardOnLinkOnly || followedAddress != nil)
     }

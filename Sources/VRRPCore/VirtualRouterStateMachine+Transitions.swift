@@ -41,8 +41,10 @@ extension VirtualRouterStateMachine.State {
     ) {
         switch consume self {
         case .initialize(let idle): self = .initialize(idle)
-        case .backup(let backup):
-            guard let deadline = backup.activeDownDeadline(terms), now >= deadline else {
+        case .backup(var backup):
+            guard let deadline = backup.activeDownDeadline(terms), now >= deadline,
+                !backup.mustReadLink(deadline: deadline, now: now, terms: terms)
+            else {
                 self = .backup(backup)
                 return
             }
@@ -254,6 +256,7 @@ extension VirtualRouterStateMachine.State {
         case .initialize(let idle): self = .initialize(idle)
         case .backup(var backup):
             backup.followsLink = false
+            backup.linkReadAt = nil
             self = .backup(backup)
         case .active(var active):
             active.linkShowsNoSplit(of: nil, terms: terms)

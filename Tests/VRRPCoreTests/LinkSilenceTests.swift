@@ -65,6 +65,42 @@ struct LinkSilenceTests {
         #expect(broken.state == .active)
     }
 
+    @Test("A late Backup reads the link before it believes in silence, once")
+    func lateBackupReadsLinkFirst() throws {
+        let router = try RouterUnderTest.started(silenceRule: .advertsAndLink)
+        router.hearOnLink(.active, priority: 200, at: .zero)
+        let late = downInterval + .seconds(2)
+        #expect(router.timer(at: late) == [])
+        #expect(router.deadline == late + ms(2))
+        router.hearOnLink(.active, priority: 200, at: late + ms(1))
+        #expect(router.deadline == late + ms(1) + downInterval, "the heartbeat was waiting")
+        let silent = late + ms(1) + downInterval + .seconds(1)
+        router.timer(at: silent)
+        #expect(router.timer(at: silent + .seconds(1)).effects == .becomingActive(priority: 100))
+    }
+
+    @Test("A Backup that is in time, or has no Active on the link, waits for nothing")
+    func punctualBackupDoesNotWait() throws {
+        let punctual = try RouterUnderTest.started(silenceRule: .advertsAndLink)
+        punctual.hearOnLink(.active, priority: 200, at: .zero)
+        punctual.timer(at: downInterval + ms(5))
+        #expect(punctual.state == .active)
+        let late = downInterval + .seconds(2)
+        let alone = try RouterUnderTest.started(silenceRule: .advertsAndLink)
+        alone.hear(priority: 200, at: .zero)
+        alone.timer(at: late)
+        #expect(alone.state == .active)
+        let abandoned = try RouterUnderTest.started(silenceRule: .advertsAndLink)
+        abandoned.hearOnLink(.active, priority: 200, at: .zero)
+        abandoned.loseLink(at: ms(300))
+        abandoned.timer(at: late)
+        #expect(abandoned.state == .active)
+        let fast = try RouterUnderTest.started(silenceRule: .adverts)
+        fast.hearOnLink(.active, priority: 200, at: .zero)
+        fast.timer(at: late)
+        #expect(fast.state == .active)
+    }
+
     @Test("B5 on the link: a lower priority is preempted, not followed")
     func lowerPriorityOnLinkIsPreempted() throws {
         let router = try RouterUnderTest.started(
