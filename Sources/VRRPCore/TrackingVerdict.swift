@@ -59,11 +59,11 @@ public struct TrackerReport: Hashable, Sendable {
 }
 
 extension TrackerReport: CustomStringConvertible {
-    /// `script disk fails (exit 1): the priority is lower by 50`.
+    /// `script disk failed (exit 1): the priority is lower by 50`.
     public var description: String {
         let found = detail.isEmpty ? "" : " (\(detail))"
         guard state == .failing else { return "\(identity) is good again\(found)" }
-        return "\(identity) fails\(found): \(consequence)"
+        return "\(identity) failed\(found): \(consequence)"
     }
 
     private var consequence: String {

@@ -19,7 +19,7 @@ public final class ControlTracking {
 
     private let track: TrackingConfiguration
     private let loop: EventLoop
-    private let shares: () -> [PoolShare]
+    private let shares: () -> [ServingShare]
     private let report: (TrackedResult) -> Void
     private let scripts: [ScriptTracker]
     private var shareTimer: TimerID?
@@ -36,7 +36,7 @@ public final class ControlTracking {
     ///   - report: hears each result, on this thread.
     public init(
         track: TrackingConfiguration, loop: EventLoop, logger: Logger,
-        shares: @escaping () -> [PoolShare], report: @escaping (TrackedResult) -> Void
+        shares: @escaping () -> [ServingShare], report: @escaping (TrackedResult) -> Void
     ) {
         self.track = track
         self.loop = loop
@@ -72,7 +72,7 @@ public final class ControlTracking {
     }
 
     /// What the shares say, or `nil` when they lie between the two limits.
-    static func result(of shares: [PoolShare], for backends: TrackedBackends) -> TrackedResult? {
+    static func result(of shares: [ServingShare], for backends: TrackedBackends) -> TrackedResult? {
         let counted = shares.filter { backends.pools.isEmpty || backends.pools.contains($0.pool) }
         guard
             let least = counted.min(by: { $0.hundredthsOfPercent < $1.hundredthsOfPercent })

@@ -84,13 +84,13 @@ final class GatewayTracker {
         openIfNeeded()
         // The present, not the turn's begin: what a late loop finds waiting must still count.
         let now = Clock.now()
-        guard let probe, probe.probe() else {
-            tell(isGood: false, probe == nil ? "its interface cannot be used" : "cannot ask it")
-            scheduleNext(after: now + gateway.interval)
-            return
-        }
         askedAt = now
         timer = loop.schedule(at: now + answerTime) { [weak self] in self?.answerTimePassed() }
+        if let probe, probe.probe() { return }
+        askedAt = nil
+        if let timer { loop.cancel(timer) }
+        tell(isGood: false, probe == nil ? "its interface cannot be used" : "cannot ask it")
+        scheduleNext(after: now + gateway.interval)
     }
 
     private func answerTimePassed() {

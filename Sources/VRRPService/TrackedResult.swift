@@ -25,7 +25,7 @@ public struct TrackedResult: Hashable, Sendable {
 }
 
 /// How many backends of a pool can serve.
-public struct PoolShare: Hashable, Sendable {
+public struct ServingShare: Hashable, Sendable {
     /// The pool's name.
     public var pool: String
     /// Backends that can serve.

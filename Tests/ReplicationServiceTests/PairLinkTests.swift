@@ -50,6 +50,52 @@ import WireCore
         #expect(!left.link.status.isAuthenticated)
     }
 
+    /// Fast heartbeats stand for adverts. The peer's rule for silence stays with the configured
+    /// interval: going back to it, or a fast one that is late, is no silence.
+    @Test func beatsMayBeFasterThanConfiguredWithoutChangingWhatSilenceMeans() throws {
+        let loop = try EventLoop()
+        var leftSettings = bench.leftSettings()
+        var rightSettings = bench.rightSettings()
+        leftSettings.heartbeatInterval = .milliseconds(200)
+        rightSettings.heartbeatInterval = .milliseconds(200)
+        let left = try TestNode(leftSettings, on: loop)
+        let right = try TestNode(rightSettings, on: loop)
+        #expect(eventually(loop) { left.heard != nil && right.heard != nil })
+
+        left.link.beat(every: .milliseconds(10))
+        let begin = Clock.now()
+        let fast = right.count(.heartbeatsReceived)
+        #expect(eventually(loop) { right.count(.heartbeatsReceived) >= fast + 50 })
+        // 50 heartbeats at the configured interval would take ten seconds.
+        #expect(Clock.now() - begin < .seconds(4))
+
+        left.link.beat(every: nil)
+        let slow = right.count(.heartbeatsReceived)
+        let slowBegin = Clock.now()
+        _ = loop.run(until: slowBegin + .milliseconds(900)) { false }
+        #expect((2...6).contains(right.count(.heartbeatsReceived) - slow))
+        #expect(right.events == [.up], "silence of 200 ms at a former rate of 10 ms is none")
+        left.link.stop()
+        right.link.stop()
+    }
+
+    @Test func beatsAreNeverSlowerThanConfiguredNorFasterThanTheLimit() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        #expect(eventually(loop) { left.heard != nil && right.heard != nil })
+        left.link.beat(every: .seconds(60))
+        let count = right.count(.heartbeatsReceived)
+        #expect(eventually(loop) { right.count(.heartbeatsReceived) > count + 5 })
+        left.link.beat(every: .microseconds(1))
+        let before = right.count(.heartbeatsReceived)
+        _ = loop.run(until: Clock.now() + .milliseconds(200)) { false }
+        #expect(right.count(.heartbeatsReceived) - before <= 21)
+        #expect(right.events == [.up])
+        left.link.stop()
+        right.link.stop()
+    }
+
     @Test func roleChangeIsHeardBeforeTheNextInterval() throws {
         let loop = try EventLoop()
         var settings = bench.leftSettings()

@@ -158,9 +158,9 @@ struct TrackingBench {
 
     @Test(
         arguments: [
-            (TrackerEffect.fault, "script disk fails (exit 3): this node does not serve"),
-            (.points(50), "script disk fails (exit 3): the priority is lower by 50"),
-            (.none, "script disk fails (exit 3): no consequence"),
+            (TrackerEffect.fault, "script disk failed (exit 3): this node does not serve"),
+            (.points(50), "script disk failed (exit 3): the priority is lower by 50"),
+            (.none, "script disk failed (exit 3): no consequence"),
         ])
     func aReportSaysWhatFollows(_ effect: TrackerEffect, _ text: String) {
         let report = TrackerReport(
@@ -173,7 +173,7 @@ struct TrackingBench {
             Self.router, state: .failing, effect: .none, detail: "no answer", suppressedCount: 0)
         #expect(
             report.description
-                == "gateway 10.0.0.1 fails (no answer): silence is no reason to take over")
+                == "gateway 10.0.0.1 failed (no answer): silence is no reason to take over")
         let good = TrackerReport(
             Self.router, state: .good, effect: .none, detail: "", suppressedCount: 0)
         #expect(good.description == "gateway 10.0.0.1 is good again")
