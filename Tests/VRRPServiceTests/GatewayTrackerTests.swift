@@ -130,8 +130,8 @@ private final class FakeWitness: WitnessProbe {
             isSlept = true
         }
         let results = results(
-            of: witness, on: loop, for: .milliseconds(95), interval: .milliseconds(20))
-        #expect(isSlept)
+            of: witness, on: loop, for: .milliseconds(95), interval: .milliseconds(20)
+        ) { _ in #expect(loop.poll { isSlept && witness.questions > 1 }) }
         #expect(results.first?.isGood == true)
     }
 
