@@ -129,6 +129,16 @@ extension String {
         Self.report("ledger-state", faults.map { ($0, "\($0.state) is no state") })
     }
 
+    @Test func statesAreCountedAsThePageSays() throws {
+        let page = try #require(Self.tree.files.first { $0.path == Self.path })
+        let rows = try Self.rows()
+        for state in ["met", "met with `virtual_mac`", "deviates", "gap", "not ours"] {
+            let count = rows.count { $0.state == state || $0.state.hasPrefix("\(state): ") }
+            let line = "| \(state) | \(count) | "
+            #expect(page.lines.contains { $0.hasPrefix(line) }, "the page should say \(line)")
+        }
+    }
+
     @Test func theCheckerKnowsWhatIsNoTest() {
         #expect(Self.exists("StateTableTests.shutsDownSilently"))
         #expect(!Self.exists("StateTableTests.shutsDownLoudly"))

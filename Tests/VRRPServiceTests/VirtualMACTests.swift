@@ -216,6 +216,27 @@ struct VirtualMACTests {
         }
     }
 
+    /// RFC 9568 §7.4: the virtual MAC makes no interface identifier.
+    @Test(arguments: AddressFamily.allCases)
+    func deviceHasNoAddressMadeFromTheVirtualMAC(family: AddressFamily) throws {
+        try withScene(family) { scene in
+            try scene.hold()
+            try scene.cable.a.inside {
+                let socket = try NetlinkSocket()
+                func linkLocal(_ index: Int) throws -> [IPAddress] {
+                    try socket.addresses(interfaceIndex: index).map(\.address)
+                        .filter { $0.ipv6?.isLinkLocal ?? false }
+                }
+                let device = try socket.link(named: VirtualMACDevice.name(scene.point))
+                #expect(device.isUp)
+                #expect(device.hardwareAddress == scene.mac.bytes)
+                #expect(try linkLocal(device.index).isEmpty)
+                // The parent has one: the kernel would have made one here, too.
+                #expect(try !linkLocal(scene.cable.a.link().index).isEmpty)
+            }
+        }
+    }
+
     @Test func parentsSettingsComeBackAfterTheLastRouterAlone() throws {
         try Cable.run { cable in
             func values() throws -> [UInt32] {
