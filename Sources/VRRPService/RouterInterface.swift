@@ -97,6 +97,13 @@ final class RouterInterface {
         !seats.contains { $0.plan.addresses.contains(address) }
     }
 
+    /// Whether this virtual address is on the interface because it cannot be elsewhere.
+    func carries(_ address: IPAddress) -> Bool {
+        seats.contains {
+            $0.announcer.needsAddressOnInterface && $0.plan.addresses.contains(address)
+        }
+    }
+
     // MARK: Details
 
     private var isDown: Bool { !link.isUp || !link.hasCarrier }
@@ -107,7 +114,10 @@ final class RouterInterface {
         let seat = seats[index]
         let own = ownAddress(seat.plan, present, linkLocal)
         if seat.boundIndex != link.index || seat.boundAddress != own {
-            // Sockets name the interface by number and the own address.
+            // Sockets name the interface by number and the own address. The former go first: a
+            // device for a virtual MAC exists once.
+            seat.speaker.closePorts()
+            seats[index].boundIndex = 0
             guard let opened = try? factory.open(seat.plan, on: link, ownAddress: own) else {
                 seat.speaker.setFault(.interfaceDown, isPresent: true)
                 return false

@@ -70,7 +70,8 @@ extension Speaker {
         let peer = PeerOnLink(
             address: peerAddress, role: heard.state, priority: heard.priority ?? 0,
             isFaulty: heard.isFaulty, isHeld: heard.isHeld, isLingering: heard.isLingering)
-        step { $0.peerHeardOnLink(peer, now: $1, into: &$2) }
+        // What the link says is heard before silence is believed, like an advert.
+        step(afterHearing: { $0.peerHeardOnLink(peer, now: $1, into: &$2) })
     }
 
     /// The pair link is silent: what was heard there counts no longer.

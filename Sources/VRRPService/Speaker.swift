@@ -127,12 +127,16 @@ public final class Speaker {
 
     /// What every wake-up does: hear, look at the clock, then let the event happen.
     func step(
+        afterHearing word: (
+            inout VirtualRouterStateMachine, Instant, inout [VirtualRouterAction]
+        ) -> Void = { _, _, _ in },
         _ event: (inout VirtualRouterStateMachine, Instant, inout [VirtualRouterAction]) -> Void = {
             _, _, _ in
         }
     ) {
         isStepping = true
         hear()
+        run(word)
         run { $0.timerFired(now: $1, into: &$2) }
         run(event)
         isStepping = false
@@ -212,6 +216,7 @@ public final class Speaker {
     func replacePorts(_ ports: Ports, ownAddress: IPAddress?, linkLocal: IPAddress?) {
         closePorts()
         self.ports = ports
+        keeper.move(to: ports.addresses)
         if let ownAddress {
             machine.primaryAddressChanged(to: ownAddress)
             status.ownAddress = ownAddress
@@ -227,7 +232,8 @@ public final class Speaker {
         announce()
     }
 
-    private func closePorts() {
+    /// Closes the sockets; until there are others nothing is heard.
+    func closePorts() {
         cancelProbes()
         ports.announcer.close()
         ports.prober?.close()

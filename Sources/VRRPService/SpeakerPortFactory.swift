@@ -33,7 +33,7 @@ struct SpeakerPortFactory {
             hasVirtualMAC: plan.router.virtualMAC)
         let channel: RawAdvertisementChannel
         do throws(Errno) {
-            channel = try RawAdvertisementChannel(point, loop: loop)
+            channel = try RawAdvertisementChannel(point, loop: loop, logger: logger)
         } catch {
             let source = ownAddress.map { " from \($0)" } ?? ""
             throw .socket("VRRP socket on \(link.name)\(source)", error)
@@ -43,11 +43,22 @@ struct SpeakerPortFactory {
             let prober = try AddressProber(point, loop: loop)
             return Opened(
                 ports: Speaker.Ports(
-                    channel: channel, addresses: holder, announcer: announcer, prober: prober),
+                    channel: channel, addresses: addresses(announcer, link), announcer: announcer,
+                    prober: prober),
                 announcer: announcer)
         } catch {
             channel.close()
             throw .socket("packet socket on \(link.name)", error)
         }
+    }
+
+    /// Where the addresses go: on our own device, unless nobody could answer for them there.
+    private func addresses(
+        _ announcer: Announcer, _ link: NetworkLink
+    ) -> any VirtualAddressControl {
+        guard announcer.needsAddressOnInterface,
+            let control = try? InterfaceAddressControl(interfaceIndex: link.index)
+        else { return holder }
+        return control
     }
 }

@@ -3,6 +3,7 @@
 // Moving the Active's part to the other node on purpose: at once, or step by step so that no
 // connection is lost. The order of the steps is not decided here.
 
+internal import LinuxIO
 internal import VRRPCore
 public import WireCore
 
@@ -21,6 +22,13 @@ extension VirtualRouterGroup {
     /// The virtual addresses of `instances`.
     public func addresses(of instances: [VirtualRouterInstance]) -> [IPAddress] {
         speakers(instances).flatMap(\.settings.addresses)
+    }
+
+    /// Whether this node could become Active for all of `instances` if the other one handed over.
+    public func canTakeOver(_ instances: [VirtualRouterInstance]) -> Bool {
+        let speakers = speakers(instances)
+        return speakers.count == Set(instances).count
+            && speakers.allSatisfy { $0.faults.isEmpty && $0.machine.mayTakeHandover }
     }
 
     /// New node: adds the addresses quietly, ready for `takeOver`.
@@ -59,6 +67,51 @@ extension VirtualRouterGroup {
     /// Gives all addresses to the other node at once.
     public func switchOver() {
         yield(activeInstances, isLingering: false)
+    }
+
+    // MARK: Handing over because of a lowered priority
+
+    func noteActive(_ instance: VirtualRouterInstance) {
+        for (index, team) in teams.enumerated()
+        where team.contains(where: { $0.instance == instance }) {
+            advice[index].becameActive(now: Clock.now())
+        }
+    }
+
+    func noteLinkUp(_ isUp: Bool, at instant: Instant) {
+        for index in advice.indices {
+            if isUp {
+                advice[index].linkCameUp(now: instant)
+            } else {
+                advice[index].linkWentDown()
+            }
+        }
+    }
+
+    /// Asks for a handover where the other node just said that it would serve better.
+    func adviseHandover(now: Instant) {
+        guard let onHandoverWanted else { return }
+        for (index, team) in teams.enumerated() where wantsHandover(index, team, now: now) {
+            onHandoverWanted(team.map(\.instance))
+        }
+    }
+
+    private func wantsHandover(_ index: Int, _ team: [Speaker], now: Instant) -> Bool {
+        guard let first = team.first, first.status.penaltyPoints > 0 else { return false }
+        let said = team.compactMap(\.status.peerSaid)
+        guard said.count == team.count else { return false }
+        return advice[index].wantsHandover(
+            own: HandoverAdvice.Own(
+                isActive: team.allSatisfy { $0.state == .active },
+                priority: team.map { $0.machine.priority }.max() ?? 0,
+                penaltyPoints: first.status.penaltyPoints),
+            peer: HandoverAdvice.Peer(
+                isBackup: said.allSatisfy { $0.state == .backup },
+                priority: said.contains { $0.priority == nil }
+                    ? nil : said.compactMap(\.priority).min(),
+                isFaulty: said.contains(where: \.isFaulty),
+                isHeld: said.contains(where: \.isHeld), heardAt: now),
+            now: now)
     }
 
     private func speakers(_ instances: [VirtualRouterInstance]) -> [Speaker] {

@@ -3,6 +3,7 @@
 // What the pair thread tells the virtual routers, and what it reads for the other node.
 
 internal import ConfigurationCore
+internal import LinuxIO
 public import VRRPCore
 public import WireCore
 
@@ -50,10 +51,13 @@ extension VirtualRouterGroup {
             }
             speaker.peerHeard(router)
         }
+        noteLinkUp(true, at: instant)
+        adviseHandover(now: instant)
     }
 
     /// The pair link is silent or down: what was heard there counts no longer.
     public func linkSilent() {
+        noteLinkUp(false, at: Clock.now())
         for speaker in speakers { speaker.linkSilent() }
     }
 

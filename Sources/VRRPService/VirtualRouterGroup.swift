@@ -30,9 +30,14 @@ public final class VirtualRouterGroup {
     public var onStateChange: ((SpeakerStateChange) -> Void)?
     /// Called before addresses that were here quietly are announced.
     public var onWillBeLoud: ((VirtualRouterInstance, [IPAddress]) -> Void)?
+    /// Called when this node serves with a lowered priority and the other node would serve better:
+    /// with the virtual routers to hand over.
+    public var onHandoverWanted: (([VirtualRouterInstance]) -> Void)?
 
     /// Speakers that move together; every speaker is in one team, alone if need be.
     private(set) var teams: [[Speaker]] = []
+    /// One adviser per team.
+    var advice: [HandoverAdvice] = []
 
     let netlink: NetlinkSocket
     let monitor: NetlinkMonitor
@@ -148,12 +153,15 @@ public final class VirtualRouterGroup {
             let speaker = try interface(named: plan.instance.interface).addSpeaker(
                 plan, isGrouped: plans.filter { $0.team == plan.team }.count > 1,
                 authentication: isSigned ? authentication : nil, netlink: netlink)
-            speaker.onStateChange = { [weak self] in self?.onStateChange?($0) }
+            speaker.onStateChange = { [weak self] in self?.stateChanged($0) }
             speaker.onWillBeLoud = { [weak self] in
                 self?.onWillBeLoud?(plan.instance, plan.addresses)
             }
             speakers.append(speaker)
             if let position = names.firstIndex(of: plan.team) { teams[position].append(speaker) }
+        }
+        advice = teams.map { _ in
+            HandoverAdvice(heartbeatInterval: pair.link.heartbeatInterval)
         }
         syncGroups = teams.filter { $0.count > 1 }.map(SpeakerTeam.init)
     }
@@ -191,6 +199,11 @@ public final class VirtualRouterGroup {
             logger: logger)
         interfaces.append(made)
         return made
+    }
+
+    private func stateChanged(_ change: SpeakerStateChange) {
+        if change.transition.to == .active { noteActive(change.instance) }
+        onStateChange?(change)
     }
 
     // MARK: Reading the host anew
@@ -245,7 +258,10 @@ public final class VirtualRouterGroup {
     }
 
     func noticeAddress(_ address: IPAddress, _ prefixLength: Int, interfaceIndex: Int) {
-        guard let report = report(of: address),
+        let isByUs = interfaces.contains {
+            $0.link.index == interfaceIndex && $0.carries(address)
+        }
+        guard !isByUs, let report = report(of: address),
             let owner = try? netlink.link(index: interfaceIndex)
         else { return }
         let isNews = strays.notice(

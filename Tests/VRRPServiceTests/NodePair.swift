@@ -128,7 +128,11 @@ final class NodePair {
         for node in [a, b] {
             try inNamespace(of: node) {
                 try Laboratory.ip("addr add \(address(node))/24 dev \(end)")
+                // Ready at once: a socket that is opened later is opened in the wrong namespace.
+                try Laboratory.ip("link set \(end) addrgenmode none")
                 try Laboratory.ip("link set \(end) up")
+                let last = node.configuration.address.octets.3
+                try Laboratory.ip("addr add fe80::\(last)/64 dev \(end) nodad")
             }
         }
     }

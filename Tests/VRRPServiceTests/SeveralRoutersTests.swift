@@ -33,6 +33,60 @@ struct SeveralRoutersTests {
         group.speakers.map(\.state)
     }
 
+    // MARK: Two families
+
+    @Test func bothFamiliesOfAnEntryAreActiveOnOneNode() throws {
+        let addresses = [NodePair.virtualAddress, NodePair.virtualIPv6Address]
+        try NodePair.run([NodePair.router(51, addresses)]) { pair in
+            let (a, b) = try start(pair)
+            #expect(a.speakers.map(\.instance.family) == [.ipv4, .ipv6])
+            #expect(
+                pair.wait(seconds: 10) {
+                    states(a) == [.active, .active] && states(b) == [.backup, .backup]
+                        || states(b) == [.active, .active] && states(a) == [.backup, .backup]
+                })
+            let active = a.speakers[0].state == .active ? pair.a : pair.b
+            for address in addresses {
+                #expect(try pair.holdsAddress(active, address))
+                #expect(try !pair.holdsAddress(pair.peer(of: active), address))
+            }
+            #expect(
+                pair.wait {
+                    (a.speakers + b.speakers).filter { $0.state == .backup }
+                        .allSatisfy { $0.report.status.heardActive != nil }
+                })
+            #expect((a.speakers + b.speakers).allSatisfy { $0.report.droppedCount == 0 })
+            let group = active === pair.a ? a : b
+            let successor = active === pair.a ? b : a
+            group.shutDown()
+            #expect(pair.wait { states(successor) == [.active, .active] })
+            a.close()
+            b.close()
+        }
+    }
+
+    @Test func linkLocalAddressThatComesLateIsUsed() throws {
+        let addresses = [NodePair.virtualAddress, NodePair.virtualIPv6Address]
+        try NodePair.run([NodePair.router(51, addresses)]) { pair in
+            try Laboratory.ip("addr flush dev \(NodePair.interface) scope link")
+            let group = try pair.makeGroup(pair.a)
+            group.start()
+            #expect(group.speakers[0].report.status.faults == [.groupFaulty])
+            #expect(group.speakers[1].report.status.faults == [.ownAddressMissing])
+            #expect(group.speakers[1].report.status.ownAddress == nil)
+            // Duplicate address detection takes a second or two; the kernel tells when it is over.
+            try Laboratory.ip("addr add fe80::77/64 dev \(NodePair.interface)")
+            #expect(pair.wait(seconds: 10) { states(group) == [.active, .active] })
+            let status = group.speakers[1].report.status
+            #expect(status.ownAddress == IPAddress("fe80::77"))
+            #expect(group.speakers[1].report.sendFailures.value == 0)
+            try Laboratory.ip("addr del fe80::77/64 dev \(NodePair.interface)")
+            #expect(pair.wait { group.speakers[1].report.status.faults == [.ownAddressMissing] })
+            #expect(states(group) == [.initialize, .initialize])
+            group.close()
+        }
+    }
+
     // MARK: Active/active
 
     @Test func twoRoutersAreActiveOnTwoNodes() throws {
@@ -178,6 +232,39 @@ struct SeveralRoutersTests {
             group.endLingering(instances)
             #expect(try !pair.holdsAddress(pair.b))
             #expect(group.withGroups([instances[0]]) == [instances[0]])
+            group.close()
+        }
+    }
+
+    @Test func loweredPriorityAsksForAHandoverOnceThePeerIsBetter() throws {
+        try NodePair.run(NodePair.router(interval: .seconds(1))) { pair in
+            let group = try pair.makeGroup(pair.a)
+            var wanted: [[VirtualRouterInstance]] = []
+            group.onHandoverWanted = { wanted.append($0) }
+            group.start()
+            group.peerProcessDied(detectedAt: Clock.now())
+            #expect(states(group) == [.active])
+            // As if the link and the part were old.
+            group.advice = [HandoverAdvice(heartbeatInterval: .milliseconds(100))]
+            group.advice[0].linkCameUp(now: Instant(nanoseconds: 0))
+            func hear(isFaulty: Bool = false) {
+                group.peerHeard(
+                    [
+                        PeerRouterHeard(
+                            virtualRouterID: 51, state: .backup, priority: 180,
+                            isFaulty: isFaulty)
+                    ], at: Clock.now())
+            }
+            hear()
+            group.setPenalty(points: 10)
+            hear()
+            #expect(wanted.isEmpty, "the peer is not better")
+            group.setPenalty(points: 50)
+            hear(isFaulty: true)
+            #expect(wanted.isEmpty, "the peer cannot serve")
+            hear()
+            hear()
+            #expect(wanted == [[group.speakers[0].instance]])
             group.close()
         }
     }

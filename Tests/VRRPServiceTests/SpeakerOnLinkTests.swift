@@ -86,6 +86,20 @@ import WireCore
         #expect(test.status.peerSaid == nil)
     }
 
+    @Test func heartbeatIsHeardBeforeSilenceIsBelieved() throws {
+        let test = try TestSpeaker(loop)
+        var changes: [SpeakerStateChange] = []
+        test.speaker.start()
+        test.hearActive()
+        test.speaker.onStateChange = { changes.append($0) }
+        // The thread stalls for longer than the Active_Down_Interval of 361 ms.
+        let end = Clock.now() + .milliseconds(400)
+        while Clock.now() < end {}
+        test.hearOnLink(.active)
+        #expect(changes.isEmpty)
+        #expect(test.state == .backup)
+    }
+
     @Test func fastRouterBelievesAdvertsAlone() throws {
         let test = try TestSpeaker(loop, rule: .adverts)
         test.speaker.start()
