@@ -9,7 +9,18 @@ public import WireCore
 /// One TCP connection in the kernel's tables, in the kernel's own words.
 public struct KernelConnection: Sendable {
     fileprivate let family: UInt8
+    fileprivate let state: UInt8
     fileprivate let identity: inet_diag_sockid
+
+    /// Whether something of this side may still be on its way to the client.
+    ///
+    /// What is left otherwise (TIME_WAIT, FIN_WAIT2) waits for the client, or for nobody: it has
+    /// acknowledged everything up to our FIN.
+    public var isOpen: Bool { !Self.spent.contains(CInt(state)) }
+
+    private static let spent: Set<CInt> = [
+        CInt(TCP_FIN_WAIT2), CInt(TCP_TIME_WAIT), CInt(TCP_CLOSE),
+    ]
 }
 
 /// Lists and ends TCP connections of this host's network namespace.
@@ -26,13 +37,22 @@ public struct SocketDiagnosis: ~Copyable {
         descriptor = try StreamSocket.open(AF_NETLINK, SOCK_RAW, CInt(NETLINK_SOCK_DIAG))
     }
 
-    /// Every connection whose local address is one of `addresses`, in any state.
+    /// Every connection whose local address is one of `addresses`, in any state; also those that
+    /// listeners on every address of both families accepted.
     public borrowing func connections(
-        of addresses: Set<IPv4Address>
+        of addresses: Set<IPAddress>
+    ) throws(Errno) -> [KernelConnection] {
+        try connections(of: addresses, family: AF_INET)
+            + connections(of: addresses, family: AF_INET6)
+    }
+
+    private borrowing func connections(
+        of addresses: Set<IPAddress>, family: CInt
     ) throws(Errno) -> [KernelConnection] {
         try send(
             type: UInt16(SOCK_DIAG_BY_FAMILY), flags: UInt16(NLM_F_REQUEST | NLM_F_DUMP),
-            states: ~Self.listening, identity: inet_diag_sockid())
+            family: UInt8(truncatingIfNeeded: family), states: ~Self.listening,
+            identity: inet_diag_sockid())
         var found: [KernelConnection] = []
         while let bytes = try descriptor.read(upTo: Self.bufferByteCount) {
             var isDone = false
@@ -43,16 +63,34 @@ public struct SocketDiagnosis: ~Copyable {
                     payload.count >= MemoryLayout<inet_diag_msg>.size
                 else { return }
                 let message = payload.loadUnaligned(as: inet_diag_msg.self)
-                let local = IPv4Address(rawValue: UInt32(bigEndian: message.id.idiag_src.0))
-                guard addresses.contains(local), found.count < Self.connectionCountMax else {
-                    return
-                }
+                guard addresses.contains(Self.localAddress(message)),
+                    found.count < Self.connectionCountMax
+                else { return }
                 found.append(
-                    KernelConnection(family: message.idiag_family, identity: message.id))
+                    KernelConnection(
+                        family: message.idiag_family, state: message.idiag_state,
+                        identity: message.id))
             }
             if isDone { break }
         }
         return found
+    }
+
+    private static func localAddress(_ message: inet_diag_msg) -> IPAddress {
+        let words = message.id.idiag_src
+        func pair(_ first: UInt32, _ second: UInt32) -> UInt64 {
+            UInt64(UInt32(bigEndian: first)) << 32 | UInt64(UInt32(bigEndian: second))
+        }
+        guard message.idiag_family == UInt8(AF_INET6) else {
+            return .v4(IPv4Address(rawValue: UInt32(bigEndian: words.0)))
+        }
+        let high = pair(words.0, words.1)
+        let low = pair(words.2, words.3)
+        // An IPv4 client of a listener of both families (RFC 4291 §2.5.5.2).
+        if high == 0, low >> 32 == 0xFFFF {
+            return .v4(IPv4Address(rawValue: UInt32(truncatingIfNeeded: low)))
+        }
+        return .v6(IPv6Address(high: high, low: low))
     }
 
     /// Ends a connection as if it had been reset; whoever holds it reads ECONNABORTED.
@@ -61,8 +99,8 @@ public struct SocketDiagnosis: ~Copyable {
     ///   (CONFIG_INET_DIAG_DESTROY), EPERM without CAP_NET_ADMIN.
     public borrowing func end(_ connection: KernelConnection) throws(Errno) {
         try send(
-            type: UInt16(SOCK_DESTROY), flags: UInt16(NLM_F_REQUEST | NLM_F_ACK), states: 0,
-            identity: connection.identity)
+            type: UInt16(SOCK_DESTROY), flags: UInt16(NLM_F_REQUEST | NLM_F_ACK),
+            family: connection.family, states: 0, identity: connection.identity)
         guard let bytes = try descriptor.read(upTo: Self.bufferByteCount) else { return }
         try Self.forEachMessage(bytes) { (type, payload) throws(Errno) in
             if type == UInt16(NLMSG_ERROR) { try Self.checkAcknowledgement(payload) }
@@ -70,10 +108,10 @@ public struct SocketDiagnosis: ~Copyable {
     }
 
     private borrowing func send(
-        type: UInt16, flags: UInt16, states: UInt32, identity: inet_diag_sockid
+        type: UInt16, flags: UInt16, family: UInt8, states: UInt32, identity: inet_diag_sockid
     ) throws(Errno) {
         var request = inet_diag_req_v2()
-        request.sdiag_family = UInt8(AF_INET)
+        request.sdiag_family = family
         request.sdiag_protocol = UInt8(IPPROTO_TCP)
         request.idiag_states = states
         request.id = identity

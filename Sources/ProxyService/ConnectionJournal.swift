@@ -15,7 +15,7 @@ public final class ConnectionJournal: Sendable {
     /// A worker whose report is refused because the mailbox is full drops it, and reports every
     /// open connection as soon as there is room.
     public let mailbox: Mailbox<ClientChangeBatch>
-    private let addresses: [IPv4Address]
+    private let addresses: [IPAddress]
 
     /// Makes a journal for connections to `addresses`.
     ///
@@ -23,7 +23,7 @@ public final class ConnectionJournal: Sendable {
     ///   - addresses: which connections are reported.
     ///   - capacity: how many reports may wait.
     /// - Throws: EMFILE and the like when no descriptor can be had.
-    public init(watching addresses: [IPv4Address], capacity: Int = 4_096) throws(Errno) {
+    public init(watching addresses: [IPAddress], capacity: Int = 4_096) throws(Errno) {
         self.addresses = addresses
         mailbox = try Mailbox(capacity: capacity)
     }
@@ -35,20 +35,18 @@ public final class ConnectionJournal: Sendable {
     func key(
         of socket: borrowing FileDescriptor, peer: Endpoint?, bind: Endpoint
     ) -> ClientKey? {
-        guard case .v4(let bound) = bind.address, let peer, case .v4(let remote) = peer.address
-        else { return nil }
-        var local = bound
-        var port = bind.port
-        if bound == .any || port == 0 {
-            guard let endpoint = try? StreamSocket.localEndpoint(socket),
-                case .v4(let address) = endpoint.address
-            else { return nil }
-            local = address
-            port = endpoint.port
+        guard let peer else { return nil }
+        var local = bind
+        if bind.address.isAny || bind.port == 0 {
+            guard let endpoint = try? StreamSocket.localEndpoint(socket) else { return nil }
+            local = endpoint
         }
-        guard addresses.contains(local) else { return nil }
+        guard local.address.family == peer.address.family, addresses.contains(local.address) else {
+            return nil
+        }
         return ClientKey(
-            localAddress: local, localPort: port, remoteAddress: remote, remotePort: peer.port)
+            localAddress: local.address, localPort: local.port, remoteAddress: peer.address,
+            remotePort: peer.port)
     }
 }
 

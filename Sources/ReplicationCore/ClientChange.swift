@@ -5,12 +5,12 @@
 
 public import WireCore
 
-/// One client connection, as both ends of it know it.
+/// One client connection, as both ends of it know it; both addresses are of one family.
 public struct ClientKey: Hashable, Sendable {
     /// The address the client connected to.
-    public var localAddress: IPv4Address
+    public var localAddress: IPAddress
     /// The client's address.
-    public var remoteAddress: IPv4Address
+    public var remoteAddress: IPAddress
     /// The port the client connected to.
     public var localPort: UInt16
     /// The client's port.
@@ -18,7 +18,7 @@ public struct ClientKey: Hashable, Sendable {
 
     /// Names a connection.
     public init(
-        localAddress: IPv4Address, localPort: UInt16, remoteAddress: IPv4Address,
+        localAddress: IPAddress, localPort: UInt16, remoteAddress: IPAddress,
         remotePort: UInt16
     ) {
         self.localAddress = localAddress
@@ -26,6 +26,9 @@ public struct ClientKey: Hashable, Sendable {
         self.localPort = localPort
         self.remotePort = remotePort
     }
+
+    /// The family of the connection.
+    public var family: AddressFamily { localAddress.family }
 }
 
 /// A client connection was opened or closed.

@@ -42,16 +42,16 @@ public struct PeerClientTable: Sendable {
             arriving = []
         case .changes(let changes):
             for change in changes { apply(change) }
-        case .snapshotEnded(let openCount):
+        case .snapshotEnded(let open):
             guard let arrived = arriving else { return }
             current = arrived
             arriving = nil
             isPartial = false
             snapshotCount += 1
-            check(openCount)
-        case .standing(let openCount, let omittedCount):
+            check(open)
+        case .standing(let open, let omittedCount):
             omittedByPeerCount = omittedCount
-            check(openCount)
+            check(open)
         }
     }
 
@@ -64,7 +64,7 @@ public struct PeerClientTable: Sendable {
     }
 
     /// Every connection known on one of `addresses`.
-    public func clients(of addresses: Set<IPv4Address>) -> [ClientKey] {
+    public func clients(of addresses: Set<IPAddress>) -> [ClientKey] {
         var result = current.filter { addresses.contains($0.localAddress) }
         if let arriving {
             result.formUnion(arriving.lazy.filter { addresses.contains($0.localAddress) })
@@ -73,7 +73,7 @@ public struct PeerClientTable: Sendable {
     }
 
     /// Forgets the connections on `addresses`: they are this node's business now.
-    public mutating func forget(_ addresses: Set<IPv4Address>) {
+    public mutating func forget(_ addresses: Set<IPAddress>) {
         isPartial = true
         current = current.filter { !addresses.contains($0.localAddress) }
         arriving = arriving.map { $0.filter { !addresses.contains($0.localAddress) } }
@@ -117,8 +117,8 @@ public struct PeerClientTable: Sendable {
         }
     }
 
-    private mutating func check(_ openCount: UInt32) {
+    private mutating func check(_ open: OpenClientCount) {
         guard !isPartial, arriving == nil, omittedHereCount == 0 else { return }
-        if Int(openCount) != current.count { mismatchCount += 1 }
+        if open.total != current.count { mismatchCount += 1 }
     }
 }

@@ -8,6 +8,8 @@
 //          |                          +---- too many changes wait, resumed ---+
 //          +--- disconnected ---- any                     held: nothing is sent
 
+import WireCore
+
 /// Keeps this node's client connections and makes the messages that tell the peer.
 public struct ReplicationFeed: Sendable {
     /// Connections kept; further ones are left out and counted.
@@ -18,6 +20,7 @@ public struct ReplicationFeed: Sendable {
     private enum Phase: Sendable {
         case disconnected
         case beginning
+        /// Keys of IPv4 come first; a message has one family.
         case sending(keys: [ClientKey], next: Int)
         case tailing
     }
@@ -25,9 +28,13 @@ public struct ReplicationFeed: Sendable {
     private let clientCountMax: Int
     private let waitingChangeCountMax: Int
     private var owners: [ClientKey: UInt16] = [:]
+    /// How many of `owners` are of IPv6.
+    private var ipv6Count = 0
     private var phase = Phase.disconnected
-    private var waiting: [ClientChange] = []
-    private var waitingStart = 0
+    // Apart, because a message has one family; between families the order means nothing.
+    private var waiting = ChangeQueue()
+    private var waitingIPv6 = ChangeQueue()
+    private var isIPv6Next = false
     private var isHeld = false
     /// Connections that were left out because the table was full.
     public private(set) var omittedCount: UInt64 = 0
@@ -47,7 +54,13 @@ public struct ReplicationFeed: Sendable {
     public var openCount: Int { owners.count }
 
     /// Changes that wait to be sent.
-    public var waitingChangeCount: Int { waiting.count - waitingStart }
+    public var waitingChangeCount: Int { waiting.count + waitingIPv6.count }
+
+    /// Client connections of this node by family.
+    private var openCounts: OpenClientCount {
+        OpenClientCount(
+            ipv4: UInt32(clamping: owners.count - ipv6Count), ipv6: UInt32(clamping: ipv6Count))
+    }
 
     /// Whether this node has the connection.
     public func contains(_ key: ClientKey) -> Bool { owners[key] != nil }
@@ -90,6 +103,7 @@ public struct ReplicationFeed: Sendable {
             } else if owners[change.key] == batch.worker {
                 // Another worker may have opened the same tuple before this report came.
                 owners[change.key] = nil
+                if change.key.family == .ipv6 { ipv6Count -= 1 }
                 enqueue(change)
             }
         }
@@ -102,16 +116,18 @@ public struct ReplicationFeed: Sendable {
         case .disconnected:
             return nil
         case .beginning:
-            phase = .sending(keys: Array(owners.keys), next: 0)
+            phase = .sending(keys: sortedKeys(), next: 0)
             return .snapshotBegan
         case .sending(let keys, let next):
-            let end = min(next + ReplicationMessage.changeCountMax, keys.count)
-            guard next < end else {
+            guard next < keys.count else {
                 phase = .tailing
-                return .snapshotEnded(openCount: UInt32(clamping: keys.count))
+                return .snapshotEnded(open: Self.count(keys))
             }
-            phase = .sending(keys: keys, next: end)
-            return .changes(keys[next..<end].map { ClientChange($0, isOpen: true) })
+            let family = keys[next].family
+            let countMax = ReplicationMessage.changeCountMax(family)
+            let part = keys[next...].prefix(countMax).prefix { $0.family == family }
+            phase = .sending(keys: keys, next: part.endIndex)
+            return .changes(part.map { ClientChange($0, isOpen: true) })
         case .tailing:
             return nextChanges()
         }
@@ -120,7 +136,21 @@ public struct ReplicationFeed: Sendable {
     /// What tells the peer that the stream lives; `nil` when there is something better to say.
     public func standing() -> ReplicationMessage? {
         guard case .tailing = phase, !isHeld, waitingChangeCount == 0 else { return nil }
-        return .standing(openCount: UInt32(clamping: openCount), omittedCount: omittedCount)
+        return .standing(open: openCounts, omittedCount: omittedCount)
+    }
+
+    private func sortedKeys() -> [ClientKey] {
+        var keys = Array(owners.keys)
+        // Most nodes have clients of one family.
+        if ipv6Count > 0 { _ = keys.partition { $0.family == .ipv6 } }
+        return keys
+    }
+
+    /// Of keys in the order of a snapshot.
+    private static func count(_ keys: [ClientKey]) -> OpenClientCount {
+        let ipv4 = keys.firstIndex { $0.family == .ipv6 } ?? keys.count
+        return OpenClientCount(
+            ipv4: UInt32(clamping: ipv4), ipv6: UInt32(clamping: keys.count - ipv4))
     }
 
     private mutating func startSnapshot() {
@@ -130,8 +160,8 @@ public struct ReplicationFeed: Sendable {
     }
 
     private mutating func dropWaiting() {
-        waiting = []
-        waitingStart = 0
+        waiting = ChangeQueue()
+        waitingIPv6 = ChangeQueue()
     }
 
     /// A new connection is greeted, so that the peer takes it for alive; what the peer knew stays
@@ -143,20 +173,14 @@ public struct ReplicationFeed: Sendable {
     }
 
     private mutating func nextChanges() -> ReplicationMessage? {
-        let end = min(waitingStart + ReplicationMessage.changeCountMax, waiting.count)
-        guard waitingStart < end else { return nil }
-        let changes = Array(waiting[waitingStart..<end])
-        if end == waiting.count {
-            waiting.removeAll(keepingCapacity: true)
-            waitingStart = 0
-        } else {
-            waitingStart = end
-            if waitingStart > waiting.count / 2 {
-                waiting.removeFirst(waitingStart)
-                waitingStart = 0
-            }
-        }
-        return .changes(changes)
+        // In turn, so that neither family waits for the other.
+        let isIPv6 = waiting.count == 0 || (isIPv6Next && waitingIPv6.count > 0)
+        isIPv6Next = !isIPv6
+        let changes =
+            isIPv6
+            ? waitingIPv6.take(ReplicationMessage.changeCountMax(.ipv6))
+            : waiting.take(ReplicationMessage.changeCountMax(.ipv4))
+        return changes.isEmpty ? nil : .changes(changes)
     }
 
     private mutating func open(_ key: ClientKey, worker: UInt16) {
@@ -169,6 +193,7 @@ public struct ReplicationFeed: Sendable {
             return
         }
         owners[key] = worker
+        if key.family == .ipv6 { ipv6Count += 1 }
         enqueue(ClientChange(key, isOpen: true))
     }
 
@@ -181,6 +206,7 @@ public struct ReplicationFeed: Sendable {
             }
             owners[change.key] = batch.worker
         }
+        ipv6Count = owners.keys.count { $0.family == .ipv6 }
         if case .disconnected = phase { return }
         startSnapshot()
     }
@@ -196,7 +222,40 @@ public struct ReplicationFeed: Sendable {
                 startSnapshot()
                 return
             }
-            waiting.append(change)
+            if change.key.family == .ipv6 {
+                waitingIPv6.append(change)
+            } else {
+                waiting.append(change)
+            }
         }
+    }
+}
+
+/// Changes that wait, first in first out.
+private struct ChangeQueue: Sendable {
+    private var changes: [ClientChange] = []
+    private var start = 0
+
+    var count: Int { changes.count - start }
+
+    mutating func append(_ change: ClientChange) {
+        changes.append(change)
+    }
+
+    /// Takes the first ones, at most `countMax`.
+    mutating func take(_ countMax: Int) -> [ClientChange] {
+        let end = min(start + countMax, changes.count)
+        let taken = Array(changes[start..<end])
+        if end == changes.count {
+            changes.removeAll(keepingCapacity: true)
+            start = 0
+        } else {
+            start = end
+            if start > changes.count / 2 {
+                changes.removeFirst(start)
+                start = 0
+            }
+        }
+        return taken
     }
 }

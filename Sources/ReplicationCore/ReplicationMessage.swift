@@ -5,24 +5,45 @@
 //     snapshotBegan (18)   nothing
 //     changes (19)         n x { operation (1), local address (4), local port (2),
 //                                remote address (4), remote port (2) }
-//     snapshotEnded (20)   connections open (4)
-//     standing (21)        connections open (4), connections left out so far (8)
+//     snapshotEnded (20)   IPv4 connections open (4), IPv6 connections open (4)
+//     standing (21)        IPv4 connections open (4), connections left out so far (8),
+//                          IPv6 connections open (4)
+//     changesIPv6 (22)     as changes, with addresses of 16 bytes
 //
-// All numbers are big-endian; a change names a connection that is open (1) or closed (0). Bytes
-// behind the known ones of the last two belong to later versions.
+// All numbers are big-endian; a change names a connection that is open (1) or closed (0). A node
+// that knows IPv4 alone skips type 22 and does not look at the counts of IPv6, which is why they
+// stand last and why a message of changes has one family. Bytes behind the known ones of
+// snapshotEnded and standing belong to later versions.
 
-import WireCore
+public import WireCore
+
+/// How many client connections a node has.
+public struct OpenClientCount: Hashable, Sendable {
+    /// Over IPv4.
+    public var ipv4: UInt32
+    /// Over IPv6; an older node counts none.
+    public var ipv6: UInt32
+
+    /// Names the numbers.
+    public init(ipv4: UInt32, ipv6: UInt32 = 0) {
+        self.ipv4 = ipv4
+        self.ipv6 = ipv6
+    }
+
+    /// Of both families.
+    public var total: Int { Int(ipv4) + Int(ipv6) }
+}
 
 /// One message of the replication stream.
 public enum ReplicationMessage: Hashable, Sendable {
-    /// Everything known so far is replaced by what comes up to ``snapshotEnded(openCount:)``.
+    /// Everything known so far is replaced by what comes up to ``snapshotEnded(open:)``.
     case snapshotBegan
-    /// Connections were opened and closed, in this order.
+    /// Connections of one family were opened and closed, in this order.
     case changes([ClientChange])
     /// The snapshot is complete.
-    case snapshotEnded(openCount: UInt32)
+    case snapshotEnded(open: OpenClientCount)
     /// Where the sender stands; comes while nothing changes, so that a dead connection is noticed.
-    case standing(openCount: UInt32, omittedCount: UInt64)
+    case standing(open: OpenClientCount, omittedCount: UInt64)
 }
 
 /// Why an authenticated payload is no message of the stream.
@@ -38,14 +59,23 @@ extension ReplicationMessage {
     static let changesType: UInt8 = 19
     static let snapshotEndedType: UInt8 = 20
     static let standingType: UInt8 = 21
-    static let changeByteCount = 13
+    static let changesIPv6Type: UInt8 = 22
+
+    /// Length of a change on the wire.
+    static func changeByteCount(_ family: AddressFamily) -> Int {
+        1 + 2 * (family.addressByteCount + 2)
+    }
+
     /// The most changes that one message carries.
-    public static let changeCountMax = LinkFrameEncoder.payloadByteCountMax / changeByteCount
+    public static func changeCountMax(_ family: AddressFamily) -> Int {
+        LinkFrameEncoder.payloadByteCountMax / changeByteCount(family)
+    }
 
     var type: UInt8 {
         switch self {
         case .snapshotBegan: Self.snapshotBeganType
-        case .changes: Self.changesType
+        case .changes(let changes):
+            changes.first?.key.family == .ipv6 ? Self.changesIPv6Type : Self.changesType
         case .snapshotEnded: Self.snapshotEndedType
         case .standing: Self.standingType
         }
@@ -57,20 +87,25 @@ extension ReplicationMessage {
         case .snapshotBegan:
             break
         case .changes(let changes):
-            precondition(changes.count <= Self.changeCountMax, "\(changes.count) changes")
-            bytes.reserveCapacity(changes.count * Self.changeByteCount)
+            guard let family = changes.first?.key.family else { break }
+            precondition(
+                changes.count <= Self.changeCountMax(family), "\(changes.count) changes")
+            bytes.reserveCapacity(changes.count * Self.changeByteCount(family))
             for change in changes {
+                precondition(change.key.family == family, "changes of two families")
                 bytes.append(change.isOpen ? 1 : 0)
-                bytes.appendBigEndian(change.key.localAddress.rawValue)
+                bytes.append(address: change.key.localAddress)
                 bytes.appendBigEndian(change.key.localPort)
-                bytes.appendBigEndian(change.key.remoteAddress.rawValue)
+                bytes.append(address: change.key.remoteAddress)
                 bytes.appendBigEndian(change.key.remotePort)
             }
-        case .snapshotEnded(let openCount):
-            bytes.appendBigEndian(openCount)
-        case .standing(let openCount, let omittedCount):
-            bytes.appendBigEndian(openCount)
+        case .snapshotEnded(let open):
+            bytes.appendBigEndian(open.ipv4)
+            bytes.appendBigEndian(open.ipv6)
+        case .standing(let open, let omittedCount):
+            bytes.appendBigEndian(open.ipv4)
             bytes.appendBigEndian(omittedCount)
+            bytes.appendBigEndian(open.ipv6)
         }
         return bytes
     }
@@ -82,36 +117,64 @@ extension ReplicationMessage {
         case Self.snapshotBeganType:
             self = .snapshotBegan
         case Self.changesType:
-            self = .changes(try Self.readChanges(&reader))
+            self = .changes(try Self.readChanges(&reader, .ipv4))
+        case Self.changesIPv6Type:
+            self = .changes(try Self.readChanges(&reader, .ipv6))
         case Self.snapshotEndedType:
-            guard let openCount = reader.readUInt32() else { throw .truncated }
-            self = .snapshotEnded(openCount: openCount)
+            guard let ipv4 = reader.readUInt32() else { throw .truncated }
+            let open = OpenClientCount(ipv4: ipv4, ipv6: reader.readUInt32() ?? 0)
+            self = .snapshotEnded(open: open)
         case Self.standingType:
-            guard let openCount = reader.readUInt32(), let omitted = reader.readUInt64() else {
+            guard let ipv4 = reader.readUInt32(), let omitted = reader.readUInt64() else {
                 throw .truncated
             }
-            self = .standing(openCount: openCount, omittedCount: omitted)
+            let open = OpenClientCount(ipv4: ipv4, ipv6: reader.readUInt32() ?? 0)
+            self = .standing(open: open, omittedCount: omitted)
         default:
             return nil
         }
     }
 
     private static func readChanges(
-        _ reader: inout ByteReader
+        _ reader: inout ByteReader, _ family: AddressFamily
     ) throws(ReplicationFault) -> [ClientChange] {
         var changes: [ClientChange] = []
-        changes.reserveCapacity(reader.remainingByteCount / changeByteCount)
+        changes.reserveCapacity(reader.remainingByteCount / changeByteCount(family))
         while let operation = reader.readUInt8() {
             guard operation <= 1 else { throw .unknownOperation(operation) }
-            guard let local = reader.readUInt32(), let localPort = reader.readUInt16(),
-                let remote = reader.readUInt32(), let remotePort = reader.readUInt16()
+            guard let local = reader.readAddress(family), let localPort = reader.readUInt16(),
+                let remote = reader.readAddress(family), let remotePort = reader.readUInt16()
             else { throw .truncated }
             let key = ClientKey(
-                localAddress: IPv4Address(rawValue: local), localPort: localPort,
-                remoteAddress: IPv4Address(rawValue: remote), remotePort: remotePort)
+                localAddress: local, localPort: localPort, remoteAddress: remote,
+                remotePort: remotePort)
             changes.append(ClientChange(key, isOpen: operation == 1))
         }
         return changes
+    }
+}
+
+extension ByteReader {
+    /// The next bytes as an address.
+    fileprivate mutating func readAddress(_ family: AddressFamily) -> IPAddress? {
+        switch family {
+        case .ipv4: return readUInt32().map { .v4(IPv4Address(rawValue: $0)) }
+        case .ipv6:
+            guard let high = readUInt64(), let low = readUInt64() else { return nil }
+            return .v6(IPv6Address(high: high, low: low))
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Appends an address in network order.
+    fileprivate mutating func append(address: IPAddress) {
+        switch address {
+        case .v4(let address): appendBigEndian(address.rawValue)
+        case .v6(let address):
+            appendBigEndian(address.high)
+            appendBigEndian(address.low)
+        }
     }
 }
 

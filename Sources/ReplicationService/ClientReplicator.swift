@@ -43,7 +43,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     private var behindSince: Instant?
     private var journalSource: EventSource?
     private var holdTimer: TimerID?
-    private var lostAddresses: Set<IPv4Address> = []
+    private var lostAddresses: Set<IPAddress> = []
     private let staleConnections: StaleConnections?
     private var campaigns: [TickleCampaign] = []
 
@@ -248,7 +248,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         }
     }
 
-    private func takeOver(_ addresses: Set<IPv4Address>, at instant: Instant) {
+    private func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
         report.takeovers.add()
         // The peer's last words may still wait in the socket.
         inbound.readNow()
@@ -269,7 +269,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
 
     /// Clients that were not asked often enough are remembered: a node that gives an address up by
     /// mistake and takes it again must not forget them.
-    private func cancelCampaigns(on addresses: Set<IPv4Address>) {
+    private func cancelCampaigns(on addresses: Set<IPAddress>) {
         for campaign in campaigns where !campaign.addresses.isDisjoint(with: addresses) {
             table.remember(campaign.clients, knownAt: campaign.snapshotCount)
             campaign.cancel()
@@ -278,7 +278,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     }
 
     /// The peer's clients on `addresses`, which are the peer's no more.
-    private func takeClients(of addresses: Set<IPv4Address>) -> [ClientKey] {
+    private func takeClients(of addresses: Set<IPAddress>) -> [ClientKey] {
         let clients = table.clients(of: addresses)
         if !clients.isEmpty {
             table.forget(addresses)
@@ -325,7 +325,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         findStaleConnections(of: moved)
     }
 
-    private func findStaleConnections(of addresses: Set<IPv4Address>) {
+    private func findStaleConnections(of addresses: Set<IPAddress>) {
         guard !addresses.isEmpty else { return }
         lostAddresses.subtract(addresses)
         staleConnections?.find(addresses)

@@ -7,7 +7,7 @@ public import WireCore
 /// Something happened to virtual addresses.
 public enum ReplicationCommand: Hashable, Sendable {
     /// They are on this host and announced since `at`: the peer's clients on them are reset.
-    case addressesTaken([IPv4Address], at: Instant)
+    case addressesTaken([IPAddress], at: Instant)
     /// They are on this host no more: the peer must remember the clients that this node had.
-    case addressesLost([IPv4Address])
+    case addressesLost([IPAddress])
 }

@@ -34,13 +34,13 @@ public final class StaleConnections {
     }
 
     /// Ends every connection on `addresses` now; none of them may be on this host.
-    public func endAll(of addresses: Set<IPv4Address>) {
+    public func endAll(of addresses: Set<IPAddress>) {
         find(addresses)
         while !endSome() {}
     }
 
     /// Lists the connections on `addresses` for ``endSome()``, besides those listed before.
-    func find(_ addresses: Set<IPv4Address>) {
+    func find(_ addresses: Set<IPAddress>) {
         if stale.isEmpty { endedCount = 0 }
         do throws(Errno) {
             stale += try diagnosis.connections(of: addresses)

@@ -12,19 +12,32 @@ import WireCore
 /// How packets leave.
 protocol SegmentSending: AnyObject {
     /// Sends a packet as it is.
-    func send(_ packet: [UInt8], to destination: IPv4Address) throws(Errno) -> IOOutcome
+    func send(_ packet: [UInt8], to destination: IPAddress) throws(Errno) -> IOOutcome
 }
 
-/// The raw socket behind ``SegmentSending``.
+/// The raw sockets behind ``SegmentSending``.
 final class SegmentSender: SegmentSending {
-    private let socket: RawSegmentSocket
+    private final class Sender {
+        let socket: RawSegmentSocket
 
-    init() throws(Errno) {
-        socket = try RawSegmentSocket()
+        init(_ family: AddressFamily) throws(Errno) {
+            socket = try RawSegmentSocket(family)
+        }
     }
 
-    func send(_ packet: [UInt8], to destination: IPv4Address) throws(Errno) -> IOOutcome {
-        try socket.send(packet, to: destination)
+    private let ipv4: Sender
+    /// `nil` on a kernel without IPv6, which has no IPv6 clients either.
+    private let ipv6: Sender?
+
+    init() throws(Errno) {
+        ipv4 = try Sender(.ipv4)
+        ipv6 = try? Sender(.ipv6)
+    }
+
+    func send(_ packet: [UInt8], to destination: IPAddress) throws(Errno) -> IOOutcome {
+        let sender = destination.family == .ipv4 ? ipv4 : ipv6
+        guard let sender else { throw Errno.networkUnreachable }
+        return try sender.socket.send(packet, to: destination)
     }
 }
 
@@ -47,7 +60,7 @@ final class TickleCampaign {
     /// How long sending rests when the kernel has no room.
     static let pauseWhenFull = TimeSpan.milliseconds(1)
 
-    let addresses: Set<IPv4Address>
+    let addresses: Set<IPAddress>
     /// How many snapshots of the peer were known when the clients were taken out of its table.
     let snapshotCount: UInt64
     private let loop: EventLoop
@@ -69,7 +82,7 @@ final class TickleCampaign {
     var onRoundEnded: (Int) -> Void = { _ in }
 
     init(
-        addresses: Set<IPv4Address>, snapshotCount: UInt64, loop: EventLoop,
+        addresses: Set<IPAddress>, snapshotCount: UInt64, loop: EventLoop,
         sender: any SegmentSending, report: ReplicationReport
     ) {
         self.addresses = addresses

@@ -41,7 +41,7 @@ extension Node {
         if let bytes = loaded.secret { secret = try LinkSecret(fileContent: bytes) }
         // Before the addresses can come here: what an earlier process left behind.
         StaleConnections(logger: logger.named("replication"))?
-            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4)))
+            .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
         let replication = try journal.map { _ throws(Errno) in try Mailbox<ReplicationCommand>() }
         let setUp = PairSetUp(
             pair: pair, node: own, peer: loaded.peerNode, secret: secret,

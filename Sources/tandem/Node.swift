@@ -168,7 +168,7 @@ final class Node {
     private func makeJournal() throws(Errno) -> ConnectionJournal? {
         guard loaded.peerNode != nil, let pair = loaded.configuration.pair else { return nil }
         return try ConnectionJournal(
-            watching: pair.virtualRouters.flatMap(\.addresses).compactMap(\.ipv4))
+            watching: pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses))
     }
 
     /// The replication thread listens, or there is none: adverts may begin.

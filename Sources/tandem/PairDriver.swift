@@ -223,7 +223,7 @@ final class PairDriver {
 
     /// First of all after the announcement: clients of the other node wait for it.
     private func tellReplication(_ change: SpeakerStateChange) {
-        let addresses = change.addresses.compactMap(\.ipv4)
+        let addresses = change.addresses
         if change.transition.to == .active {
             setUp.replication?.post(.addressesTaken(addresses, at: Clock.now()))
         } else if change.transition.from == .active {

@@ -14,9 +14,15 @@ import WireCore
 struct SocketDiagnosisTests {
     private static let connectionCount = 20
     private static let port: UInt16 = 8_080
-    private let virtual = IPv4Address(192, 0, 2, 10)
-    private let other = IPv4Address(192, 0, 2, 11)
-    private let client = IPv4Address(192, 0, 2, 1)
+    private let virtual = IPAddress(192, 0, 2, 10)
+    private let other = IPAddress(192, 0, 2, 11)
+    private let client = IPAddress(192, 0, 2, 1)
+    private let virtualIPv6 = IPAddress.v6(IPv6Address(high: 0x2001_0DB8 << 32, low: 10))
+    private let clientIPv6 = IPAddress.v6(IPv6Address(high: 0x2001_0DB8 << 32, low: 1))
+
+    private func client(of server: IPAddress) -> IPAddress {
+        server.family == .ipv4 ? client : clientIPv6
+    }
 
     /// Both ends of some connections.
     private final class Connections {
@@ -43,50 +49,65 @@ struct SocketDiagnosisTests {
 
     private func inFurnishedNamespace(_ body: () throws -> Void) throws {
         try Laboratory.inNewNamespace {
-            for address in [virtual, other, client] {
-                try Laboratory.ip("address add \(address)/32 dev lo")
+            for address in [virtual, other, client, virtualIPv6, clientIPv6] {
+                try add(address)
             }
             try body()
         }
     }
 
-    private func listen(on address: IPv4Address) throws -> Socket {
+    private func add(_ address: IPAddress) throws {
+        let options = address.family == .ipv4 ? "" : " nodad"
+        try Laboratory.ip("address add \(address)/\(address.bitWidth) dev lo\(options)")
+    }
+
+    private func remove(_ address: IPAddress) throws {
+        try Laboratory.ip("address del \(address)/\(address.bitWidth) dev lo")
+    }
+
+    private func listen(on address: IPAddress) throws -> Socket {
         var options = StreamSocket.ListenOptions()
         options.freeBind = true
         return Socket(
             try StreamSocket.listen(
-                on: Endpoint(address: .v4(address), port: Self.port), options: options))
+                on: Endpoint(address: address, port: Self.port), options: options))
     }
 
-    /// Connects `count` times; over loopback each is complete when `connect` returns.
+    /// Connects `count` times.
     private func connect(
-        _ count: Int = connectionCount, to address: IPv4Address, at listener: Socket,
+        _ count: Int = connectionCount, to address: IPAddress, at listener: Socket,
         from sourcePort: UInt16 = 0
     ) throws -> Connections {
         let made = Connections()
         for _ in 0..<count {
             var options = StreamSocket.ConnectOptions()
-            options.source = Endpoint(address: .v4(client), port: sourcePort)
+            options.source = Endpoint(address: client(of: address), port: sourcePort)
             made.clients.append(
                 Socket(
                     try StreamSocket.connect(
-                        to: Endpoint(address: .v4(address), port: Self.port), options: options)))
-            let accepted = try StreamSocket.accept(from: listener.descriptor)
-            guard let accepted else {
+                        to: Endpoint(address: address, port: Self.port), options: options)))
+            let deadline = Clock.now() + .seconds(5)
+            while made.servers.count < made.clients.count, Clock.now() < deadline {
+                guard let accepted = try StreamSocket.accept(from: listener.descriptor) else {
+                    KernelThread.pause(milliseconds: 1)
+                    continue
+                }
+                made.servers.append(Socket(accepted.takeSocket()))
+            }
+            guard made.servers.count == made.clients.count else {
                 Issue.record("no connection arrived")
                 break
             }
-            made.servers.append(Socket(accepted.takeSocket()))
         }
         return made
     }
 
-    private func count(_ addresses: IPv4Address...) throws -> Int {
+    private func count(_ addresses: IPAddress...) throws -> Int {
         try SocketDiagnosis().connections(of: Set(addresses)).count
     }
 
     /// - Returns: how many were ended.
-    private func endAll(_ address: IPv4Address) throws -> Int {
+    private func endAll(_ address: IPAddress) throws -> Int {
         let diagnosis = try SocketDiagnosis()
         let found = try diagnosis.connections(of: [address])
         for connection in found { try diagnosis.end(connection) }
@@ -97,7 +118,7 @@ struct SocketDiagnosisTests {
         try inFurnishedNamespace {
             let listener = try listen(on: virtual)
             let connections = try connect(to: virtual, at: listener)
-            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            try remove(virtual)
             // Nobody owns them any more, and their FIN cannot leave.
             connections.servers = []
             #expect(try count(virtual) == Self.connectionCount)
@@ -113,10 +134,10 @@ struct SocketDiagnosisTests {
         try inFurnishedNamespace {
             let listener = try listen(on: virtual)
             let connections = try connect(1, to: virtual, at: listener)
-            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            try remove(virtual)
             connections.servers = []
             #expect(try endAll(virtual) == 1)
-            try Laboratory.ip("address add \(virtual)/32 dev lo")
+            try add(virtual)
             let client = try #require(connections.clients.first)
             _ = try StreamSocket.send(client.descriptor, [0x47])
             #expect(throws: Errno.connectionReset) { try client.receive() }
@@ -129,7 +150,7 @@ struct SocketDiagnosisTests {
             let otherListener = try listen(on: other)
             let connections = try connect(to: virtual, at: listener)
             let others = try connect(3, to: other, at: otherListener)
-            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            try remove(virtual)
             connections.servers = []
             #expect(try endAll(virtual) == Self.connectionCount)
             #expect(try count(other) == 3)
@@ -138,7 +159,7 @@ struct SocketDiagnosisTests {
             for socket in others.clients + others.servers {
                 #expect(try socket.receive() == .wouldBlock)
             }
-            try Laboratory.ip("address add \(virtual)/32 dev lo")
+            try add(virtual)
             let again = try connect(1, to: virtual, at: listener)
             #expect(again.servers.count == 1)
         }
@@ -148,7 +169,7 @@ struct SocketDiagnosisTests {
         try inFurnishedNamespace {
             let listener = try listen(on: virtual)
             let connections = try connect(1, to: virtual, at: listener)
-            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            try remove(virtual)
             #expect(try endAll(virtual) == 1)
             let server = try #require(connections.servers.first)
             #expect(throws: Errno(code: ECONNABORTED)) { try server.receive() }
@@ -161,7 +182,7 @@ struct SocketDiagnosisTests {
         try inFurnishedNamespace {
             let listener = try listen(on: virtual)
             let connections = try connect(1, to: virtual, at: listener)
-            try Laboratory.ip("address del \(virtual)/32 dev lo")
+            try remove(virtual)
             connections.servers = []
             let diagnosis = try SocketDiagnosis()
             let connection = try #require(try diagnosis.connections(of: [virtual]).first)
@@ -169,6 +190,28 @@ struct SocketDiagnosisTests {
             #expect(throws: Errno.noSuchFile) { try diagnosis.end(connection) }
             // The refusal left nothing in the socket that a later answer is mistaken for.
             #expect(try diagnosis.connections(of: [client]).count == 1)
+        }
+    }
+
+    /// Over IPv6 the kernel sends from an address that is not here any more, so unlike over IPv4 a
+    /// client hears of the end.
+    @Test func connectionsOverIPv6AreFoundAndEnded() throws {
+        try inFurnishedNamespace {
+            let listener = try listen(on: virtualIPv6)
+            let ipv4Listener = try listen(on: virtual)
+            let connections = try connect(3, to: virtualIPv6, at: listener)
+            let others = try connect(2, to: virtual, at: ipv4Listener)
+            #expect(try count(virtualIPv6, virtual) == 5)
+            #expect(try endAll(virtualIPv6) == 3)
+            #expect(try count(virtualIPv6) == 0)
+            #expect(try count(virtual) == 2)
+            for server in connections.servers {
+                #expect(throws: Errno(code: ECONNABORTED)) { try server.receive() }
+            }
+            for client in connections.clients {
+                #expect(throws: Errno.connectionReset) { try client.receive() }
+            }
+            for server in others.servers { #expect(try server.receive() == .wouldBlock) }
         }
     }
 }

@@ -15,7 +15,7 @@ import WireCore
 @Suite(.serialized)
 struct ConnectionJournalTests {
     private func plane(
-        _ journal: ConnectionJournal, bind: IPv4Address
+        _ journal: ConnectionJournal, bind: IPAddress
     ) throws -> (plane: DataPlane, endpoint: Endpoint) {
         let dead = Endpoint(address: .v4(.loopback), port: 9)
         let routes = [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
@@ -23,7 +23,7 @@ struct ConnectionJournalTests {
             workers: .exactly(1), pair: nil,
             listeners: [
                 ListenerConfiguration(
-                    name: "web", bind: Endpoint(address: .v4(bind), port: 0), routes: routes)
+                    name: "web", bind: Endpoint(address: bind, port: 0), routes: routes)
             ],
             pools: [TestPlane.pool("web", [dead])],
             admin: AdminConfiguration(http: nil, socket: nil), timeouts: TimeoutConfiguration())
@@ -51,29 +51,32 @@ struct ConnectionJournalTests {
         return false
     }
 
-    @Test(arguments: [IPv4Address.loopback, .any])
-    func connectionsAreReportedWithBothEnds(bind: IPv4Address) throws {
-        let journal = try ConnectionJournal(watching: [.loopback])
+    @Test(arguments: [
+        IPAddress.v4(.loopback), .v4(.any), .v6(.loopback), .v6(.any),
+    ])
+    func connectionsAreReportedWithBothEnds(bind: IPAddress) throws {
+        let own: IPAddress = bind.family == .ipv4 ? .v4(.loopback) : .v6(.loopback)
+        let journal = try ConnectionJournal(watching: [own])
         let (plane, bound) = try plane(journal, bind: bind)
         defer { plane.stop() }
-        let target = Endpoint(address: .v4(.loopback), port: bound.port)
+        let target = Endpoint(address: own, port: bound.port)
         var changes: [ClientChange] = []
         do {
             let socket = try StreamSocket.connect(to: target)
-            let own = try #require(try StreamSocket.localEndpoint(socket))
+            let local = try #require(try StreamSocket.localEndpoint(socket))
             #expect(wait(for: journal, &changes) { $0.count == 1 })
             let expected = ClientKey(
-                localAddress: .loopback, localPort: bound.port, remoteAddress: .loopback,
-                remotePort: own.port)
+                localAddress: own, localPort: bound.port, remoteAddress: own,
+                remotePort: local.port)
             #expect(changes == [ClientChange(expected, isOpen: true)])
         }
         #expect(wait(for: journal, &changes) { $0.count == 2 })
         #expect(changes[1] == ClientChange(changes[0].key, isOpen: false))
     }
 
-    @Test(arguments: [IPv4Address.loopback, .any])
-    func connectionsToOtherAddressesAreNotReported(bind: IPv4Address) throws {
-        let journal = try ConnectionJournal(watching: [IPv4Address(192, 0, 2, 1)])
+    @Test(arguments: [IPAddress.v4(.loopback), .v4(.any)])
+    func connectionsToOtherAddressesAreNotReported(bind: IPAddress) throws {
+        let journal = try ConnectionJournal(watching: [IPAddress(192, 0, 2, 1)])
         let (plane, bound) = try plane(journal, bind: bind)
         defer { plane.stop() }
         let target = Endpoint(address: .v4(.loopback), port: bound.port)
@@ -88,8 +91,8 @@ struct ConnectionJournalTests {
     }
 
     @Test func fullJournalIsOwedEveryOpenConnection() throws {
-        let journal = try ConnectionJournal(watching: [.loopback], capacity: 1)
-        let (plane, bound) = try plane(journal, bind: .loopback)
+        let journal = try ConnectionJournal(watching: [.v4(.loopback)], capacity: 1)
+        let (plane, bound) = try plane(journal, bind: .v4(.loopback))
         defer { plane.stop() }
         let target = Endpoint(address: .v4(.loopback), port: bound.port)
         let first = try StreamSocket.connect(to: target)

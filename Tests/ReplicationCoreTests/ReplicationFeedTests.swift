@@ -8,11 +8,20 @@ import Testing
 import WireCore
 
 @Suite struct ReplicationFeedTests {
-    static let vip = IPv4Address(10, 77, 0, 100)
+    static let vip = IPAddress(10, 77, 0, 100)
+    static let vipIPv6 = IPAddress.v6(IPv6Address(high: 0xFD00 << 48, low: 0x100))
+    /// Ports from here on are those of IPv6 clients.
+    static let firstPortIPv6 = 20_000
 
     static func key(_ port: Int) -> ClientKey {
-        ClientKey(
-            localAddress: vip, localPort: 80, remoteAddress: IPv4Address(10, 77, 0, 200),
+        guard port >= firstPortIPv6 else {
+            return ClientKey(
+                localAddress: vip, localPort: 80, remoteAddress: IPAddress(10, 77, 0, 200),
+                remotePort: UInt16(port))
+        }
+        return ClientKey(
+            localAddress: vipIPv6, localPort: 80,
+            remoteAddress: .v6(IPv6Address(high: 0xFD00 << 48, low: 0x200)),
             remotePort: UInt16(port))
     }
 
@@ -30,7 +39,7 @@ import WireCore
     }
 
     private func ports(_ table: PeerClientTable) -> [UInt16] {
-        table.clients(of: [Self.vip]).map(\.remotePort).sorted()
+        table.clients(of: [Self.vip, Self.vipIPv6]).map(\.remotePort).sorted()
     }
 
     @Test func snapshotThenTailReachThePeer() {
@@ -44,7 +53,7 @@ import WireCore
         feed.apply(batch(opened: [4], closed: [2]))
         deliver(&feed, &table)
         #expect(ports(table) == [1, 3, 4])
-        #expect(feed.standing() == .standing(openCount: 3, omittedCount: 0))
+        #expect(feed.standing() == .standing(open: OpenClientCount(ipv4: 3), omittedCount: 0))
         feed.standing().map { table.apply($0) }
         #expect(table.mismatchCount == 0)
     }
@@ -52,7 +61,7 @@ import WireCore
     @Test func changesDuringASnapshotFollowIt() {
         var feed = ReplicationFeed()
         var table = PeerClientTable()
-        let count = 3 * ReplicationMessage.changeCountMax
+        let count = 3 * ReplicationMessage.changeCountMax(.ipv4)
         feed.apply(batch(opened: Array(1...count)))
         feed.connected()
         feed.nextMessage().map { table.apply($0) }
@@ -67,7 +76,7 @@ import WireCore
         var table = PeerClientTable()
         table.apply(.snapshotBegan)
         table.apply(.changes([ClientChange(Self.key(1), isOpen: true)]))
-        table.apply(.snapshotEnded(openCount: 1))
+        table.apply(.snapshotEnded(open: OpenClientCount(ipv4: 1)))
         table.apply(.snapshotBegan)
         table.apply(.changes([ClientChange(Self.key(2), isOpen: true)]))
         #expect(ports(table) == [1, 2])
@@ -75,7 +84,7 @@ import WireCore
         #expect(ports(table) == [1, 2])
         table.apply(.snapshotBegan)
         table.apply(.changes([ClientChange(Self.key(3), isOpen: true)]))
-        table.apply(.snapshotEnded(openCount: 1))
+        table.apply(.snapshotEnded(open: OpenClientCount(ipv4: 1)))
         #expect(ports(table) == [3])
     }
 
@@ -143,7 +152,7 @@ import WireCore
 
     @Test func mismatchIsCounted() {
         var table = PeerClientTable()
-        table.apply(.standing(openCount: 1, omittedCount: 0))
+        table.apply(.standing(open: OpenClientCount(ipv4: 1), omittedCount: 0))
         #expect(table.mismatchCount == 1)
     }
 
@@ -153,11 +162,11 @@ import WireCore
         let clients = table.clients(of: [Self.vip])
         table.forget([Self.vip])
         #expect(table.count == 0)
-        table.apply(.standing(openCount: 1, omittedCount: 0))
+        table.apply(.standing(open: OpenClientCount(ipv4: 1), omittedCount: 0))
         #expect(table.mismatchCount == 0)
         table.remember(clients, knownAt: table.snapshotCount)
         #expect(ports(table) == [1])
-        #expect(table.clients(of: [IPv4Address(10, 0, 0, 1)]).isEmpty)
+        #expect(table.clients(of: [IPAddress(10, 0, 0, 1)]).isEmpty)
     }
 
     @Test func whatThePeerToldSinceCountsMoreThanWhatIsRemembered() {
@@ -167,9 +176,38 @@ import WireCore
         let knownAt = table.snapshotCount
         table.forget([Self.vip])
         table.apply(.snapshotBegan)
-        table.apply(.snapshotEnded(openCount: 0))
+        table.apply(.snapshotEnded(open: OpenClientCount(ipv4: 0)))
         table.remember(clients, knownAt: knownAt)
         #expect(table.count == 0)
+    }
+
+    @Test func messagesOfChangesHaveOneFamilyAndNeitherWaits() {
+        var feed = ReplicationFeed()
+        var table = PeerClientTable()
+        let ipv6 = (0..<300).map { Self.firstPortIPv6 + $0 }
+        feed.apply(batch(opened: [1, 2, 3] + ipv6))
+        feed.connected()
+        deliver(&feed, &table)
+        #expect(ports(table).count == 303)
+        #expect(
+            feed.standing()
+                == .standing(open: OpenClientCount(ipv4: 3, ipv6: 300), omittedCount: 0))
+        for port in 4...1_000 {
+            feed.apply(batch(opened: [port, Self.firstPortIPv6 + 300 + port]))
+        }
+        var families: [AddressFamily] = []
+        while let message = feed.nextMessage() {
+            guard case .changes(let changes) = message, let first = changes.first else { continue }
+            #expect(changes.allSatisfy { $0.key.family == first.key.family })
+            families.append(first.key.family)
+            table.apply(message)
+        }
+        #expect(families.prefix(4) == [.ipv4, .ipv6, .ipv4, .ipv6])
+        #expect(ports(table).count == 303 + 2 * 997)
+        feed.apply(batch(closed: ipv6))
+        deliver(&feed, &table)
+        feed.standing().map { table.apply($0) }
+        #expect(table.mismatchCount == 0)
     }
 
     @Test(arguments: UInt64(1)...30)
@@ -180,7 +218,8 @@ import WireCore
         var open: [Int: UInt16] = [:]
         var isConnected = false
         for _ in 0..<500 {
-            let port = Int(generator.next() % 40)
+            let port =
+                Int(generator.next() % 20) + (generator.next() % 2 == 0 ? 0 : Self.firstPortIPv6)
             switch generator.next() % 12 {
             case 0:
                 feed.disconnected()

@@ -9,10 +9,17 @@ import WireCore
 
 @Suite struct ReplicationMessageTests {
     static let key = ClientKey(
-        localAddress: IPv4Address(10, 77, 0, 100), localPort: 80,
-        remoteAddress: IPv4Address(10, 77, 0, 200), remotePort: 40_000)
+        localAddress: IPAddress(10, 77, 0, 100), localPort: 80,
+        remoteAddress: IPAddress(10, 77, 0, 200), remotePort: 40_000)
     static let opened = ReplicationMessage.changes([
         ClientChange(key, isOpen: true), ClientChange(key, isOpen: false),
+    ])
+
+    static let keyIPv6 = ClientKey(
+        localAddress: .v6(IPv6Address(high: 0xFD00_0077 << 32, low: 0x100)), localPort: 80,
+        remoteAddress: .v6(IPv6Address(high: 0xFD00_0077 << 32, low: 0x200)), remotePort: 40_000)
+    static let openedIPv6 = ReplicationMessage.changes([
+        ClientChange(keyIPv6, isOpen: true), ClientChange(keyIPv6, isOpen: false),
     ])
 
     /// Type and payload of a message, as the sealed frame carries them.
@@ -38,8 +45,9 @@ import WireCore
     }
 
     @Test(arguments: [
-        ReplicationMessage.snapshotBegan, opened, .snapshotEnded(openCount: 0x0102_0304),
-        .standing(openCount: 7, omittedCount: 1 << 40),
+        ReplicationMessage.snapshotBegan, opened, openedIPv6,
+        .snapshotEnded(open: OpenClientCount(ipv4: 0x0102_0304, ipv6: 5)),
+        .standing(open: OpenClientCount(ipv4: 7, ipv6: 8), omittedCount: 1 << 40),
     ])
     func messagesArriveAsTheyWereSent(_ message: ReplicationMessage) throws {
         let frame = try carried(message)
@@ -66,6 +74,37 @@ import WireCore
         }
     }
 
+    @Test func changesOfIPv6TravelAsDrawn() throws {
+        let frame = try carried(Self.openedIPv6)
+        #expect(frame.type == 22)
+        let ends: [UInt8] = [
+            0xFD, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 80,  // the local end
+            0xFD, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0x9C, 0x40,  // the remote end
+        ]
+        #expect(frame.payload == [1] + ends + [0] + ends)
+        for count in 0...frame.payload.count where !count.isMultiple(of: 37) {
+            let prefix = Array(frame.payload.prefix(count))
+            #expect(throws: ReplicationFault.truncated) {
+                try ReplicationMessage(type: 22, payload: prefix.span.bytes)
+            }
+        }
+    }
+
+    /// A node that knows IPv4 alone finds its fields where they stood, and its own are read.
+    @Test func countsOfAnOlderNodeHaveNoIPv6() throws {
+        let standing = try carried(
+            .standing(open: OpenClientCount(ipv4: 7, ipv6: 8), omittedCount: 9))
+        #expect(standing.payload.prefix(12) == [0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9])
+        let old = Array(standing.payload.prefix(12))
+        #expect(
+            try ReplicationMessage(type: 21, payload: old.span.bytes)
+                == .standing(open: OpenClientCount(ipv4: 7), omittedCount: 9))
+        let ended: [UInt8] = [0, 0, 0, 5]
+        #expect(
+            try ReplicationMessage(type: 20, payload: ended.span.bytes)
+                == .snapshotEnded(open: OpenClientCount(ipv4: 5)))
+    }
+
     @Test func shortCountsAreTruncated() throws {
         let short: [UInt8] = [0, 0, 1]
         for type in [UInt8(20), 21] {
@@ -85,7 +124,7 @@ import WireCore
     }
 
     @Test func typesOfOthersAreNotTaken() throws {
-        for type in [UInt8(16), 17, 22, 255] {
+        for type in [UInt8(16), 17, 23, 32, 255] {
             #expect(try ReplicationMessage(type: type, payload: [UInt8]().span.bytes) == nil)
         }
     }
@@ -96,25 +135,27 @@ import WireCore
         for _ in 0..<200 {
             let count = Int(generator.next() % 64)
             let bytes = (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next() % 3) }
-            let type = 18 + UInt8(truncatingIfNeeded: generator.next() % 4)
+            let type = 18 + UInt8(truncatingIfNeeded: generator.next() % 5)
             guard
                 let message = try? ReplicationMessage(type: type, payload: bytes.span.bytes)
             else { continue }
+            if case .changes([]) = message { continue }
             let frame = try carried(message)
             let read = try ReplicationMessage(type: frame.type, payload: frame.payload.span.bytes)
             #expect(read == message)
         }
     }
 
-    @Test func aFullMessageFitsOneFrame() throws {
-        let changes = (0..<ReplicationMessage.changeCountMax).map { index in
-            var key = Self.key
+    @Test(arguments: [(key, 13, 300), (keyIPv6, 37, 100)])
+    func aFullMessageFitsOneFrame(key: ClientKey, byteCount: Int, countMin: Int) throws {
+        let changes = (0..<ReplicationMessage.changeCountMax(key.family)).map { index in
+            var key = key
             key.remotePort = UInt16(index)
             return ClientChange(key, isOpen: true)
         }
         let frame = try carried(.changes(changes))
-        #expect(frame.payload.count == changes.count * 13)
-        #expect(changes.count > 300)
+        #expect(frame.payload.count == changes.count * byteCount)
+        #expect(changes.count > countMin)
     }
 
     @Test func sealedMessageIsOpened() throws {

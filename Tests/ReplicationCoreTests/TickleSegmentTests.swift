@@ -9,8 +9,8 @@ import WireCore
 
 @Suite struct TickleSegmentTests {
     private let client = ClientKey(
-        localAddress: IPv4Address(10, 77, 0, 100), localPort: 80,
-        remoteAddress: IPv4Address(10, 77, 0, 200), remotePort: 40_000)
+        localAddress: IPAddress(10, 77, 0, 100), localPort: 80,
+        remoteAddress: IPAddress(10, 77, 0, 200), remotePort: 40_000)
 
     @Test func packetIsABareAcknowledgement() {
         var segment = TickleSegment()
@@ -30,15 +30,63 @@ import WireCore
             ])
     }
 
+    private let clientIPv6 = ClientKey(
+        localAddress: .v6(IPv6Address(high: 0xFD00_0077 << 32, low: 0x100)), localPort: 80,
+        remoteAddress: .v6(IPv6Address(high: 0xFD00_0077 << 32, low: 0x200)), remotePort: 40_000)
+
+    @Test func packetOfIPv6IsABareAcknowledgement() {
+        var segment = TickleSegment()
+        segment.address(to: clientIPv6, sequence: 0)
+        #expect(
+            segment.bytes == [
+                0x60, 0x00, 0x00, 0x00,  // version 6
+                0x00, 0x14, 0x06, 0x40,  // payload of 20 bytes, TCP, hop limit 64
+                0xFD, 0x00, 0x00, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x00,  // source
+                0xFD, 0x00, 0x00, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x00,  // destination
+                0x00, 0x50, 0x9C, 0x40,  // from port 80 to port 40000
+                0x00, 0x00, 0x00, 0x00,  // sequence number
+                0x00, 0x00, 0x00, 0x00,  // acknowledgement number
+                0x50, 0x10, 0x00, 0x00,  // header of 20 bytes, ACK, window 0
+                0x15, 0x55, 0x00, 0x00,  // checksum, urgent pointer
+            ])
+        // The families do not disturb one another.
+        segment.address(to: client, sequence: 7)
+        #expect(segment.bytes.count == 40)
+        segment.address(to: clientIPv6, sequence: 7)
+        #expect(segment.bytes.count == 60)
+    }
+
+    @Test(arguments: UInt64(1)...50)
+    func checksumOfIPv6IsRight(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var segment = TickleSegment()
+        for _ in 0..<20 {
+            let key = ClientKey(
+                localAddress: .v6(IPv6Address(high: generator.next(), low: generator.next())),
+                localPort: UInt16(truncatingIfNeeded: generator.next()),
+                remoteAddress: .v6(IPv6Address(high: generator.next(), low: generator.next())),
+                remotePort: UInt16(truncatingIfNeeded: generator.next()))
+            segment.address(to: key, sequence: UInt32(truncatingIfNeeded: generator.next()))
+            // The pseudo header of RFC 8200 §8.1, then the segment.
+            let covered =
+                Array(segment.bytes[8..<40]) + [0, 0, 0, 20, 0, 0, 0, 6] + segment.bytes[40...]
+            var sum = InternetChecksum()
+            sum.add(covered.span.bytes)
+            #expect(sum.value == 0)
+        }
+    }
+
     @Test(arguments: UInt64(1)...50)
     func bothChecksumsAreRight(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var segment = TickleSegment()
         for _ in 0..<20 {
             let key = ClientKey(
-                localAddress: IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next())),
+                localAddress: .v4(
+                    IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next()))),
                 localPort: UInt16(truncatingIfNeeded: generator.next()),
-                remoteAddress: IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next())),
+                remoteAddress: .v4(
+                    IPv4Address(rawValue: UInt32(truncatingIfNeeded: generator.next()))),
                 remotePort: UInt16(truncatingIfNeeded: generator.next()))
             segment.address(to: key, sequence: UInt32(truncatingIfNeeded: generator.next()))
             let header = Array(segment.bytes[..<20])

@@ -17,7 +17,7 @@ private final class CaughtPackets: SegmentSending {
     private(set) var packets: [[UInt8]] = []
     var refusals = 0
 
-    func send(_ packet: [UInt8], to destination: IPv4Address) throws(Errno) -> IOOutcome {
+    func send(_ packet: [UInt8], to destination: IPAddress) throws(Errno) -> IOOutcome {
         if refusals > 0 {
             refusals -= 1
             return .wouldBlock
@@ -28,7 +28,11 @@ private final class CaughtPackets: SegmentSending {
 
     /// The clients' ports, each once.
     var ports: Set<UInt16> {
-        Set(packets.map { UInt16($0[22]) << 8 | UInt16($0[23]) })
+        Set(
+            packets.map { packet in
+                let start = packet[0] >> 4 == 4 ? 20 : 40
+                return UInt16(packet[start + 2]) << 8 | UInt16(packet[start + 3])
+            })
     }
 }
 
@@ -48,11 +52,14 @@ private final class ReplicatingNode {
         try replicator.start()
     }
 
-    func report(opened: [Int] = [], closed: [Int] = [], on address: IPv4Address) {
+    func report(opened: [Int] = [], closed: [Int] = [], on address: IPAddress) {
+        let remote: IPAddress =
+            address.family == .ipv4
+            ? IPAddress(198, 51, 100, 1) : .v6(IPv6Address(high: 0x2001_0DB8 << 32, low: 1))
         func key(_ port: Int) -> ClientKey {
             ClientKey(
                 localAddress: address, localPort: 80,
-                remoteAddress: IPv4Address(198, 51, 100, 1), remotePort: UInt16(port))
+                remoteAddress: remote, remotePort: UInt16(port))
         }
         let changes =
             opened.map { ClientChange(key($0), isOpen: true) }
@@ -71,8 +78,8 @@ private final class ReplicatingNode {
 
 @Suite struct ClientReplicatorTests {
     private let bench = LinkBench()
-    private let vip = IPv4Address(192, 0, 2, 1)
-    private let otherVIP = IPv4Address(192, 0, 2, 2)
+    private let vip = IPAddress(192, 0, 2, 1)
+    private let otherVIP = IPAddress(192, 0, 2, 2)
 
     private func pair(
         on loop: EventLoop
@@ -98,6 +105,27 @@ private final class ReplicatingNode {
         #expect(eventually(loop) { right.caught.packets.count == 2 * TickleCampaign.rounds.count })
         #expect(right.caught.ports == [1, 3])
         #expect(left.caught.packets.isEmpty)
+    }
+
+    @Test func clientsOfBothFamiliesAreAsked() throws {
+        let loop = try EventLoop()
+        let (left, right) = try pair(on: loop)
+        let vip6 = IPAddress.v6(IPv6Address(high: 0xFD00 << 48, low: 0x100))
+        left.report(opened: [1], on: vip)
+        left.report(opened: [6, 7], closed: [7], on: vip6)
+        #expect(eventually(loop) { right.peerCount == 2 })
+        right.commands.post(.addressesTaken([vip6], at: Clock.now()))
+        #expect(eventually(loop) { right.caught.packets.count >= 1 })
+        #expect(right.caught.ports == [6])
+        // From the virtual address to the client.
+        #expect(
+            right.caught.packets[0][8..<40] == [
+                0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+                0x20, 0x01, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+            ])
+        right.commands.post(.addressesTaken([vip], at: Clock.now()))
+        #expect(eventually(loop) { right.caught.ports == [1, 6] })
+        #expect(right.replicator.report.mismatches.value == 0)
     }
 
     @Test func snapshotReachesANodeThatComesLater() throws {
