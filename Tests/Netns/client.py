@@ -40,8 +40,9 @@ class Connection:
     def __init__(
         self, address=VIP, port=80, member="client", timeout_seconds=5, receive_buffer_bytes=None,
     ):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with inside(member):
-            self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout_seconds)
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Addresses of both families in one virtual router: they are always on one node, and clients of
+# either are told when that node ends without a word.
+
+import time
+
+from client import Connection, try_get
+from configuration import configuration
+from lab import NODES, expect, poll, throughout
+
+VIP6 = "fd77::100"
+KEEP_ALIVE_CLIENTS = 30
+KNOWN = "tandem_replication_peer_entries"
+CONFIGURATION = configuration(
+    advertise_interval="100ms",
+    listeners="  web6:\n    bind: \"[::]:80\"\n    routes:\n      - pool: web\n",
+).replace("addresses: [10.77.0.100]", f"addresses: [10.77.0.100, \"{VIP6}\"]")
+
+
+def _furnish(lab):
+    """IPv6 addresses for the members, and both nodes ready to serve over it."""
+    for number, member in enumerate((*NODES, "client"), 1):
+        lab.shell(
+            member, "ip", "address", "replace", f"fd77::{number}/64", "dev", "eth0", "nodad")
+    poll(5, "the IPv6 address is served", _serves)
+
+
+def _serves():
+    try:
+        client = Connection(VIP6, timeout_seconds=0.5)
+        status = client.request().response().status
+        client.close()
+        return status == 200
+    except OSError:
+        return False
+
+
+def _holders(lab):
+    return [node for node in NODES if VIP6 in lab.shell(node, "ip", "-6", "address")]
+
+
+def both_families_are_on_one_node(lab):
+    _furnish(lab)
+    expect(_holders(lab) == ["lb1"], f"IPv6 is on {_holders(lab)}")
+    expect(lab.holders() == ["lb1"], f"IPv4 is on {lab.holders()}")
+    lab.ctl("lb1", "switchover")
+    poll(10, lambda: f"lb2 holds IPv6, which is on {_holders(lab)}",
+         lambda: _holders(lab) == ["lb2"])
+    poll(10, "lb2 holds IPv4", lambda: lab.holders() == ["lb2"])
+    poll(3, "lb2 serves over IPv6", _serves)
+
+
+def a_dead_process_takes_both_families_with_it(lab):
+    _furnish(lab)
+    lab.kill("crash", "lb1")
+    poll(3, "lb2 serves over IPv4", try_get)
+    poll(3, "lb2 serves over IPv6", _serves)
+    poll(1, lambda: f"IPv6 is on lb2 alone, not {_holders(lab)}",
+         lambda: _holders(lab) == ["lb2"])
+    throughout(0.3, "IPv6 is on lb2 alone", lambda: _holders(lab) == ["lb2"])
+
+
+def _keep_alive_clients(lab):
+    clients = [Connection(VIP6, timeout_seconds=3) for _ in range(KEEP_ALIVE_CLIENTS)]
+    for client in clients:
+        expect(client.request().response().status == 200, "a client is not served")
+    poll(2, "lb2 knows the clients", lambda: lab.metric("lb2", KNOWN) >= KEEP_ALIVE_CLIENTS)
+    return clients
+
+
+def _expect_reset(clients, fault_at, seconds):
+    for index, client in enumerate(clients):
+        try:
+            client.rest()
+        except ConnectionResetError:
+            client.close()
+            continue
+        except TimeoutError:
+            expect(False, f"client {index} hangs")
+        expect(False, f"client {index} was ended in order by a dead node")
+    told_after = time.time() - fault_at
+    expect(told_after < seconds, f"the last client heard after {told_after:.2f} s")
+
+
+def no_ipv6_client_of_a_killed_active_hangs(lab):
+    _furnish(lab)
+    clients = _keep_alive_clients(lab)
+    for client in clients[::2]:
+        client.request("/delay/5000")
+    fault_at, _ = lab.kill("crash", "lb1")
+    _expect_reset(clients, fault_at, 1.5)
+
+
+def no_ipv6_client_of_a_node_without_power_hangs(lab):
+    _furnish(lab)
+    clients = _keep_alive_clients(lab)
+    fault_at, _ = lab.kill("poweroff", "lb1")
+    _expect_reset(clients, fault_at, 3)
