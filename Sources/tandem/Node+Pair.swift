@@ -67,7 +67,7 @@ extension Node {
             track: pair.track, loop: loop, logger: logger.named("track"),
             shares: { [unowned self] in
                 (health?.poolSnapshot() ?? []).map {
-                    PoolShare(
+                    ServingShare(
                         pool: $0.pool, servingCount: $0.status.servingCount,
                         totalCount: $0.status.total)
                 }
