@@ -128,6 +128,7 @@ final class RouterInterface {
             seat.speaker.replacePorts(opened.ports, ownAddress: own, linkLocal: linkLocal)
         }
         seats[index].announcer.update(link: link)
+        seat.speaker.status.linkLocal = linkLocal
         let isMissing = own.map { own in !present.contains { $0.address == own } } ?? true
         seat.speaker.setFault(.interfaceDown, isPresent: isDown)
         seat.speaker.setFault(.ownAddressMissing, isPresent: isMissing)
@@ -142,7 +143,8 @@ final class RouterInterface {
     ) -> IPAddress? {
         guard let configured = plan.ownAddress else { return linkLocal }
         let isUsable =
-            plan.instance.family == .ipv4 || present.contains { $0.address == configured }
+            plan.instance.family == .ipv4
+            || present.contains { $0.address == configured && $0.isUsable }
         return isUsable ? configured : nil
     }
 

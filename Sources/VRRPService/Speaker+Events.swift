@@ -16,7 +16,6 @@ extension Speaker {
     /// Leaves: an Active releases the addresses and sends priority 0.
     public func shutDown() {
         step { $0.shutdownRequested(now: $1, into: &$2) }
-        cancelPrepared()
     }
 
     /// Gives the addresses to the other node; ignored unless Active.
@@ -113,7 +112,6 @@ extension Speaker {
             publish()
             return
         }
-        if isFaulty { cancelPrepared() }
         guard let team else {
             followFault(isFaulty: isFaulty)
             return

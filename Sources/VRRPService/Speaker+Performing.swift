@@ -32,9 +32,12 @@ extension Speaker {
                 if !isRefused { announce() }
             case .recordTransition(let transition):
                 record(transition)
-            case .readyToClaim, .noLongerReady:
+            case .readyToClaim:
                 // The group's part: it sees every list of actions.
                 break
+            case .noLongerReady:
+                // What made it ready is no reason for a later takeover.
+                announcedDeath = nil
             case .reportSplit(let split):
                 logger.warning("[\(surroundings.label)] \(split)")
             case .report(let notice, let suppressedCount):
@@ -60,6 +63,7 @@ extension Speaker {
         ports.announcer.isQuiet = false
         ports.announcer.hold(settings.addresses)
         ports.prober?.watch(settings.addresses)
+        status.verification = nil
         let now = Clock.now()
         takeover = Takeover(
             reason: announcedDeath?.reason, lastHeardAt: status.heardActive?.heardAt,
@@ -72,8 +76,7 @@ extension Speaker {
 
     private func release() {
         takeover = nil
-        cancelProbes()
-        ports.prober?.watch([])
+        endVerifying()
         dropAddresses()
     }
 
@@ -81,8 +84,7 @@ extension Speaker {
     private func linger() {
         takeover = nil
         isQuiet = true
-        cancelProbes()
-        ports.prober?.watch([])
+        endVerifying()
         ports.announcer.isQuiet = true
     }
 
@@ -135,6 +137,7 @@ extension Speaker {
             if let failover { report.countTakeover(failover.detectedBecause) }
         }
         if transition.to == .active { announcedDeath = nil }
+        if transition.to == .initialize { cancelPrepared() }
         takeover = nil
         // An outside reader must never see the new addresses with the old state for long.
         report.publish(status)

@@ -32,6 +32,12 @@ extension Speaker {
     func cancelProbes() {
         for timer in probeTimers { loop.cancel(timer) }
         probeTimers.removeAll()
+    }
+
+    /// The addresses go, or go quiet: nobody asks for them any more.
+    func endVerifying() {
+        cancelProbes()
+        ports.prober?.watch([])
         status.verification = nil
     }
 

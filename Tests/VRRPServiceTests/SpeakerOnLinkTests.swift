@@ -159,6 +159,10 @@ import WireCore
         #expect(loop.poll { test.status.verification?.isVerified == true })
         #expect(test.fake.prober.probeCount == 1)
         #expect(loop.poll { test.fake.prober.probeCount == 2 })
+        // A worse router that turns up makes it announce again; what is known stays known.
+        test.hearActive(priority: 50)
+        #expect(test.fake.deeds.last == .announced)
+        #expect(test.status.verification?.isVerified == true)
         test.speaker.shutDown()
         #expect(test.fake.prober.watched.isEmpty)
         #expect(test.fake.answered.isEmpty)
@@ -231,6 +235,31 @@ import WireCore
         #expect(test.fake.present.isEmpty)
         #expect(!test.status.isLingering)
         #expect(test.status.heldAddresses.isEmpty)
+    }
+
+    @Test func faultEndsLingeringToo() throws {
+        let test = try TestSpeaker(loop)
+        #expect(test.becomeActive(loop))
+        test.speaker.yield(isLingering: true)
+        test.speaker.setFault(.dataPlaneStalled, isPresent: true)
+        #expect(test.fake.present.isEmpty)
+        #expect(test.status.heldAddresses.isEmpty)
+        #expect(!test.status.isLingering)
+        #expect(!test.fake.isQuiet)
+    }
+
+    @Test func leavingEndsAPreparationAndLingering() throws {
+        let prepared = try TestSpeaker(loop, interval: .seconds(1))
+        prepared.speaker.start()
+        prepared.hearActive(intervalCentiseconds: 100)
+        #expect(prepared.speaker.prepare())
+        prepared.speaker.shutDown()
+        #expect(prepared.fake.present.isEmpty)
+        let lingering = try TestSpeaker(loop)
+        #expect(lingering.becomeActive(loop))
+        lingering.speaker.yield(isLingering: true)
+        lingering.speaker.shutDown()
+        #expect(lingering.fake.present.isEmpty)
     }
 
     @Test func lingeringAddressesBecomeLoudWhenTheSuccessorDies() throws {

@@ -117,6 +117,18 @@ import WireCore
         #expect(loop.poll { states == [.active, .active] })
     }
 
+    @Test func faultOfOneEndsThePreparationOfAll() {
+        first.speaker.start()
+        second.speaker.start()
+        for member in [first, second] {
+            member.hearActive()
+            #expect(member.speaker.prepare())
+        }
+        first.speaker.setFault(.interfaceDown, isPresent: true)
+        #expect(first.fake.present.isEmpty)
+        #expect(second.fake.present.isEmpty)
+    }
+
     @Test func plannedHandoverMovesTheGroup() {
         becomeActive()
         for member in [first, second] { member.speaker.yield(isLingering: true) }
