@@ -115,10 +115,18 @@ extension ConfigurationReader {
     ) -> (read: [Located<IPAddress>], isComplete: Bool) {
         let nodes = list("addresses", in: section) ?? []
         let place = "\"addresses\" in \(section.title ?? "")"
+        // RFC 9568 §5.2.9: a link-local address that belongs to the virtual router goes before its
+        // others, and keepalived drops adverts with another one there.
+        let mayBeLinkLocal = nodes.contains { node in
+            guard case .scalar(let text, _) = node.content,
+                let address = try? AddressText.ip(text), address.family == .ipv6
+            else { return false }
+            return (try? Self.checkVirtual(address, mayBeLinkLocal: false)) != nil
+        }
         let read = nodes.compactMap { node in
             value(node, "address", for: place) { text throws(ScalarProblem) in
                 let address = try AddressText.ip(text)
-                try Self.checkVirtual(address)
+                try Self.checkVirtual(address, mayBeLinkLocal: mayBeLinkLocal)
                 return address
             }
         }
@@ -136,14 +144,16 @@ extension ConfigurationReader {
     }
 
     /// An address that moves from host to host.
-    private static func checkVirtual(_ address: IPAddress) throws(ScalarProblem) {
+    private static func checkVirtual(
+        _ address: IPAddress, mayBeLinkLocal: Bool
+    ) throws(ScalarProblem) {
         switch address {
         case .v4(let address):
             try checkUnicast(address)
             if address.isLoopback { throw ScalarProblem("this is a loopback address") }
         case .v6(let address):
             try checkUnicast(address)
-            if address.isLinkLocal {
+            if address.isLinkLocal, !mayBeLinkLocal {
                 throw ScalarProblem(
                     "a link-local address belongs to one interface and cannot move",
                     suggestion: "write a unique local (fd00::/8) or global address")

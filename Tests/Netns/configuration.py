@@ -17,7 +17,7 @@ pair:
       addresses: [10.77.0.100]
       advertise_interval: {advertise_interval}
       preempt: {preempt}
-{router}
+{router}{more_routers}
 listeners:
   web:
     bind: {bind}
@@ -42,11 +42,11 @@ BACKEND_ADDRESS = {"be1": "10.77.0.21", "be2": "10.77.0.22", "be3": "10.77.0.23"
 def configuration(
     advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
     link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
-    transport=None, listeners="", more_pools="",
+    transport=None, listeners="", more_pools="", more_routers="",
 ):
     """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/.
 
-    `listeners` and `more_pools` are further entries as they stand in the file.
+    `listeners`, `more_pools` and `more_routers` are further entries as they stand in the file.
     """
     pools = pools or {}
     routes = "".join(
@@ -63,7 +63,7 @@ def configuration(
             for key, value in (("preempt_delay", preempt_delay), ("transport", transport))
             if value),
         secret=f"    secret_file: {secret_file}\n" if secret_file else "",
-        link_port=link_port, bind=bind, routes=routes,
+        more_routers=more_routers, link_port=link_port, bind=bind, routes=routes,
         listeners=listeners, pools=extra + more_pools,
         backends="".join(
             f"      {name}: {{ address: {BACKEND_ADDRESS[name]}:8080 }}\n" for name in backends))
