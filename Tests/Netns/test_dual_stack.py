@@ -7,7 +7,7 @@ import time
 
 from client import Connection, try_get
 from configuration import configuration
-from lab import NODES, expect, poll, throughout
+from lab import NODES, expect, other, poll, throughout
 
 VIP6 = "fd77::100"
 KEEP_ALIVE_CLIENTS = 30
@@ -42,34 +42,37 @@ def _holders(lab):
 
 def both_families_are_on_one_node(lab):
     _furnish(lab)
-    expect(_holders(lab) == ["lb1"], f"IPv6 is on {_holders(lab)}")
-    expect(lab.holders() == ["lb1"], f"IPv4 is on {lab.holders()}")
-    lab.ctl("lb1", "switchover")
-    poll(10, lambda: f"lb2 holds IPv6, which is on {_holders(lab)}",
-         lambda: _holders(lab) == ["lb2"])
-    poll(10, "lb2 holds IPv4", lambda: lab.holders() == ["lb2"])
-    poll(3, "lb2 serves over IPv6", _serves)
+    active = lab.active()
+    expect(_holders(lab) == [active], f"IPv6 is on {_holders(lab)}")
+    expect(lab.holders() == [active], f"IPv4 is on {lab.holders()}")
+    lab.ctl(active, "switchover")
+    new = other(active)
+    poll(10, f"{new} alone holds IPv6", lambda: _holders(lab) == [new])
+    poll(10, f"{new} alone holds IPv4", lambda: lab.holders() == [new])
+    poll(3, f"{new} serves over IPv6", _serves)
 
 
 def a_dead_process_takes_both_families_with_it(lab):
     _furnish(lab)
-    lab.kill("crash", "lb1")
-    poll(3, "lb2 serves over IPv4", try_get)
-    poll(3, "lb2 serves over IPv6", _serves)
-    poll(1, lambda: f"IPv6 is on lb2 alone, not {_holders(lab)}",
-         lambda: _holders(lab) == ["lb2"])
-    throughout(0.3, "IPv6 is on lb2 alone", lambda: _holders(lab) == ["lb2"])
+    _, dead = lab.kill("crash")
+    new = other(dead)
+    poll(3, f"{new} serves over IPv4", try_get)
+    poll(3, f"{new} serves over IPv6", _serves)
+    poll(1, f"{new} alone holds IPv6", lambda: _holders(lab) == [new])
+    throughout(0.3, f"{new} alone holds IPv6", lambda: _holders(lab) == [new])
 
 
 def _keep_alive_clients(lab):
     clients = [Connection(VIP6, timeout_seconds=3) for _ in range(KEEP_ALIVE_CLIENTS)]
     for client in clients:
         expect(client.request().response().status == 200, "a client is not served")
-    poll(2, "lb2 knows the clients", lambda: lab.metric("lb2", KNOWN) >= KEEP_ALIVE_CLIENTS)
+    backup = other(lab.active())
+    poll(3, f"{backup} knows the clients",
+         lambda: lab.metric(backup, KNOWN) >= KEEP_ALIVE_CLIENTS)
     return clients
 
 
-def _expect_reset(clients, fault_at, seconds):
+def _expect_told(clients, fault_at, seconds, may_be_closed=False):
     for index, client in enumerate(clients):
         try:
             client.rest()
@@ -78,7 +81,8 @@ def _expect_reset(clients, fault_at, seconds):
             continue
         except TimeoutError:
             expect(False, f"client {index} hangs")
-        expect(False, f"client {index} was ended in order by a dead node")
+        expect(may_be_closed, f"client {index} was ended in order by a dead node")
+        client.close()
     told_after = time.time() - fault_at
     expect(told_after < seconds, f"the last client heard after {told_after:.2f} s")
 
@@ -88,12 +92,14 @@ def no_ipv6_client_of_a_killed_active_hangs(lab):
     clients = _keep_alive_clients(lab)
     for client in clients[::2]:
         client.request("/delay/5000")
-    fault_at, _ = lab.kill("crash", "lb1")
-    _expect_reset(clients, fault_at, 1.5)
+    fault_at, _ = lab.kill("crash")
+    # Unlike over IPv4 the kernel sends the farewells of a dead process from an address that is
+    # gone; they race with the resets of the new active.
+    _expect_told(clients, fault_at, 1.5, may_be_closed=True)
 
 
 def no_ipv6_client_of_a_node_without_power_hangs(lab):
     _furnish(lab)
     clients = _keep_alive_clients(lab)
-    fault_at, _ = lab.kill("poweroff", "lb1")
-    _expect_reset(clients, fault_at, 3)
+    fault_at, _ = lab.kill("poweroff")
+    _expect_told(clients, fault_at, 3)
