@@ -31,7 +31,11 @@ public struct SyncGroup: Hashable, Sendable {
         var isReady = false
         /// Told to claim, and not yet done.
         var isCalled = false
+        /// Told to leave Active, and not yet done.
+        var isLeaving = false
         var isFaulty = false
+
+        var isActiveToStay: Bool { state == .active && !isLeaving }
     }
 
     private var members: [Member]
@@ -50,7 +54,7 @@ public struct SyncGroup: Hashable, Sendable {
     /// The members that keep `waiting` from becoming Active.
     public var missing: [Int] {
         guard !waiting.isEmpty else { return [] }
-        return members.indices.filter { !members[$0].isReady && members[$0].state != .active }
+        return members.indices.filter { !members[$0].isReady && !members[$0].isActiveToStay }
     }
 
     /// Whether a member has a fault, so that the group is out of service.
@@ -98,11 +102,26 @@ public struct SyncGroup: Hashable, Sendable {
         members[index].state = transition.to
         members[index].isReady = false
         members[index].isCalled = false
-        guard hasLeft else { return [] }
-        return members.indices.compactMap { other in
-            guard other != index, members[other].state == .active else { return nil }
-            return .mustYield(other, because: transition.cause, lingering: isLingering)
+        members[index].isLeaving = false
+        if hasLeft {
+            return members.indices.compactMap { other in
+                guard other != index, members[other].isActiveToStay else { return nil }
+                return sendAway(other, because: transition.cause, isLingering: isLingering)
+            }
         }
+        // Commands that were run late may leave one member Active alone: not so.
+        let isAlone = members.indices.contains { other in
+            other != index && !members[other].isActiveToStay && !members[other].isCalled
+        }
+        guard transition.to == .active, isAlone else { return [] }
+        return [sendAway(index, because: .groupYielded, isLingering: false)]
+    }
+
+    private mutating func sendAway(
+        _ index: Int, because cause: VirtualRouterTransition.Cause, isLingering: Bool
+    ) -> Command {
+        members[index].isLeaving = true
+        return .mustYield(index, because: cause, lingering: isLingering)
     }
 
     /// Calls all who are ready once nobody is missing.

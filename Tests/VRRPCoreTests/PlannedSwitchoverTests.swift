@@ -119,6 +119,22 @@ struct PlannedSwitchoverTests {
         #expect(!active.mayTakeHandover)
     }
 
+    @Test("Before it is asked, the peer has said on the link whether it could")
+    func peerSaysThatItCannot() throws {
+        let (router, since) = try RouterUnderTest.active()
+        #expect(!router.peerWouldRefuse, "unknown")
+        router.hearOnLink(.backup, priority: 90, at: since + ms(1))
+        #expect(!router.peerWouldRefuse)
+        router.hearOnLink(.backup, priority: 90, isHeld: true, at: since + ms(2))
+        #expect(router.peerWouldRefuse)
+        router.hearOnLink(.backup, priority: 90, isFaulty: true, at: since + ms(3))
+        #expect(router.peerWouldRefuse)
+        router.hearOnLink(.initialize, priority: 90, at: since + ms(4))
+        #expect(router.peerWouldRefuse)
+        router.loseLink(at: since + ms(5))
+        #expect(!router.peerWouldRefuse)
+    }
+
     @Test("A switchover in one step releases at once")
     func oneStepReleases() throws {
         let (router, since) = try RouterUnderTest.active()

@@ -77,6 +77,7 @@ final class RouterUnderTest {
     var isHeardOnLinkOnly: Bool { machine.isHeardOnLinkOnly }
     var peerOnLink: PeerOnLink? { machine.peerOnLink }
     var split: SplitEpisode? { machine.split }
+    var peerWouldRefuse: Bool { machine.peerWouldRefuse }
     var mayTakeHandover: Bool { machine.mayTakeHandover }
 
     /// When the timer is due, since the start of the test.
@@ -165,9 +166,10 @@ final class RouterUnderTest {
     @discardableResult
     func hearOnLink(
         _ role: VirtualRouterState, priority: UInt8, from address: IPAddress = lowerAddress,
-        at time: TimeSpan
+        isFaulty: Bool = false, isHeld: Bool = false, at time: TimeSpan
     ) -> [VirtualRouterAction] {
-        let peer = PeerOnLink(address: address, role: role, priority: priority)
+        let peer = PeerOnLink(
+            address: address, role: role, priority: priority, isFaulty: isFaulty, isHeld: isHeld)
         return perform { machine.peerHeardOnLink(peer, now: Self.epoch + time, into: &$0) }
     }
 

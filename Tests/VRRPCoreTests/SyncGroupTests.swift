@@ -90,6 +90,60 @@ private final class GroupUnderTest {
     }
 }
 
+@Suite("Groups of routers under any events")
+struct RandomGroupTests {
+    private func event(
+        on router: RouterUnderTest, at time: TimeSpan, _ random: inout SeededGenerator
+    ) -> [VirtualRouterAction] {
+        let sources = [RouterUnderTest.lowerAddress, RouterUnderTest.higherAddress]
+        let source = sources.randomElement(using: &random) ?? RouterUnderTest.lowerAddress
+        let priority = ([0, 1, 99, 100, 101, 255] as [UInt8]).randomElement(using: &random) ?? 1
+        switch Int.random(in: 0..<16, using: &random) {
+        case 0...5: return router.timer(at: time)
+        case 6...8: return router.hear(priority: priority, from: source, at: time)
+        case 9: return router.hearOnLink(.active, priority: max(priority, 1), at: time)
+        case 10: return router.hearOnLink(.backup, priority: 100, at: time)
+        case 11: return router.provePeerDeath(of: source, at: time)
+        case 12: return router.takeHandover(from: source, at: time)
+        case 13: return router.yield(lingering: Bool.random(using: &random), at: time)
+        case 14: return router.setPriority(max(priority, 1), at: time)
+        default:
+            let isHeld = Int.random(in: 0..<8, using: &random) == 0
+            return router.hold(isHeld ? [.witnessUnreachable] : [], at: time)
+        }
+    }
+
+    @Test("All members are Active or none is, after every event", arguments: 0..<48)
+    func allOrNone(seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed))
+        let count = 2 + seed % 3
+        let group = try GroupUnderTest(
+            memberCount: count, priority: seed % 5 == 0 ? 255 : 100, preempts: seed % 2 == 0,
+            silenceRule: seed % 4 < 2 ? .adverts : .advertsAndLink)
+        var time = TimeSpan.seconds(4)
+        group.run(from: .zero, to: time)
+        for step in 0..<1_500 {
+            let pauses = [0, 1, 30, 400, 3_000].map(TimeSpan.milliseconds)
+            time = time + (pauses.randomElement(using: &random) ?? .zero)
+            let member = Int.random(in: 0..<count, using: &random)
+            if Int.random(in: 0..<60, using: &random) == 0 {
+                let isPresent = Int.random(in: 0..<4, using: &random) == 0
+                group.fault(isPresent, of: member, at: time)
+            } else {
+                group.event(member, at: time) { event(on: $0, at: time, &random) }
+            }
+            let active = group.states.count { $0 == .active }
+            #expect(active == 0 || active == count, "seed \(seed), step \(step)")
+            let ready = group.routers.indices.filter { group.routers[$0].isReady }
+            #expect(group.group.waiting == ready, "seed \(seed), step \(step)")
+        }
+        let claims = Set(group.routers.map(\.counters.becameActive))
+        #expect(claims.count == 1, "together each time")
+        #expect(claims != [0], "seed \(seed) proves nothing")
+        #expect(group.commandCount < 1_500 * count * 2)
+    }
+}
+
 @Suite("Groups of routers")
 struct SyncGroupTests {
     @Test("All become Active when all heard nobody")
@@ -291,6 +345,34 @@ struct SyncGroupTests {
         let actions = group.event(0, at: .seconds(60)) { $0.timer(at: .seconds(60)) }
         #expect(group.states == [.backup, .backup])
         #expect(actions.effects.allSatisfy { $0 == .releaseAddresses(lingering: false) })
+    }
+
+    @Test("A member that gives up and is ready again in one event does not come back alone")
+    func readyAgainInOneEventWaitsForOthers() throws {
+        let group = try GroupUnderTest(priority: 200)
+        group.run(from: .zero, to: .seconds(4))
+        let late = TimeSpan.seconds(60)
+        // It overslept, and then its peer is proven dead.
+        group.event(0, at: late) { $0.provePeerDeath(at: late) }
+        #expect(group.states == [.backup, .backup])
+        #expect(group.group.waiting == [0])
+        group.event(1, at: late) { $0.provePeerDeath(at: late) }
+        #expect(group.states == [.active, .active])
+    }
+
+    @Test("A member that becomes Active by a command run too late leaves again")
+    func lateCommandsDoNotSplitGroup() {
+        var group = SyncGroup(memberCount: 2)
+        #expect(group.observe([.readyToClaim(.activeDownTimerFired)], of: 0) == [])
+        #expect(
+            group.observe([.readyToClaim(.activeDownTimerFired)], of: 1)
+                == [.mayClaim(0), .mayClaim(1)])
+        #expect(group.observe([.noLongerReady], of: 1) == [])
+        let claimed = VirtualRouterAction.recordTransition(
+            VirtualRouterTransition(from: .backup, to: .active, cause: .activeDownTimerFired))
+        #expect(
+            group.observe([.claimAddresses, claimed], of: 0)
+                == [.mustYield(0, because: .groupYielded, lingering: false)])
     }
 
     @Test("An Active that is told again to claim, or one that is not ready, does nothing")
