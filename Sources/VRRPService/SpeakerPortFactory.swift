@@ -41,6 +41,9 @@ struct SpeakerPortFactory {
         do throws(Errno) {
             let announcer = try Announcer(point, loop: loop, logger: logger)
             let prober = try AddressProber(point, loop: loop)
+            holder.place(
+                plan.addresses,
+                onInterface: announcer.needsAddressOnInterface ? link.index : nil)
             return Opened(
                 ports: Speaker.Ports(
                     channel: channel, addresses: addresses(announcer, link), announcer: announcer,

@@ -35,6 +35,7 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     private let pattern: String
     private var tunnel: Tunnel?
     private var settled: Set<IPAddress> = []
+    private var placements: [IPAddress: Int] = [:]
     private var requests: [IPAddress: (lease: TimeSpan, request: AddressRequest)] = [:]
 
     /// Times the device had to be made anew because somebody removed it.
@@ -75,6 +76,19 @@ public final class VirtualAddressHolder: VirtualAddressControl {
 
     /// The device's name; `nil` while it is lost.
     public var interfaceName: String? { tunnel?.name }
+
+    /// Where addresses go from now on: an interface of the LAN when nobody could answer for them
+    /// otherwise, `nil` for our own device, where they die with the process.
+    public func place(_ addresses: [IPAddress], onInterface index: Int?) {
+        for address in addresses where placements[address] != index {
+            // What is there already ends with its lease, or where `remove` finds it.
+            if let (_, request) = requests.removeValue(forKey: address) {
+                _ = try? netlink.delete(request)
+            }
+            placements[address] = index
+            settled.remove(address)
+        }
+    }
 
     /// Prepares what `put` will send, so that the takeover path only sends.
     public func prepare(_ addresses: [IPAddress], lease: TimeSpan) throws(VirtualAddressError) {
@@ -137,10 +151,11 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     /// Which of the addresses are not on our device right now.
     public func missing(among addresses: [IPAddress]) -> [IPAddress] {
         guard let tunnel else { return addresses }
-        guard let present = try? netlink.addresses(interfaceIndex: tunnel.index) else {
-            return addresses
+        guard let present = try? netlink.addresses() else { return addresses }
+        return addresses.filter { address in
+            let index = placements[address] ?? tunnel.index
+            return !present.contains { $0.address == address && $0.interfaceIndex == index }
         }
-        return addresses.filter { address in !present.contains { $0.address == address } }
     }
 
     /// Seconds for `valid_lft`: whole, rounded up; the kernel's clock for it is coarse.
@@ -163,8 +178,8 @@ public final class VirtualAddressHolder: VirtualAddressControl {
         options.hasNoDuplicateDetection = true
         do throws(NetlinkError) {
             let request = try AddressRequest(
-                address, prefixLength: address.bitWidth, interfaceIndex: tunnel.index,
-                options: options)
+                address, prefixLength: address.bitWidth,
+                interfaceIndex: placements[address] ?? tunnel.index, options: options)
             requests[address] = (lease, request)
             return request
         } catch {
@@ -198,11 +213,11 @@ public final class VirtualAddressHolder: VirtualAddressControl {
     /// installs their routes on a thread of its own, and a SYN that comes before is lost for 1 s.
     private func settle(_ addresses: [IPAddress]) {
         let new = Set(addresses.filter { $0.family == .ipv6 && !settled.contains($0) })
-        guard !new.isEmpty, let index = tunnel?.index else { return }
+        guard !new.isEmpty else { return }
         settled.formUnion(new)
         let deadline = Clock.now() + Self.settlingTimeMax
         while Clock.now() < deadline {
-            guard let present = try? netlink.addresses(interfaceIndex: index) else { return }
+            guard let present = try? netlink.addresses() else { return }
             let usable = Set(present.filter(\.isUsable).map(\.address))
             if new.isSubset(of: usable) { return }
         }

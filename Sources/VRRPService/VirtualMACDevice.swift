@@ -21,6 +21,8 @@ internal import WireCore
 public final class VirtualMACDevice {
     /// Names of these interfaces begin with this.
     public static let namePrefix = "tandem-m"
+    /// Interfaces that one virtual router may have at the same time, while it changes sockets.
+    static let namesMax = 4
 
     private let netlink: NetlinkSocket
     private let claim: NamespaceClaim
@@ -30,11 +32,13 @@ public final class VirtualMACDevice {
 
     init(_ point: AttachmentPoint) throws(VirtualAddressError) {
         parentIndex = point.link.index
-        let name = Self.name(point)
+        let name: String
         do throws(Errno) {
-            claim = try NamespaceClaim(name)
+            let claimed = try Self.claimName(point)
+            claim = claimed.claim
+            name = claimed.name
         } catch {
-            throw .virtualMAC("claim \(name)", error)
+            throw .virtualMAC("find a name for an interface", error)
         }
         do throws(NetlinkError) {
             let netlink = try NetlinkSocket()
@@ -102,11 +106,32 @@ public final class VirtualMACDevice {
 
     // MARK: Details
 
-    /// At most 15 bytes: `tandem-m` and, in base 36, family, VRID and the carrying interface.
-    static func name(_ point: AttachmentPoint) -> String {
+    private struct ClaimedName: ~Copyable {
+        var name: String
+        var claim: NamespaceClaim
+    }
+
+    /// A name that no living process has: sockets made anew overlap those they replace.
+    private static func claimName(_ point: AttachmentPoint) throws(Errno) -> ClaimedName {
+        for turn in 0..<namesMax {
+            let name = name(point, turn: turn)
+            do throws(Errno) {
+                return ClaimedName(name: name, claim: try NamespaceClaim(name))
+            } catch .addressInUse {
+                continue
+            } catch {
+                throw error
+            }
+        }
+        throw .addressInUse
+    }
+
+    /// At most 15 bytes: `tandem-m` and, in base 36, family and VRID, the carrying interface, turn.
+    static func name(_ point: AttachmentPoint, turn: Int = 0) -> String {
         let family = point.family == .ipv4 ? 0 : 256
         let router = String(family + Int(point.virtualRouterID), radix: 36)
-        return namePrefix + router + "-" + String(point.link.index % 46_656, radix: 36)
+        let parent = String(point.link.index % 46_656, radix: 36)
+        return namePrefix + router + "-" + parent + (turn == 0 ? "" : String(turn))
     }
 
     private func furnish(

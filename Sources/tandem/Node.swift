@@ -266,6 +266,9 @@ final class Node {
 
     /// Says in plain words what on this host would break the virtual addresses.
     private func checkHost(_ pair: PairConfiguration, _ own: NodeConfiguration) throws {
+        for name in VirtualMACDevice.removeLeftovers() {
+            logger.log(.info, "removed \(name), which a process that died left behind")
+        }
         let findings = HostCheck.run(pair: pair, node: own)
         for finding in findings {
             switch finding.severity {

@@ -58,6 +58,32 @@ struct VirtualAddressHolderTests {
         }
     }
 
+    @Test func addressIsPutOnAnInterfaceOfTheLANWhereNobodyElseCanAnswer() throws {
+        try Laboratory.inNewNamespace {
+            try Laboratory.ip("link add lan0 type veth peer name lan1")
+            let index = try NetlinkSocket().link(named: "lan0").index
+            let holder = try VirtualAddressHolder(loop: EventLoop())
+            let address = try #require(IPAddress("2001:db8::100"))
+            func places() throws -> [Int] {
+                try NetlinkSocket().addresses().filter { $0.address == address }
+                    .map(\.interfaceIndex)
+            }
+            try holder.prepare([address], lease: .seconds(2))
+            holder.place([address], onInterface: index)
+            try holder.put([address], lease: .seconds(2))
+            #expect(try places() == [index])
+            #expect(holder.missing(among: [address]).isEmpty)
+            holder.place([address], onInterface: nil)
+            #expect(try places().isEmpty)
+            #expect(holder.missing(among: [address]) == [address])
+            try holder.put([address], lease: .seconds(2))
+            #expect(try places() == [holder.interfaceIndex])
+            try holder.remove([address])
+            #expect(try places().isEmpty)
+            holder.close()
+        }
+    }
+
     @Test func leaseThatNobodyRenewsEnds() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()

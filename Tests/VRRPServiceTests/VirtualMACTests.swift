@@ -269,6 +269,40 @@ struct VirtualMACTests {
         }
     }
 
+    @Test func socketsMadeAnewOverlapThoseTheyReplace() throws {
+        try withScene(.ipv6) { scene in
+            try scene.hold()
+            let next = try scene.cable.a.inside {
+                try Announcer(
+                    scene.point, loop: scene.cable.loop, logger: Logger("vrrp", sink: nil))
+            }
+            defer { next.close() }
+            scene.announcer.close()
+            next.hold([scene.address])
+            let links = try scene.cable.a.inside {
+                let socket = try NetlinkSocket()
+                return try socket.macvlans(named: VirtualMACDevice.namePrefix).map {
+                    try socket.link(index: $0.index).isUp
+                }
+            }
+            #expect(links == [true])
+        }
+    }
+
+    @Test func virtualMACMakesNoAddresses() throws {
+        try withScene(.ipv6) { scene in
+            try scene.hold()
+            scene.cable.loop.run(for: .milliseconds(200))
+            let index = try scene.cable.a.inside {
+                try NetlinkSocket().link(named: VirtualMACDevice.name(scene.point)).index
+            }
+            let addresses = try scene.cable.a.inside {
+                try NetlinkSocket().addresses(interfaceIndex: index)
+            }
+            #expect(addresses.isEmpty)
+        }
+    }
+
     @Test func leftoversOfADeadProcessAreRemovedAndThoseOfALivingOneNot() throws {
         try Cable.run { cable in
             try cable.a.inside {
