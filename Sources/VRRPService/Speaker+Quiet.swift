@@ -8,12 +8,18 @@ internal import VRRPCore
 internal import WireCore
 
 extension Speaker {
+    /// Whether `prepare` has a chance.
+    var mayPrepare: Bool {
+        faults.isEmpty && machine.mayTakeHandover && !machine.isLingering
+    }
+
     /// Adds the addresses quietly, ready for `takeOver`.
     ///
-    /// - Returns: false when this node could not become Active, or the kernel refused.
+    /// - Returns: false when this node could not become Active, still lingers from the last
+    ///   planned takeover, or the kernel refused.
     public func prepare() -> Bool {
         step()
-        guard faults.isEmpty, machine.mayTakeHandover else { return false }
+        guard mayPrepare else { return false }
         if status.isPrepared { return true }
         isQuiet = true
         ports.announcer.isQuiet = true

@@ -152,8 +152,9 @@ public final class Speaker {
         let now = Clock.now()
         event(&machine, clock.machineTime(now), &actions)
         guard !actions.isEmpty else { return }
+        team?.note(actions, of: teamIndex)
         perform(actions, decidedAt: now)
-        team?.observe(actions, of: teamIndex)
+        team?.run()
     }
 
     /// Lets an event of the group happen, in the middle of a wake-up of this speaker or not.

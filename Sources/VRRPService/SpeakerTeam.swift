@@ -24,19 +24,23 @@ final class SpeakerTeam {
         }
     }
 
-    /// A member did this.
-    func observe(_ actions: [VirtualRouterAction], of index: Int) {
-        run(group.observe(actions, of: index))
+    /// A member is about to do this.
+    ///
+    /// The group's machine hears of it in the order in which the members' machines decided, even
+    /// when doing it brings the next event of the same member.
+    func note(_ actions: [VirtualRouterAction], of index: Int) {
+        commands += group.observe(actions, of: index)
     }
 
     /// A member's own faults began or ended.
     func faultChanged(_ isPresent: Bool, of index: Int) {
-        run(group.faultChanged(isPresent, of: index))
+        commands += group.faultChanged(isPresent, of: index)
+        run()
     }
 
-    /// What the members do in return brings more commands; each in its turn.
-    private func run(_ more: [SyncGroup.Command]) {
-        commands += more
+    /// Tells the members what follows from what they did; what they do in return brings more, each
+    /// in its turn.
+    func run() {
         guard !isRunning else { return }
         isRunning = true
         while !commands.isEmpty { carryOut(commands.removeFirst()) }

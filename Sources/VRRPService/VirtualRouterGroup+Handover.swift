@@ -28,7 +28,7 @@ extension VirtualRouterGroup {
     public func canTakeOver(_ instances: [VirtualRouterInstance]) -> Bool {
         let speakers = speakers(instances)
         return speakers.count == Set(instances).count
-            && speakers.allSatisfy { $0.faults.isEmpty && $0.machine.mayTakeHandover }
+            && speakers.allSatisfy(\.mayPrepare)
     }
 
     /// New node: adds the addresses quietly, ready for `takeOver`.

@@ -231,6 +231,7 @@ import WireCore
         #expect(changes.map(\.isLingering) == [true])
         #expect(test.status.isLingering)
         #expect(test.speaker.linkReport.isLingering)
+        #expect(!test.speaker.prepare(), "one planned takeover after the other")
         test.speaker.endLingering()
         #expect(test.fake.present.isEmpty)
         #expect(!test.status.isLingering)
