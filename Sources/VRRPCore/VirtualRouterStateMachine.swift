@@ -386,8 +386,9 @@ extension VirtualRouterStateMachine {
     /// What the other node said last on the pair link; `nil` while that is silent.
     public var peerOnLink: PeerOnLink? { terms.peerOnLink }
 
-    /// Whether the other node says that it could not take the addresses: a switchover would end here
-    /// again, after an Active_Down_Interval without anybody.
+    /// Whether the other node says that it could not take the addresses.
+    ///
+    /// A switchover would end here again, after an Active_Down_Interval without anybody.
     public var peerWouldRefuse: Bool {
         guard let peer = terms.peerOnLink else { return false }
         return peer.isFaulty || peer.isHeld || peer.role == .initialize

@@ -44,6 +44,15 @@ private struct LedgerRow {
     /// The section alone.
     var section: [Int]? { order.map { Array($0.dropLast()) } }
 
+    /// Whether it belongs before another row: by section, then by number.
+    func precedes(_ other: LedgerRow) -> Bool {
+        guard let section, let next = other.section, let order, let behind = other.order else {
+            return false
+        }
+        if section == next { return order.lexicographicallyPrecedes(behind) }
+        return section.lexicographicallyPrecedes(next)
+    }
+
     var isMet: Bool { state == "met" || state == "met with `virtual_mac`" }
 
     var hasKnownState: Bool {
@@ -94,7 +103,7 @@ extension String {
                 continue
             }
             if let former, let before = former.order {
-                if !before.lexicographicallyPrecedes(order) {
+                if !former.precedes(row) {
                     faults.append((row, "comes after \(former.id)"))
                 }
                 let number = former.section == row.section ? (before.last ?? 0) + 1 : 1
