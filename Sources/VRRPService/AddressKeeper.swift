@@ -47,7 +47,7 @@ final class AddressKeeper {
 
     let addresses: [IPAddress]
     private let lease: TimeSpan
-    private var control: any VirtualAddressControl
+    private let control: any VirtualAddressControl
     private let counters: LeaseCounters
     private let loop: EventLoop
     private let logger: Logger
@@ -83,13 +83,6 @@ final class AddressKeeper {
         isHolding = true
         renewedAt = Clock.now()
         scheduleRenewal(after: renewalInterval)
-    }
-
-    /// Keeps them elsewhere from now on; those that are held already stay with the former place
-    /// until they are released or their lease ends.
-    func move(to control: any VirtualAddressControl) {
-        guard !isHolding else { return }
-        self.control = control
     }
 
     /// Removes the addresses.

@@ -217,7 +217,6 @@ public final class Speaker {
     func replacePorts(_ ports: Ports, ownAddress: IPAddress?, linkLocal: IPAddress?) {
         closePorts()
         self.ports = ports
-        keeper.move(to: ports.addresses)
         if let ownAddress {
             machine.primaryAddressChanged(to: ownAddress)
             status.ownAddress = ownAddress

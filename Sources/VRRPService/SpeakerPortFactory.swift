@@ -46,22 +46,11 @@ struct SpeakerPortFactory {
                 onInterface: announcer.needsAddressOnInterface ? link.index : nil)
             return Opened(
                 ports: Speaker.Ports(
-                    channel: channel, addresses: addresses(announcer, link), announcer: announcer,
-                    prober: prober),
+                    channel: channel, addresses: holder, announcer: announcer, prober: prober),
                 announcer: announcer)
         } catch {
             channel.close()
             throw .socket("packet socket on \(link.name)", error)
         }
-    }
-
-    /// Where the addresses go: on our own device, unless nobody could answer for them there.
-    private func addresses(
-        _ announcer: Announcer, _ link: NetworkLink
-    ) -> any VirtualAddressControl {
-        guard announcer.needsAddressOnInterface,
-            let control = try? InterfaceAddressControl(interfaceIndex: link.index)
-        else { return holder }
-        return control
     }
 }

@@ -34,7 +34,9 @@ extension VirtualRouterGroup: EventHandler {
         case .addressRemoved(let index, let address, _):
             strays.forget(address, interfaceIndex: index)
             noteAddressChange(address, index, in: &agenda)
-            if isOurDevice(index) { agenda.mustReviewAddresses = true }
+            if isOurDevice(index) || isPlaced(address, on: index) {
+                agenda.mustReviewAddresses = true
+            }
         case .linkChanged(let index, let name, let isUp, _):
             for device in [holder, routeHolder] {
                 device?.linkChanged(interfaceIndex: index, isUp: isUp)

@@ -257,11 +257,13 @@ public final class VirtualRouterGroup {
         interfaceIndex == holder.interfaceIndex || interfaceIndex == routeHolder?.interfaceIndex
     }
 
+    /// Whether we put this virtual address on an interface of the LAN.
+    func isPlaced(_ address: IPAddress, on interfaceIndex: Int) -> Bool {
+        interfaces.contains { $0.link.index == interfaceIndex && $0.carries(address) }
+    }
+
     func noticeAddress(_ address: IPAddress, _ prefixLength: Int, interfaceIndex: Int) {
-        let isByUs = interfaces.contains {
-            $0.link.index == interfaceIndex && $0.carries(address)
-        }
-        guard !isByUs, let report = report(of: address),
+        guard !isPlaced(address, on: interfaceIndex), let report = report(of: address),
             let owner = try? netlink.link(index: interfaceIndex)
         else { return }
         let isNews = strays.notice(
