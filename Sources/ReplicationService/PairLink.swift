@@ -163,6 +163,7 @@ public final class PairLink: InboundLinksOwner {
             nextHeartbeatAt = loop.now + beatInterval
         }
         scheduleHeartbeat()
+        owner?.pairLinkWillBeat()
         beat()
     }
 

@@ -92,6 +92,8 @@ public struct PairLinkReport: Hashable, Sendable {
 ///
 /// All calls come on the loop's thread. ``PairLink/leave()`` may be called from any of them.
 public protocol PairLinkOwner: AnyObject {
+    /// A heartbeat is due by its timer: last occasion to notice what this node is no longer.
+    func pairLinkWillBeat()
     /// The state of this node for the heartbeat that is about to be sent.
     func pairLinkReport() -> PairLinkReport
     /// The peer's process is proven dead while its kernel lives: take over at once.
@@ -111,4 +113,9 @@ public protocol PairLinkOwner: AnyObject {
 extension PairLinkOwner {
     /// Takes no part in switchovers.
     public func pairLinkReceived(_ message: HandoverMessage, at instant: Instant) {}
+}
+
+extension PairLinkOwner {
+    /// Nothing to notice.
+    public func pairLinkWillBeat() {}
 }

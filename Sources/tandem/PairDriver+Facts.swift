@@ -62,6 +62,10 @@ extension PairDriver {
 }
 
 extension PairDriver: PairLinkOwner {
+    func pairLinkWillBeat() {
+        group.noticeTime()
+    }
+
     func pairLinkReport() -> PairLinkReport {
         PairLinkReport(
             routers: group.linkReports.map(VirtualRouterReport.init),

@@ -147,8 +147,9 @@ final class PairDriver {
         }
         group.onStateChange = { [unowned self] in stateChanged($0) }
         tracking.onVerdict = { [unowned self] in apply($0) }
-        group.start()
+        // What the trackers say at once must be known before a router starts.
         try tracking.start()
+        group.start()
         lateness.observe(loop)
         var sources: [any MetricSource] = group.reports
         sources += [tracking.report, lateness]
@@ -214,6 +215,8 @@ final class PairDriver {
         tellReplication(change)
         if change.transition.to == .active {
             drift.becameActive(isPeerActive: isPeerActive)
+            // Not at once: this is the middle of a router's wake-up.
+            loop.schedule(after: .zero) { [unowned self] in noticeDrift() }
             advice.becameActive(now: Clock.now())
         }
         link?.beat(every: group.heartbeatIntervalWanted)

@@ -76,6 +76,7 @@ final class TestNode: PairLinkOwner {
     private(set) var events: [OwnerEvent] = []
     private(set) var heard: Heartbeat?
     var onEvent: (OwnerEvent) -> Void = { _ in }
+    var onWillBeat: () -> Void = {}
 
     init(_ settings: PairLinkSettings, on loop: EventLoop) throws {
         link = PairLink(loop: loop, settings: settings, logger: Logger("link", sink: nil))
@@ -89,6 +90,7 @@ final class TestNode: PairLinkOwner {
     }
 
     func count(_ counter: LinkCounter) -> UInt64 { link.counters.value(of: counter) }
+    func pairLinkWillBeat() { onWillBeat() }
     func pairLinkReport() -> PairLinkReport { report }
     func pairLinkPeerProcessDied(at instant: Instant) { note(.died) }
     func pairLinkPeerLeft(at instant: Instant) { note(.left) }

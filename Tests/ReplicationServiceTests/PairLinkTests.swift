@@ -50,7 +50,9 @@ import WireCore
         #expect(!left.link.status.isAuthenticated)
     }
 
-    /// Fast heartbeats stand for adverts. The peer's rule for silence stays with the configured
+    /// Fast heartbeats stand for adverts.
+    ///
+    /// The peer's rule for silence stays with the configured
     /// interval: going back to it, or a fast one that is late, is no silence.
     @Test func beatsMayBeFasterThanConfiguredWithoutChangingWhatSilenceMeans() throws {
         let loop = try EventLoop()
@@ -92,6 +94,38 @@ import WireCore
         _ = loop.run(until: Clock.now() + .milliseconds(200)) { false }
         #expect(right.count(.heartbeatsReceived) - before <= 21)
         #expect(right.events == [.up])
+        left.link.stop()
+        right.link.stop()
+    }
+
+    /// A node that was frozen must not say once more that it is active.
+    ///
+    /// So it looks first, and what it notices may well make it beat at once and at another rate.
+    @Test func theOwnerMayNoticeWhatItIsBeforeEachHeartbeat() throws {
+        let loop = try EventLoop()
+        let left = try TestNode(bench.leftSettings(), on: loop)
+        let right = try TestNode(bench.rightSettings(), on: loop)
+        left.report.routers = [VirtualRouterReport(id: 51, role: .active)]
+        left.link.beat(every: .milliseconds(10))
+        #expect(eventually(loop) { right.heard?.routers.first?.role == .active })
+
+        var looks: UInt64 = 0
+        left.onWillBeat = {
+            looks += 1
+            guard looks == 1 else { return }
+            left.report.routers = [VirtualRouterReport(id: 51, role: .backup)]
+            left.link.beat(every: nil)
+            left.link.beat()
+        }
+        let count = right.count(.heartbeatsReceived)
+        #expect(eventually(loop) { looks == 1 })
+        #expect(eventually(loop) { right.count(.heartbeatsReceived) > count })
+        #expect(right.heard?.routers.first?.role == .backup)
+        // One timer is left, at the configured rate: 20 ms.
+        let begin = Clock.now()
+        looks = 1
+        #expect(eventually(loop) { looks >= 21 })
+        #expect(Clock.now() - begin >= .milliseconds(350))
         left.link.stop()
         right.link.stop()
     }
