@@ -33,7 +33,7 @@ public struct HandoverRules: Hashable, Sendable {
     public let paths: [HandoverPath]
 
     /// Makes the rules of one side; `owner` tells processes in one network namespace apart.
-    public init(role: Role, paths: [HandoverPath], owner: CInt) {
+    public init(role: Role, paths: [HandoverPath], owner: Int) {
         self.role = role
         self.paths = paths
         tableName = "tandem_handover_\(owner)"
@@ -81,7 +81,7 @@ public struct HandoverRules: Hashable, Sendable {
     }
 
     /// Tables that do nothing and can be made only where all of the above can; for a start-up test.
-    public static func trial(owner: CInt) -> HandoverRules {
+    public static func trial(owner: Int) -> HandoverRules {
         func path(_ own: IPAddress, _ peer: IPAddress, _ held: IPAddress) -> HandoverPath? {
             HandoverPath(
                 interface: "lo", ownAddress: own, peerAddress: peer,

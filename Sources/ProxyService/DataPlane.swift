@@ -251,6 +251,20 @@ public final class DataPlane: Sendable {
         post(.sayFarewell)
     }
 
+    /// Makes each client's next answer the last one on its connection, and closes connections that
+    /// idle only after a grace, so that no request meets a closing connection.
+    ///
+    /// For addresses that have moved to the peer already while their connections may still end
+    /// here. Listeners go on; ``endParting()`` takes it back.
+    public func beginParting() {
+        post(.beginParting)
+    }
+
+    /// Lets clients stay connected again.
+    public func endParting() {
+        post(.endParting)
+    }
+
     /// Accepts nothing new, lets requests in flight end, and cuts the rest at the deadline.
     public func beginDrain(deadline: Instant) {
         post(.drain(deadline: deadline))

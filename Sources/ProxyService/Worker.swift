@@ -126,9 +126,11 @@ struct Worker: ~Copyable {
     // Leaving.
     /// New clients are served, but each connection ends with its next response.
     var isSayingFarewell = false
+    /// While the addresses move to the peer and back: since when, if so.
+    var parting: Parting?
     var isDraining = false
     /// Responses end their connections.
-    var isParting: Bool { isDraining || isSayingFarewell }
+    var isParting: Bool { isDraining || isSayingFarewell || parting != nil }
     var drainDeadline = Instant.distantFuture
     var isStopping = false
 
@@ -196,6 +198,7 @@ struct Worker: ~Copyable {
         if isAcceptBlocked { resumeAccepting() }
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
+        if parting != nil { closePatientClients() }
         setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
         if buffers.isTrimDue { giveMemoryBack() }
         if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
@@ -279,6 +282,8 @@ struct Worker: ~Copyable {
         case .lookForRoom, .yieldConnections: break
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
+        case .beginParting: beginParting()
+        case .endParting: parting = nil
         case .closeIdle(let backends): closeIdle(backends)
         case .cut(let backends, let tunnelsToo): cut(backends, tunnelsToo: tunnelsToo)
         case .drain(let deadline): beginDrain(deadline: deadline)

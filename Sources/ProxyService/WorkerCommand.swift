@@ -14,6 +14,10 @@ enum WorkerCommand: Sendable {
     case yieldConnections
     /// Go on serving, but part from clients between requests.
     case sayFarewell
+    /// Each client's next answer is its last here; close who idles, but not at once.
+    case beginParting
+    /// Who is still connected may stay.
+    case endParting
     /// Close idle connections to these backends.
     case closeIdle([SharedBackend])
     /// Close connections to these backends that have work; tunnels when asked.

@@ -103,6 +103,11 @@ extension HandoverStateMachine {
         }
     }
 
+    /// The old node asks for something else: forgets what it asked for before.
+    public mutating func forgetPrepared() -> [HandoverAction] {
+        phase == .prepared || phase == .preparing ? takeBack() : []
+    }
+
     /// Undoes what the new node prepared.
     mutating func takeBack() -> [HandoverAction] {
         let actions: [HandoverAction] = isForwarding ? [.cancelPrepared, .removeTables] : []
@@ -121,12 +126,14 @@ extension HandoverStateMachine {
             guard isForwarding else { return [taken] + end() }
             enter(.serving, until: now + drainSpan + Self.drainMargin)
             return [taken]
-        case .prepared where isForwarding:
-            // Adverts were faster than `go`, or it was lost: connections may linger over there.
+        case .prepared:
+            // A heartbeat or an advert was faster than `go`; connections may linger over there.
+            let taken = say(.taken(after: .zero))
+            guard isForwarding else { return [taken] + end() }
             enter(.serving, until: now + drainSpan + Self.drainMargin)
-            return []
-        case .preparing, .prepared:
-            return (isForwarding ? [.removeTables] : []) + end()
+            return [taken]
+        case .preparing:
+            return [.removeTables] + end()
         case .going, .draining:
             let actions: [HandoverAction] = isForwarding ? [.removeTables, .stopDrain] : []
             return actions + [say(.abort(.claimedAgain))]

@@ -240,6 +240,10 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
             lostAddresses.subtract(addresses)
             endHold()
             takeOver(Set(addresses), at: instant)
+        case .addressesPrepared(let addresses):
+            lostAddresses.subtract(addresses)
+            endHold()
+            pump()
         case .addressesLost(let addresses):
             let lost = Set(addresses)
             cancelCampaigns(on: lost)

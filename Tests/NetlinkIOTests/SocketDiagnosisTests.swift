@@ -178,6 +178,42 @@ struct SocketDiagnosisTests {
         }
     }
 
+    @Test func connectionsOfBothFamiliesAreFoundAndClosedOnesAreSpent() throws {
+        try Laboratory.inNewNamespace {
+            try Laboratory.ip("address add fd00::10/128 dev lo nodad")
+            try Laboratory.ip("address add \(virtual)/32 dev lo")
+            let virtual6 = try #require(IPv6Address("fd00::10"))
+            let listener = Socket(
+                try StreamSocket.listen(
+                    on: Endpoint(address: .v6(virtual6), port: Self.port),
+                    options: StreamSocket.ListenOptions()))
+            let client = Socket(
+                try StreamSocket.connect(
+                    to: Endpoint(address: .v6(virtual6), port: Self.port),
+                    options: StreamSocket.ConnectOptions()))
+            let connections = Connections()
+            connections.clients = [client]
+            if let accepted = try StreamSocket.accept(from: listener.descriptor) {
+                connections.servers = [Socket(accepted.takeSocket())]
+            }
+            let diagnosis = try SocketDiagnosis()
+            let wanted: Set<IPAddress> = [.v6(virtual6), .v4(virtual)]
+            // Both ends have the address.
+            #expect(try diagnosis.connections(of: wanted).filter(\.isOpen).count == 2)
+            connections.servers = []
+            // The client's kernel may take its time to acknowledge the FIN.
+            let deadline = Clock.now() + .seconds(5)
+            var open = try diagnosis.connections(of: wanted).filter(\.isOpen)
+            while open.count > 1, Clock.now() < deadline {
+                KernelThread.pause(milliseconds: 5)
+                open = try diagnosis.connections(of: wanted).filter(\.isOpen)
+            }
+            #expect(open.count == 1, "the client's end has not been closed")
+            for connection in open { try diagnosis.end(connection) }
+            #expect(try diagnosis.connections(of: wanted).filter(\.isOpen).isEmpty)
+        }
+    }
+
     @Test func endingTwiceSaysThatItIsGone() throws {
         try inFurnishedNamespace {
             let listener = try listen(on: virtual)

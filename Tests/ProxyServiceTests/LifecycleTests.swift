@@ -185,6 +185,34 @@ struct LifecycleTests {
         #expect(busy.isClosedByPeer())
     }
 
+    @Test func partingTakesOneMoreRequestFromEachClient() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint], workers: 1)
+        let idle = try tandem.client()
+        #expect(try idle.exchange("/").field("connection") != "close")
+        tandem.plane.beginParting()
+        let fresh = try tandem.client()
+        #expect(try fresh.exchange("/").field("connection") == "close")
+        // Promised to go on: what was on its way, or comes within the grace, is served.
+        let last = try idle.exchange("/")
+        #expect(last.status == 200 && last.field("connection") == "close")
+        #expect(idle.isClosedByPeer())
+    }
+
+    @Test func partingClosesWhoAsksNothingAndCanBeTakenBack() throws {
+        let backend = try TestBackend { _ in ReplyStep.ok("ok") }
+        let tandem = try TestPlane([backend.endpoint], workers: 1)
+        let idle = try tandem.client()
+        #expect(try idle.exchange("/").status == 200)
+        tandem.plane.beginParting()
+        #expect(idle.isClosedByPeer())
+        tandem.plane.endParting()
+        let staying = try tandem.client()
+        for _ in 0..<2 {
+            #expect(try staying.exchange("/").field("connection") != "close")
+        }
+    }
+
     @Test func drainFinishesWhatIsInFlightAndClosesTheRest() throws {
         let backend = try TestBackend { _ in
             [.wait(.milliseconds(300))] + ReplyStep.ok("late")

@@ -310,8 +310,9 @@ struct HandoverNewNodeTests {
 
     @Test func advertsMayBeFasterThanTheWord() {
         var machine = prepared()
-        #expect(machine.becameActive(now: after(1)) == [])
+        #expect(machine.becameActive(now: after(1)) == [.send(message(.taken(after: .zero)))])
         #expect(machine.phase == .serving)
+        #expect(machine.messageReceived(message(.go), now: after(1)) == [])
         #expect(machine.peerEnded(now: after(2)) == [.removeTables])
     }
 
