@@ -115,8 +115,8 @@ let package = Package(
             name: "tandem",
             dependencies: [
                 "AdminService", "BalancerCore", "ConfigurationCore", "ConfigurationService",
-                "DrillService", "EventLoop", "HealthService", "LinuxIO", "NameService",
-                "ProxyService",
+                "DrillService", "EventLoop", "HealthService", "LinuxIO", "NFTablesIO",
+                "NameService", "ProxyService",
                 "ReplicationCore", "ReplicationService", "Telemetry", "VRRPCore", "VRRPService",
                 "WireCore",
             ],

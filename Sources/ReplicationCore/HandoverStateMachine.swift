@@ -174,7 +174,7 @@ public struct HandoverStateMachine: Sendable {
         return connections == nil ? [moved] : [moved] + finish(now)
     }
 
-    /// The other node says on the link that it is Active: what an older one says instead of `taken`.
+    /// The other node says on the link that it is Active: what an older one says for `taken`.
     public mutating func peerIsActive(now: Instant) -> [HandoverAction] {
         phase == .going && !isForwarding ? takenReceived(now) : []
     }

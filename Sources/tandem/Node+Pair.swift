@@ -18,12 +18,10 @@ internal import VRRPService
 internal import WireCore
 
 extension Node {
-    /// How long clients are parted from before the addresses move, so that few connections break.
-    private static let farewellTime = TimeSpan.milliseconds(500)
     /// How long routing daemons have to withdraw routes before listeners close.
     private static let withdrawTime = TimeSpan.seconds(1)
-    /// Longest wait for the pair thread to give up the addresses.
-    private static let leaveTimeMax = TimeSpan.seconds(2)
+    /// Longest wait for the pair thread to give up the addresses, beside the drain.
+    private static let leaveTimeMax = TimeSpan.seconds(10)
 
     // MARK: Starting
 
@@ -46,6 +44,7 @@ extension Node {
         let setUp = PairSetUp(
             pair: pair, node: own, peer: loaded.peerNode, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
+            drain: loaded.configuration.timeouts.drain,
             isMemoryLocked: isMemoryLocked, replication: replication, logger: logger)
         // A node must not speak before it could bind all it needs: leaving again is an outage.
         startSpeaking = { try PairDriver.start(setUp, commands: commands, events: events) }
@@ -76,54 +75,36 @@ extension Node {
         controlTracking = tracking
     }
 
-    // MARK: Switchover
-
-    /// Asks the pair thread for a switchover; the answer says what happened.
-    func requestSwitchover() -> AdminReply {
-        func refusal(_ reason: String) -> AdminReply {
-            AdminReply("failed: \(reason)\n", isFailure: true)
-        }
-        guard let pairCommands, let pair else { return refusal("this node has no pair") }
-        guard let link = pair.link else {
-            return refusal("there is no other node that could take over")
-        }
-        guard pair.isActive else {
-            return refusal("this node is \(pair.role), not active; run this on the active node")
-        }
-        guard link.isUp, link.lastHeartbeat?.isDataPlaneHealthy == true else {
-            return refusal("\(link.peerName) does not answer on the pair link or is ill")
-        }
-        switchover = .asked(at: Clock.now())
-        pairCommands.post(.switchOver)
-        return switchoverReply()
-    }
-
-    /// How the last switchover went.
-    func switchoverReply() -> AdminReply {
-        AdminReply(
-            switchover.text(peer: pair?.link?.peerName ?? "the peer"),
-            isFailure: switchover.isRefused)
-    }
-
     // MARK: Leaving
 
-    /// Gives the addresses up, lets requests in flight finish, and ends; asked twice it does it once.
+    /// Gives the addresses up, lets requests in flight finish, and ends; asked twice it waits for
+    /// nobody any more.
     func leave() {
-        guard !isLeaving else { return }
+        guard !isLeaving else { return cutLeavingShort() }
         isLeaving = true
         ServiceManager.notify("STOPPING=1")
         logger.info("leaving: the addresses go to the peer, requests in flight may finish")
         guard let pairCommands else { return drain() }
-        dataPlane?.sayFarewell()
         guard loaded.configuration.pair?.hasElection == true else {
             // Routers go on sending for a moment: the addresses stay until everything has ended.
+            dataPlane?.sayFarewell()
             pairCommands.post(.withdrawRoutes)
             loop.schedule(after: Self.withdrawTime) { [unowned self] in drain() }
             return
         }
-        let farewellTime = pair?.isActive == true ? Self.farewellTime : .zero
-        loop.schedule(after: farewellTime) { pairCommands.post(.leave) }
-        loop.schedule(after: farewellTime + Self.leaveTimeMax) { [unowned self] in drain() }
+        // Connections may still have to end from a switchover before.
+        let hasAddresses = pair?.isActive == true || pair?.handoverPhase != .idle
+        pairCommands.post(hasAddresses ? .handOverAndLeave : .leave)
+        let longest = loaded.configuration.timeouts.drain + Self.leaveTimeMax
+        loop.schedule(after: longest) { [unowned self] in drain() }
+    }
+
+    /// Whoever asked again will not wait.
+    private func cutLeavingShort() {
+        logger.warning("leaving at once: connections are cut")
+        pairCommands?.post(.cutShort)
+        isHurried = true
+        if isDraining { dataPlane?.beginDrain(deadline: Clock.now()) }
     }
 
     /// The pair thread has given the addresses up.

@@ -63,7 +63,9 @@ extension Node {
         }
         names?.resolve(new.configuration.upstreamNames, new.configuration.resolver)
         reloads.appliedCount += 1
-        pairCommands?.post(.configurationChanged(hash: new.hash.rawValue))
+        pairCommands?.post(
+            .configurationChanged(
+                hash: new.hash.rawValue, drain: new.configuration.timeouts.drain))
         return AdminReply(
             "applied: " + difference.changes.map { "\($0)" }.joined(separator: "; "))
     }

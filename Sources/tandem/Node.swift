@@ -55,7 +55,10 @@ final class Node {
     var isLeaving = false
     var isDraining = false
     private var exitCode = ExitCode.done
-    var switchover = Switchover.none
+    var switchover = Switchover()
+    /// Nobody waits for connections any more.
+    var isHurried = false
+    var handoverDrain: HandoverDrain?
     var controlTracking: ControlTracking?
     private(set) var isMemoryLocked = false
 
@@ -239,10 +242,8 @@ final class Node {
         case .snapshot(let snapshot):
             pair = snapshot
             feedWatchdog()
-            switchover.observe(snapshot)
-        case .switchoverRefused(let reason):
-            switchover = .refused(reason)
-            logger.warning("switchover refused: \(reason)")
+        case .switchover(let news):
+            handle(news)
         case .left:
             pairLeft()
         }
@@ -253,7 +254,8 @@ final class Node {
     func drain() {
         guard !isDraining else { return }
         isDraining = true
-        dataPlane?.beginDrain(deadline: Clock.now() + loaded.configuration.timeouts.drain)
+        let span = isHurried ? .zero : loaded.configuration.timeouts.drain
+        dataPlane?.beginDrain(deadline: Clock.now() + span)
         lookWhetherDrained()
     }
 

@@ -54,8 +54,7 @@ extension PairDriver {
                     "priority": "\(router.priority)",
                     "peer_priority": said.priority.map { "\($0)" } ?? "unknown",
                 ])
-            group.yield(group.withGroups([router.instance]), isLingering: false)
-            link?.beat()
+            handover?.begin(because: .degraded, group.withGroups([router.instance]))
             return
         }
     }
@@ -76,15 +75,18 @@ extension PairDriver: PairLinkOwner {
     func pairLinkPeerProcessDied(at instant: Instant) {
         isPeerActive = false
         group.peerProcessDied(detectedAt: instant)
+        handover?.peerEnded()
     }
 
     func pairLinkPeerLeft(at instant: Instant) {
         isPeerActive = false
         group.peerLeft(detectedAt: instant)
+        handover?.peerEnded()
     }
 
     func pairLinkCameUp() {
         advice.linkCameUp(now: loop.now)
+        handover?.linkCameUp()
         publishSnapshot()
     }
 
@@ -92,18 +94,27 @@ extension PairDriver: PairLinkOwner {
         // Never a reason to take over: only a death certificate or silence on every path is.
         group.linkSilent()
         advice.linkWentDown()
+        handover?.linkWentDown()
         publishSnapshot()
     }
 
     func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) {
         let wasPeerActive = isPeerActive
         isPeerActive = heartbeat.routers.contains { $0.role == .active }
-        if isPeerActive, !wasPeerActive { peerBecameActiveAt = instant }
+        if isPeerActive, !wasPeerActive {
+            peerBecameActiveAt = instant
+            handover?.peerIsActive()
+        }
         drift.peerHeard(
             hash: heartbeat.configurationHash, isPeerActive: isPeerActive,
             isOwnActive: !group.activeInstances.isEmpty)
         noticeDrift()
         group.peerHeard(heartbeat.routers.map(PeerRouterHeard.init), at: instant)
+    }
+
+    func pairLinkReceived(_ message: HandoverMessage, at instant: Instant) {
+        handover?.received(message)
+        publishSnapshot()
     }
 }
 

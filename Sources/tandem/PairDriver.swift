@@ -25,6 +25,8 @@ struct PairSetUp: Sendable {
     var configurationHash: UInt64
     var descriptors: DescriptorPlan?
     var dataPlane: DataPlane
+    /// How long connections of an address that moves may take to end.
+    var drain: TimeSpan
     /// Whether the process's memory is locked.
     var isMemoryLocked: Bool
     /// Hears which addresses come and go; `nil` where there is no other node.
@@ -46,6 +48,8 @@ final class PairDriver {
     let group: VirtualRouterGroup
     /// The link to the other node; `nil` where there is none.
     let link: PairLink?
+    /// Planned switchovers; `nil` where there is no other node.
+    private(set) var handover: HandoverDriver?
     let tracking: PairTracking
     let lateness: TimerLateness
     var drift: ConfigurationDrift
@@ -54,6 +58,7 @@ final class PairDriver {
     var isPeerActive = false
     var peerBecameActiveAt: Instant?
     var configurationHash: UInt64
+    private var drain: TimeSpan
 
     /// Starts the thread; events arrive in `events`, commands are taken from `commands`.
     static func start(
@@ -79,6 +84,7 @@ final class PairDriver {
         self.loop = loop
         self.publish = publish
         configurationHash = setUp.configurationHash
+        drain = setUp.drain
         logger = setUp.logger.named("pair")
         let isRealTime = Self.becomeRealTime(logger)
         group = try VirtualRouterGroup(
@@ -145,6 +151,7 @@ final class PairDriver {
                 "pair link: cannot listen on \(setUp.node.address):\(setUp.pair.link.port): "
                     + "\(error)")
         }
+        startHandover()
         group.onStateChange = { [unowned self] in stateChanged($0) }
         tracking.onVerdict = { [unowned self] in apply($0) }
         // What the trackers say at once must be known before a router starts.
@@ -161,6 +168,17 @@ final class PairDriver {
         }
     }
 
+    private func startHandover() {
+        guard let link, let peer = setUp.peer else { return }
+        let handover = HandoverDriver(
+            loop: loop, group: group, link: link, peerName: peer.name,
+            replication: setUp.replication, logger: setUp.logger.named("handover"),
+            drainSpan: { [unowned self] in drain }, publish: publish)
+        handover.onLeavingEnded = { [unowned self] in leave() }
+        group.onWillBeLoud = { [unowned handover] _, _ in handover.willBeLoud() }
+        self.handover = handover
+    }
+
     private func repeatedly(every interval: TimeSpan, _ body: @escaping () -> Void) {
         body()
         loop.schedule(after: interval) { [unowned self] in repeatedly(every: interval, body) }
@@ -171,8 +189,12 @@ final class PairDriver {
     private func handle(_ command: PairCommand) {
         switch command {
         case .switchOver: switchOver()
-        case .configurationChanged(let hash):
+        case .drained(let connections): handover?.drained(connections)
+        case .cutShort: handover?.cutShort()
+        case .handOverAndLeave: handOverAndLeave()
+        case .configurationChanged(let hash, let drain):
             configurationHash = hash
+            self.drain = drain
             drift.ownHashChanged(to: hash)
             noticeDrift()
         case .tracked(let result): tracking.take(result)
@@ -182,21 +204,16 @@ final class PairDriver {
     }
 
     private func switchOver() {
-        guard let link, let peer = setUp.peer else {
-            publish(.switchoverRefused("there is no other node that could take over"))
+        guard let handover else {
+            publish(.switchover(.refused("there is no other node that could take over")))
             return
         }
-        guard !group.activeInstances.isEmpty else {
-            publish(.switchoverRefused("this node is not active; ask \(peer.name)"))
-            return
-        }
-        guard link.status.isUp, let heard = link.status.lastHeartbeat, heard.isDataPlaneHealthy
-        else {
-            publish(.switchoverRefused("\(peer.name) does not answer on the pair link or is ill"))
-            return
-        }
-        group.switchOver()
-        link.beat()
+        handover.begin(because: .request)
+    }
+
+    private func handOverAndLeave() {
+        guard let handover else { return leave() }
+        handover.begin(because: .leaving)
     }
 
     private func leave() {
@@ -221,17 +238,14 @@ final class PairDriver {
         }
         link?.beat(every: group.heartbeatIntervalWanted)
         link?.beat()
+        handover?.stateChanged(change)
         publishSnapshot()
     }
 
     /// First of all after the announcement: clients of the other node wait for it.
     private func tellReplication(_ change: SpeakerStateChange) {
-        let addresses = change.addresses
-        if change.transition.to == .active {
-            setUp.replication?.post(.addressesTaken(addresses, at: Clock.now()))
-        } else if change.transition.from == .active {
-            setUp.replication?.post(.addressesLost(addresses))
-        }
+        guard let command = handover?.replicationCommand(for: change) else { return }
+        setUp.replication?.post(command)
     }
 
     func publishSnapshot() {
@@ -240,7 +254,9 @@ final class PairDriver {
                 PairSnapshot(
                     routers: group.statuses, link: link?.status,
                     trackers: tracking.statuses, isHeldByConfiguration: drift.isHeld,
-                    peerBecameActiveAt: peerBecameActiveAt, timers: lateness.status,
+                    peerBecameActiveAt: peerBecameActiveAt,
+                    handoverPhase: handover?.phase ?? .idle,
+                    forwardingRefusal: handover?.forwardingRefusal, timers: lateness.status,
                     takenAt: Clock.now())))
     }
 }

@@ -2,6 +2,7 @@
 //
 // What the pair thread tells the control thread, and what it is told.
 
+internal import ReplicationCore
 internal import ReplicationService
 internal import Telemetry
 internal import VRRPCore
@@ -20,6 +21,10 @@ struct PairSnapshot: Sendable {
     var isHeldByConfiguration: Bool
     /// When the peer last said for the first time that it is active.
     var peerBecameActiveAt: Instant?
+    /// How far a planned switchover has come.
+    var handoverPhase: HandoverStateMachine.Phase
+    /// Why a switchover cannot pass packets on, or `nil`.
+    var forwardingRefusal: String?
     /// How late the pair thread ran.
     var timers: TimerLateness.Status
     /// When this was true.
@@ -39,8 +44,14 @@ struct PairSnapshot: Sendable {
 enum PairCommand: Sendable {
     /// Give the addresses to the other node.
     case switchOver
-    /// A reload changed what this node runs from.
-    case configurationChanged(hash: UInt64)
+    /// The connections of the addresses that moved have ended.
+    case drained(HandoverConnections)
+    /// Nobody waits for connections any longer.
+    case cutShort
+    /// Give the addresses to the other node, then leave.
+    case handOverAndLeave
+    /// A reload changed what this node runs from, and how long connections may take to end.
+    case configurationChanged(hash: UInt64, drain: TimeSpan)
     /// A tracker of the control thread has a result.
     case tracked(TrackedResult)
     /// Withdraw the routes; their addresses stay until `leave`.
@@ -59,8 +70,8 @@ enum PairEvent: Sendable {
     case failed(String)
     /// The present state.
     case snapshot(PairSnapshot)
-    /// A switchover was not begun; the text says why.
-    case switchoverRefused(String)
+    /// How a planned switchover of this node's addresses goes.
+    case switchover(SwitchoverNews)
     /// The addresses are given up, the link said goodbye.
     case left
 }

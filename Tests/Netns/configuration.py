@@ -14,7 +14,7 @@ pair:
     port: {link_port}
 {secret}  virtual_routers:
     - id: 51
-      addresses: [10.77.0.100]
+      addresses: [{addresses}]
       advertise_interval: {advertise_interval}
       preempt: {preempt}
 {router}{more_routers}
@@ -42,7 +42,7 @@ BACKEND_ADDRESS = {"be1": "10.77.0.21", "be2": "10.77.0.22", "be3": "10.77.0.23"
 def configuration(
     advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
     link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
-    transport=None, listeners="", more_pools="", more_routers="",
+    transport=None, listeners="", more_pools="", more_routers="", more_addresses=(),
 ):
     """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/.
 
@@ -63,6 +63,7 @@ def configuration(
             for key, value in (("preempt_delay", preempt_delay), ("transport", transport))
             if value),
         secret=f"    secret_file: {secret_file}\n" if secret_file else "",
+        addresses=", ".join(("10.77.0.100", *more_addresses)),
         more_routers=more_routers, link_port=link_port, bind=bind, routes=routes,
         listeners=listeners, pools=extra + more_pools,
         backends="".join(

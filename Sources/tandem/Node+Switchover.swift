@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A planned switchover on the control thread: asked for by an operator or by the end of the node;
+// the pair thread decides and orders, this thread lets connections end.
+
+internal import AdminService
+internal import ConfigurationCore
+internal import EventLoop
+internal import LinuxIO
+internal import ProxyService
+internal import ReplicationCore
+internal import ReplicationService
+internal import Telemetry
+internal import VRRPService
+internal import WireCore
+
+extension Node {
+    /// Asks the pair thread for a switchover; the answer says what happened.
+    func requestSwitchover() -> AdminReply {
+        func refusal(_ reason: String) -> AdminReply {
+            AdminReply("failed: \(reason)\n", isFailure: true)
+        }
+        guard let pairCommands, let pair else { return refusal("this node has no pair") }
+        guard let link = pair.link else {
+            return refusal("there is no other node that could take over")
+        }
+        guard pair.isActive else {
+            return refusal("this node is \(pair.role), not active; run this on the active node")
+        }
+        guard link.isUp, link.lastHeartbeat?.isDataPlaneHealthy == true else {
+            return refusal("\(link.peerName) does not answer on the pair link or is ill")
+        }
+        guard !switchover.isPending else {
+            return refusal("connections of the last switchover have not ended yet")
+        }
+        switchover.ask()
+        pairCommands.post(.switchOver)
+        return switchoverReply()
+    }
+
+    /// How the last switchover went.
+    func switchoverReply() -> AdminReply {
+        AdminReply(
+            switchover.text(peer: pair?.link?.peerName ?? "the peer"),
+            isFailure: switchover.isRefused)
+    }
+
+    /// What the pair thread says about it.
+    func handle(_ news: SwitchoverNews) {
+        switchover.hear(news)
+        switch news {
+        case .refused(let reason): logger.warning("switchover refused: \(reason)")
+        case .moved: break
+        case .finished: handoverDrain = nil
+        case .partFromClients:
+            guard let dataPlane else { return }
+            dataPlane.beginParting()
+            guard !isLeaving else { return }
+            loop.schedule(after: HandoverStateMachine.partingTime.multiplied(by: 2)) {
+                dataPlane.endParting()
+            }
+        case .drain(let addresses, let deadline):
+            guard let dataPlane, let pairCommands else { return }
+            handoverDrain?.stop()
+            handoverDrain = HandoverDrain(
+                of: addresses, until: deadline, loop: loop, dataPlane: dataPlane,
+                logger: logger.named("handover")
+            ) { pairCommands.post(.drained($0)) }
+        case .cutDrain: handoverDrain?.cut()
+        case .stopDrain:
+            handoverDrain?.stop()
+            handoverDrain = nil
+        }
+    }
+
+    /// What `status` says about switchovers.
+    func handoverJSON() -> JSONValue {
+        guard let pair else { return .null }
+        return .object([
+            ("forwarding", .bool(pair.forwardingRefusal == nil)),
+            ("reason", pair.forwardingRefusal.map(JSONValue.string) ?? .null),
+            ("phase", .string(pair.handoverPhase.rawValue)),
+            ("last", switchover.json),
+        ])
+    }
+}
