@@ -137,26 +137,27 @@ public final class VirtualMACDevice {
     private func furnish(
         _ point: AttachmentPoint, _ name: String
     ) throws(VirtualAddressError) {
-        switch point.family {
-        case .ipv4:
-            do throws(NetlinkError) {
-                try netlink.set(.arpIgnore, to: 8, interfaceIndex: index)
-                try netlink.set(.reversePathFilter, to: 2, interfaceIndex: index)
-                var options = AddressRequest.Options()
-                options.hasNoPrefixRoute = true
-                options.scope = .host
-                try netlink.put(
-                    AddressRequest(
-                        .v4(Self.anchor(id: point.virtualRouterID)), prefixLength: 32,
-                        interfaceIndex: index, options: options))
-                try netlink.set(.arpIgnore, to: 1, interfaceIndex: parentIndex)
-                try netlink.set(.arpAnnounce, to: 2, interfaceIndex: parentIndex)
-            } catch {
-                throw .netlink(error)
-            }
-        case .ipv6:
-            try refuseRouterAdvertisements(name)
+        do throws(NetlinkError) {
+            // Of an IPv6 router's interface as well: it would answer for the node's own address.
+            try netlink.set(.arpIgnore, to: 8, interfaceIndex: index)
+            if point.family == .ipv4 { try furnishIPv4(point.virtualRouterID) }
+        } catch {
+            throw .netlink(error)
         }
+        try refuseRouterAdvertisements(name)
+    }
+
+    private func furnishIPv4(_ id: UInt8) throws(NetlinkError) {
+        try netlink.set(.reversePathFilter, to: 2, interfaceIndex: index)
+        var options = AddressRequest.Options()
+        options.hasNoPrefixRoute = true
+        options.scope = .host
+        try netlink.put(
+            AddressRequest(
+                .v4(Self.anchor(id: id)), prefixLength: 32, interfaceIndex: index,
+                options: options))
+        try netlink.set(.arpIgnore, to: 1, interfaceIndex: parentIndex)
+        try netlink.set(.arpAnnounce, to: 2, interfaceIndex: parentIndex)
     }
 
     /// 127.86.77.VRID: an address that leads nowhere.
@@ -165,8 +166,10 @@ public final class VirtualMACDevice {
     /// The macvlan hears what routers tell everybody; its parent has heard it already.
     private func refuseRouterAdvertisements(_ name: String) throws(VirtualAddressError) {
         let path = "/proc/sys/net/ipv6/conf/\(name)/accept_ra"
-        let present = try? FileSystem.read(path: path, byteCountMax: 64)
-        if present?.first == UInt8(ascii: "0") { return }
+        // Without IPv6 there is no such file, and nothing to refuse.
+        guard let present = try? FileSystem.read(path: path, byteCountMax: 64),
+            present.first != UInt8(ascii: "0")
+        else { return }
         do throws(Errno) {
             try FileSystem.overwrite([UInt8(ascii: "0")], path: path)
         } catch {

@@ -222,6 +222,7 @@ final class PairDriver {
         link?.beat()
         link?.leave()
         publishSnapshot()
+        group.close()
         publish(.left)
         loop.stop()
     }

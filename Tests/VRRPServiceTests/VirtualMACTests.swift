@@ -289,6 +289,47 @@ struct VirtualMACTests {
         }
     }
 
+    @Test(arguments: AddressFamily.allCases)
+    func virtualMACIsNoAnswerForOtherAddresses(family: AddressFamily) throws {
+        // The virtual address of the other family and both of the node's own.
+        try withScene(family) { scene in
+            let stranger = family == .ipv4 ? Cable.ipv6 : Cable.ipv4
+            try scene.hold()
+            try scene.holder.put([stranger], lease: .seconds(5))
+            let ends = scene.cable
+            let targets: [IPAddress] = [.v4(ends.a.ipv4), .v6(ends.a.ipv6), stranger]
+            var answers: [HardwareAddress] = []
+            let probes = try targets.map { target in
+                let own: IPAddress =
+                    target.family == .ipv4 ? .v4(ends.b.ipv4) : .v6(ends.b.ipv6)
+                let probe = try ends.b.inside {
+                    try NeighborProbe(
+                        target: target, link: ends.b.link(), ownAddress: own, loop: ends.loop)
+                }
+                probe.onAnswer = { answers.append($0) }
+                return probe
+            }
+            defer { for probe in probes { probe.close() } }
+            for probe in probes { #expect(probe.probe()) }
+            ends.loop.run(for: .milliseconds(200))
+            let mac = HardwareAddress(bytes: try ends.a.link().hardwareAddress)
+            #expect(answers.count >= 2)
+            #expect(Set(answers.map { Optional($0) }) == [mac])
+        }
+    }
+
+    @Test(arguments: AddressFamily.allCases)
+    func routersOfTheLANAreNotHeardTwice(family: AddressFamily) throws {
+        try withScene(family) { scene in
+            let path =
+                "/proc/sys/net/ipv6/conf/\(VirtualMACDevice.name(scene.point))/accept_ra"
+            let value = try scene.cable.a.inside {
+                try FileSystem.read(path: path, byteCountMax: 16)
+            }
+            #expect(value.first == UInt8(ascii: "0"))
+        }
+    }
+
     @Test func virtualMACMakesNoAddresses() throws {
         try withScene(.ipv6) { scene in
             try scene.hold()
