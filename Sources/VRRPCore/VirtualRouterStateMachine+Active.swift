@@ -35,7 +35,7 @@ extension VirtualRouterStateMachine.State.Active {
             advertisementDeadline: now + terms.interval, advertisedAt: now,
             announcedAt: now, announcementDeadline: now + terms.settings.announcementInterval,
             preemptionAllowedAt: preemptionAllowedAt,
-            conflictsExpectedUntil: now + State.announcementLimit)
+            conflictsExpectedUntil: now + State.announcementLimit, answerAllowedAt: now)
     }
 
     var nextDeadline: Instant {
@@ -102,13 +102,14 @@ extension VirtualRouterStateMachine.State.Active {
         switch reaction {
         case .answerPriorityZero:
             // A3: at once, and re-arm Adver_Timer.
-            advertise(now: now, terms: terms, output: &output)
-            advertisementDeadline = now + terms.interval
+            if answer(now: now, terms: terms, output: &output) {
+                advertisementDeadline = now + terms.interval
+            }
             otherGaveUp(received.source)
             endQuietSplit(now: now, terms: terms, output: &output)
         case .assertRole:
             // A5: at once; refreshes learning bridges (RFC 9568 §6.4.3).
-            advertise(now: now, terms: terms, output: &output)
+            answer(now: now, terms: terms, output: &output)
             announceSoon(now: now, settings: terms.settings, output: &output)
             output.notice(notice(.lowerPriorityActive), now: now)
             if let quarantine, quarantine.covers(received.source, now: now) { return }
@@ -136,6 +137,22 @@ extension VirtualRouterStateMachine.State.Active {
             now: now)
         seeConflict(with: mac, now: now, terms: terms, output: &output)
         announceSoon(now: now, settings: terms.settings, output: &output)
+    }
+
+    /// Sends an advert at once, or when the rate limit allows it; says whether at once.
+    ///
+    /// An answer goes to everybody: one for each advert of a flood would be a flood of ours.
+    @discardableResult
+    private mutating func answer(
+        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
+    ) -> Bool {
+        guard now >= answerAllowedAt else {
+            advertisementDeadline = min(advertisementDeadline, answerAllowedAt)
+            return false
+        }
+        answerAllowedAt = now + State.answerLimit
+        advertise(now: now, terms: terms, output: &output)
+        return true
     }
 
     private mutating func advertise(

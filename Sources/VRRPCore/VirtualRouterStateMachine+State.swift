@@ -15,6 +15,9 @@ extension VirtualRouterStateMachine {
         /// A healed split, and an address that somebody else claims, are announced at most once in
         /// this time.
         static var announcementLimit: TimeSpan { .seconds(1) }
+        /// Other routers' adverts are answered at most once in this time, the shortest
+        /// Advertisement_Interval there is: what comes more often is no router's.
+        static var answerLimit: TimeSpan { .milliseconds(10) }
         /// How long what a router said before it was gone may still be under way.
         static var quarantineInterval: TimeSpan { .milliseconds(100) }
         /// A split brain that is seen by adverts lasts at least so long after the last one.
@@ -109,6 +112,8 @@ extension VirtualRouterStateMachine {
             var preempted: Quarantine?
             /// The former Active's kernel may answer for the addresses until then.
             var conflictsExpectedUntil: Instant
+            /// Others' adverts are answered by Adver_Timer until then.
+            var answerAllowedAt: Instant
             var split: Split?
         }
 
