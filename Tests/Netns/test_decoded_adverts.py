@@ -20,6 +20,8 @@ PLAIN = "addresses: [10.77.0.100]"
 DUAL = f'addresses: [10.77.0.100, "{VIP6}"]'
 CONFIGURATION = configuration(advertise_interval="1s").replace(PLAIN, DUAL)
 FILTER = "ip proto 112 or ip6 proto 112 or arp or icmp6"
+# That an address has a new station is what a takeover means.
+OTHER_STATION = "arp.detect_duplicate_ips:FALSE"
 # Beside these only notes are let pass: tshark's own opinion of LAN habits.
 BAD_WORDS = ("Malformed", "Warning", "Error", "incorrect", "[Bad", "should be")
 
@@ -47,9 +49,13 @@ class _Capture:
         self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=20)
 
+    @property
+    def byte_count(self):
+        return self.file.stat().st_size if self.file.exists() else 0
+
     def read(self, *arguments):
         result = subprocess.run(
-            ["tshark", "-n", "-r", self.file, *arguments], capture_output=True, text=True,
+            ["tshark", "-n", "-o", OTHER_STATION, "-r", self.file, *arguments], capture_output=True, text=True,
             timeout=60)
         expect(result.returncode == 0, f"tshark {arguments}: {result.stderr}")
         return result.stdout
@@ -66,6 +72,7 @@ def _captured(lab, text, sums_alone, seconds=4):
             if not lab.process_id(node):
                 lab.start_ready(node)
         poll(15, "one node is active", lab.active)
+        poll(15, "adverts are captured", lambda: capture.byte_count > 500)
         # Once more with a takeover by switchover, priority 0 and announcements.
         poll(10, "the link is up", lambda: lab.link(lab.active())["state"] == "up")
         lab.ctl(lab.active(), "switchover")
