@@ -12,8 +12,8 @@ extension KeyTable {
             example: "interface: eth0"),
         KeyDescription(
             "pair.nodes", .named(1...16), .required,
-            "The nodes by name: two, or 1 to 16 when every virtual router has announce: route; each "
-                + "process takes the one that --node or the host name says.",
+            "The nodes by name: two, or 1 to 16 when every virtual router has announce: route; "
+                + "each process takes the one that --node or the host name says.",
             tooSmall: "a pair has two nodes",
             tooLarge: "a router shares its load over a limited number of ways",
             example: "nodes: { lb1: { address: 10.0.0.1, priority: 200 }, lb2: {...} }"),

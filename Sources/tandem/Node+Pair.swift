@@ -54,8 +54,9 @@ extension Node {
                 pair: pair, ownName: own.name, secret: secret, descriptors: plan,
                 seed: RandomBytes.seed())
         else { preconditionFailure("the loader gave a node that is not in its pair") }
+        let addresses = pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses)
         try ReplicationThread.start(
-            settings, journal: journal, commands: replication, events: events,
+            for: addresses, settings, journal: journal, commands: replication, events: events,
             logger: logger.named("replication"))
     }
 

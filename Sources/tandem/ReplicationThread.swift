@@ -12,9 +12,9 @@ internal import WireCore
 
 /// Starts the replication thread.
 enum ReplicationThread {
-    /// Starts the thread; what happens to the addresses arrives in `commands`.
+    /// Starts the thread; what happens to `addresses` arrives in `commands`.
     static func start(
-        _ settings: PairLinkSettings, journal: ConnectionJournal,
+        for addresses: [IPAddress], _ settings: PairLinkSettings, journal: ConnectionJournal,
         commands: Mailbox<ReplicationCommand>, events: Mailbox<PairEvent>, logger: Logger
     ) throws(Errno) {
         try KernelThread.start(name: "replication") {
@@ -30,8 +30,9 @@ enum ReplicationThread {
                         "replication: cannot listen on \(settings.own.address):"
                             + "\(settings.port &+ 1): \(error)")
                 }
+                let filter = FarewellFilter.make(for: addresses, logger: logger)
                 events.post(.replicating(replicator.report))
-                withExtendedLifetime(replicator) { loop.run() }
+                withExtendedLifetime((replicator, filter)) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))
             }
