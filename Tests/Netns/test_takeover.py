@@ -126,22 +126,16 @@ def a_stopped_active_hands_over_and_exits_with_zero(lab):
     fault_at, stopped = lab.kill("term")
     expect(stopped == "lb1", f"the active was {stopped}")
 
-    missed = []
-
     def served_by_lb2():
-        # Served at first by the node that leaves. One request may be under way in the very
-        # moment in which the address moves, and its SYN comes again only after a second: a capture
-        # of the drill `term` shows it sent 9 us behind the announcement, to the old node.
-        if not try_get(timeout_seconds=1):
-            missed.append(time.time())
-        expect(len(missed) <= 1, f"{len(missed)} requests failed while the address moved")
+        # Served at first by the node that leaves, then by the other one, at any time by somebody.
+        expect(try_get(timeout_seconds=3), "a request failed while the address moved")
         return lab.holders() == ["lb2"]
 
     poll(3, "lb2 alone holds the VIP", served_by_lb2)
     gap = time.time() - fault_at
-    expect(gap < 1.5 + len(missed), f"lb1 left after {gap:.2f} s")
+    expect(gap < 2.5, f"lb1 left after {gap:.2f} s")
     because = lab.failover("lb2")["because"]
-    expect(because in ("peer_left", "priority_zero"), f"lb2 took over because of {because}")
+    expect(because in ("switchover", "priority_zero"), f"lb2 took over because of {because}")
     code = lab.wait("lb1")
     expect(code == 0, f"lb1 exited with {code}")
 

@@ -18,7 +18,7 @@ KEEP_ALIVE_CLIENTS = 20
 KEEP_ALIVE_PAUSE_SECONDS = 0.05
 SLOW_INTERVAL_SECONDS = 0.1
 SLOW_MILLISECONDS = 3_000
-DOWNLOAD_BYTES = 64 << 20
+DOWNLOAD_BYTES = 16 << 20
 DOWNLOADS = 2
 # A download is as fast as a client on a good line, so that it lasts while the address moves.
 PIECE_BYTES = 128 << 10
