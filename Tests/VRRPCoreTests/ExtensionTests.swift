@@ -153,6 +153,15 @@ struct OversleepingTests {
             { $0.shutdown(at: late) },
             { $0.switchover(at: late) },
             { $0.fault(at: late) },
+            { $0.yield(lingering: true, at: late) },
+            { $0.endLingering(at: late) },
+            { $0.setPriority(1, at: late) },
+            { $0.hold([.witnessUnreachable], at: late) },
+            { $0.hearOnLink(.active, priority: 255, at: late) },
+            { $0.loseLink(at: late) },
+            { $0.seeConflict(at: late) },
+            { $0.obey(.mayClaim(0), at: late) },
+            { $0.obey(.mustYield(0, because: .shutdown, lingering: true), at: late) },
         ]
         for event in events {
             let router = try active()

@@ -96,6 +96,27 @@ struct SplitBrainTests {
         #expect(other.counters.splitCount == 1)
     }
 
+    @Test("The last words of a worse router that died are no split brain")
+    func lastWordsAreNoSplit() throws {
+        let router = try RouterUnderTest.started(priority: 200, preempts: false)
+        router.hear(priority: 100, at: ms(100))
+        router.provePeerDeath(at: ms(101))
+        #expect(router.hear(priority: 100, at: ms(150)).splits == [])
+        #expect(router.counters.splitCount == 0)
+        #expect(router.hear(priority: 100, at: ms(300)).splits == [.began], "it lives")
+    }
+
+    @Test("A router that gave up and came back is heard at once: its adverts do not lag")
+    func returnAfterFarewellDeposes() throws {
+        let router = try RouterUnderTest.started()
+        router.hear(priority: 200, at: ms(100))
+        router.hear(priority: 0, at: ms(200))
+        let promotion = try #require(router.deadline)
+        router.timer(at: promotion)
+        router.hear(priority: 200, at: promotion + ms(10))
+        #expect(router.state == .backup)
+    }
+
     @Test("More evidence joins the same episode")
     func evidenceJoins() throws {
         let (router, now) = try settled()

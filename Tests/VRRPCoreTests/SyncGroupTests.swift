@@ -360,6 +360,32 @@ struct SyncGroupTests {
         #expect(group.states == [.active, .active])
     }
 
+    @Test("Nobody is called while a member has a fault, ready or not")
+    func faultKeepsReadyMembersWaiting() {
+        var group = SyncGroup(memberCount: 2)
+        #expect(group.faultChanged(true, of: 0) == [.leave(0), .leave(1)])
+        #expect(group.observe([.readyToClaim(.peerDeathProven)], of: 0) == [])
+        #expect(group.observe([.readyToClaim(.peerDeathProven)], of: 1) == [])
+        #expect(group.faultChanged(true, of: 1) == [])
+        #expect(group.faultChanged(false, of: 0) == [])
+        #expect(group.faultChanged(false, of: 1) == [.come(0), .come(1)])
+    }
+
+    @Test("Proof that comes while a member waits is a better reason than silence")
+    func proofReplacesSilenceAsReason() throws {
+        let router = try RouterUnderTest.started(isGrouped: true)
+        router.hear(priority: 200, at: .zero)
+        router.timer(at: try #require(router.deadline))
+        #expect(router.isReady)
+        #expect(router.provePeerDeath(at: .seconds(5)) == [], "it is ready already")
+        router.hold([.witnessUnreachable], at: .seconds(6))
+        #expect(router.isReady, "proof needs no witness")
+        let actions = router.obey(.mayClaim(0), at: .seconds(7))
+        #expect(actions.transitions.map(\.cause) == [.peerDeathProven])
+        router.hear(priority: 200, at: .seconds(7) + ms(10))
+        #expect(router.state == .active, "last words")
+    }
+
     @Test("A member that becomes Active by a command run too late leaves again")
     func lateCommandsDoNotSplitGroup() {
         var group = SyncGroup(memberCount: 2)
