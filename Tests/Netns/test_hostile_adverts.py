@@ -4,6 +4,8 @@
 # every length, floods. Without authentication a stranger on the LAN can still take part in the
 # election: that is VRRP (RFC 9568 section 9), and the last test says what it costs.
 
+import time
+
 import adverts
 from adverts import (
     LINK_LOCAL, STRANGER, VIP6, ThreadTime, advert, flood, frame, garbage, mac,
@@ -22,6 +24,8 @@ SENT = "tandem_vrrp_adverts_sent_total"
 
 FLOOD_PER_SECOND = 100_000
 FLOOD_COUNT = 300_000
+# What a machine that has better things to do sends in the twenty seconds that a flood may last.
+FLOOD_COUNT_MIN = 30_000
 # A processor is shared by everything on the machine while a flood runs.
 PAIR_THREAD_SHARE_MAX = 0.25
 # Slower than what counts as a flood: every packet is to be seen.
@@ -132,7 +136,7 @@ def _survives(lab, frames, what):
     """A flood of 100,000 a second moves nothing, and costs the pair thread a bounded share."""
     transitions = lab.transitions()
     threads = [ThreadTime(lab, node, "pair") for node in NODES]
-    sent_before = lab.metric("lb1", SENT)
+    sent_before, started = lab.metric("lb1", SENT), time.monotonic()
     answered = asked = 0
     with flood(frames, FLOOD_PER_SECOND, FLOOD_COUNT) as running:
         while not running.is_over:
@@ -142,13 +146,17 @@ def _survives(lab, frames, what):
             pause(0.02)
         count, rate = running.end()
     shares = [thread.share() for thread in threads]
+    sent = lab.metric("lb1", SENT) - sent_before
     print(f"         {what}: {count} frames, {rate:.0f}/s; pair thread {shares[0]:.1%} "
           f"{shares[1]:.1%}; {answered}/{asked} requests; "
-          f"{lab.metric('lb1', SENT) - sent_before:.0f} adverts sent", flush=True)
-    expect(count == FLOOD_COUNT, f"only {count} frames were sent")
+          f"{sent:.0f} adverts sent", flush=True)
+    expect(count >= FLOOD_COUNT_MIN, f"only {count} frames were sent")
     expect(answered == asked and asked > 5, f"{answered} of {asked} requests were answered")
     throughout(0.5, lambda: f"the VIP is on {lab.holders()}", lambda: lab.holders() == ["lb1"])
     expect(lab.transitions() == transitions, f"{what} changed a role")
+    # Adverts of two families every 100 ms, and at most 200 answers a second of each.
+    adverts_max = 500 * (time.monotonic() - started)
+    expect(sent < adverts_max, f"{what}: {sent:.0f} adverts sent, at most {adverts_max:.0f}")
     expect(max(shares) < PAIR_THREAD_SHARE_MAX, f"the pair thread took {shares} of a processor")
 
 
