@@ -6,50 +6,68 @@ import WireCore
 
 /// A binary heap of events by time.
 struct EventQueue<Event> {
+    /// Small, so that moving it costs nothing; the event itself stays where it is.
     private struct Entry {
         var time: Instant
         var order: UInt64
-        var event: Event
+        var slot: Int
+
+        func precedes(_ other: Entry) -> Bool {
+            time == other.time
+                ? order < other.order : time.nanoseconds < other.time.nanoseconds
+        }
     }
 
     private var heap: [Entry] = []
+    private var events: [Event?] = []
+    private var freeSlots: [Int] = []
     private var nextOrder: UInt64 = 0
 
     var nextTime: Instant? { heap.first?.time }
 
     mutating func schedule(_ event: Event, at time: Instant) {
-        heap.append(Entry(time: time, order: nextOrder, event: event))
+        let entry = Entry(time: time, order: nextOrder, slot: place(event))
         nextOrder += 1
+        heap.append(entry)
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard precedes(child, parent) else { break }
-            heap.swapAt(child, parent)
+            guard entry.precedes(heap[parent]) else { break }
+            heap[child] = heap[parent]
             child = parent
         }
+        heap[child] = entry
     }
 
     mutating func popNext() -> (time: Instant, event: Event)? {
-        guard let first = heap.first else { return nil }
+        guard let first = heap.first, let event = events[first.slot] else { return nil }
+        events[first.slot] = nil
+        freeSlots.append(first.slot)
         let last = heap.removeLast()
-        if heap.isEmpty { return (first.time, first.event) }
-        heap[0] = last
-        var parent = 0
-        while true {
-            var best = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
-                if precedes(child, best) { best = child }
-            }
-            if best == parent { break }
-            heap.swapAt(parent, best)
-            parent = best
-        }
-        return (first.time, first.event)
+        if !heap.isEmpty { sink(last) }
+        return (first.time, event)
     }
 
-    private func precedes(_ left: Int, _ right: Int) -> Bool {
-        let (leftTime, rightTime) = (heap[left].time.nanoseconds, heap[right].time.nanoseconds)
-        if leftTime != rightTime { return leftTime < rightTime }
-        return heap[left].order < heap[right].order
+    private mutating func place(_ event: Event) -> Int {
+        guard let slot = freeSlots.popLast() else {
+            events.append(event)
+            return events.count - 1
+        }
+        events[slot] = event
+        return slot
+    }
+
+    /// Puts `entry` where the root was and lets it fall to its place.
+    private mutating func sink(_ entry: Entry) {
+        var parent = 0
+        while true {
+            var child = 2 * parent + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
+            guard heap[child].precedes(entry) else { break }
+            heap[parent] = heap[child]
+            parent = child
+        }
+        heap[parent] = entry
     }
 }
