@@ -32,7 +32,7 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
     private var pauses: UInt64 = 0
     private var shieldTimer: TimerID?
     private var pauseTimer: TimerID?
-    private var heardPeer: IPAddress?
+    private var heardPeer: (address: IPAddress, at: Instant)?
 
     /// Opens the socket.
     ///
@@ -128,10 +128,20 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
     }
 
     /// An advert from this address was accepted: during a flood it must still be heard.
+    ///
+    /// Only where the configuration names no address, and nobody takes the place of a peer that is
+    /// still heard: whoever floods us in the name of another router must not pass the shield.
     public func heardPeer(at address: IPAddress) {
-        guard address != heardPeer else { return }
-        heardPeer = address
-        if floodGuard.isShielded { putShieldOn() }
+        guard point.peerAddress == nil else { return }
+        let now = Clock.now()
+        if let heard = heardPeer, heard.address != address,
+            now - heard.at < FloodGuard.shieldDuration
+        {
+            return
+        }
+        let isNew = heardPeer?.address != address
+        heardPeer = (address, now)
+        if isNew, floodGuard.isShielded { putShieldOn() }
     }
 
     // MARK: Floods
@@ -150,7 +160,7 @@ public final class RawAdvertisementChannel: AdvertisementChannel {
     }
 
     private func putShieldOn() {
-        let sources = [point.peerAddress, heardPeer].compactMap { $0 }
+        let sources = [point.peerAddress ?? heardPeer?.address].compactMap { $0 }
         carrier.setFilter(filter.shield(sources: sources))
     }
 

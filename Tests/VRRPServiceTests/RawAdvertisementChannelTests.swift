@@ -28,15 +28,17 @@ struct RawAdvertisementChannelTests {
 
         init(
             _ cable: Cable, _ family: AddressFamily,
-            transport: AdvertisementTransport = .multicast, otherIDs: [UInt8] = []
+            transport: AdvertisementTransport = .multicast, otherIDs: [UInt8] = [],
+            isPeerKnown: Bool = true
         ) throws {
             self.cable = cable
             self.family = family
             self.transport = transport
             a = try cable.a.inside {
-                try RawAdvertisementChannel(
-                    cable.point(cable.a, family, transport: transport, otherIDs: otherIDs),
-                    loop: cable.loop)
+                var point = try cable.point(
+                    cable.a, family, transport: transport, otherIDs: otherIDs)
+                if !isPeerKnown { point.peerAddress = nil }
+                return try RawAdvertisementChannel(point, loop: cable.loop)
             }
             b = try cable.b.inside {
                 try RawAdvertisementChannel(
@@ -93,10 +95,11 @@ struct RawAdvertisementChannelTests {
 
     private func withScene(
         _ family: AddressFamily, transport: AdvertisementTransport = .multicast,
-        otherIDs: [UInt8] = [], _ body: (Scene) throws -> Void
+        otherIDs: [UInt8] = [], isPeerKnown: Bool = true, _ body: (Scene) throws -> Void
     ) throws {
         try Cable.run { cable in
-            let scene = try Scene(cable, family, transport: transport, otherIDs: otherIDs)
+            let scene = try Scene(
+                cable, family, transport: transport, otherIDs: otherIDs, isPeerKnown: isPeerKnown)
             defer { scene.close() }
             try body(scene)
         }
@@ -169,6 +172,8 @@ struct RawAdvertisementChannelTests {
         try withScene(family) { scene in
             let stranger = family == .ipv4 ? Self.strangerIPv4 : Self.strangerIPv6
             let flooder = try Flooder(scene, source: stranger, hopLimit: hopLimit)
+            // Its adverts of priority 255 may have been believed.
+            scene.a.heardPeer(at: stranger)
             for _ in 0..<40 {
                 try flooder.send(500)
                 scene.cable.loop.run(for: .milliseconds(5))
@@ -205,17 +210,22 @@ struct RawAdvertisementChannelTests {
         }
     }
 
-    @Test func peerThatIsOnlyKnownFromItsAdvertsPassesTheShield() throws {
-        try Cable.run { cable in
-            var point = try cable.point(cable.a, .ipv6)
-            point.peerAddress = nil
-            let channel = try cable.a.inside {
-                try RawAdvertisementChannel(point, loop: cable.loop)
+    @Test func peerThatIsOnlyKnownFromItsAdvertsPassesTheShieldAlone() throws {
+        try withScene(.ipv6, isPeerKnown: false) { scene in
+            let flooder = try Flooder(scene, source: Self.strangerIPv6, hopLimit: 255)
+            scene.a.heardPeer(at: scene.source)
+            scene.a.heardPeer(at: Self.strangerIPv6)
+            for _ in 0..<10 {
+                try flooder.send(500)
+                scene.cable.loop.run(for: .milliseconds(5))
             }
-            channel.close()
-            let filter = AdvertisementFilter(
-                family: .ipv6, virtualRouterID: 51, otherVirtualRouterIDs: [])
-            #expect(filter.shield(sources: []) != filter.shield(sources: [.v6(cable.b.linkLocal)]))
+            #expect(scene.a.counts.isShielded)
+            #expect(scene.a.counts.pauses == 0)
+            scene.packets.removeAll()
+            try flooder.send(500)
+            #expect(scene.b.send(scene.message(priority: 77)))
+            #expect(scene.cable.loop.poll { !scene.packets.isEmpty })
+            #expect(scene.received().map { $0?.advertisement.priority } == [77])
         }
     }
 
