@@ -330,20 +330,6 @@ struct VirtualMACTests {
         }
     }
 
-    @Test func virtualMACMakesNoAddresses() throws {
-        try withScene(.ipv6) { scene in
-            try scene.hold()
-            scene.cable.loop.run(for: .milliseconds(200))
-            let index = try scene.cable.a.inside {
-                try NetlinkSocket().link(named: VirtualMACDevice.name(scene.point)).index
-            }
-            let addresses = try scene.cable.a.inside {
-                try NetlinkSocket().addresses(interfaceIndex: index)
-            }
-            #expect(addresses.isEmpty)
-        }
-    }
-
     @Test func leftoversOfADeadProcessAreRemovedAndThoseOfALivingOneNot() throws {
         try Cable.run { cable in
             try cable.a.inside {
