@@ -117,8 +117,8 @@ let package = Package(
                 "AdminService", "BalancerCore", "ConfigurationCore", "ConfigurationService",
                 "DrillService", "EventLoop", "HealthService", "LinuxIO", "NFTablesIO",
                 "NameService", "ProxyService",
-                "ReplicationCore", "ReplicationService", "Telemetry", "VRRPCore", "VRRPService",
-                "WireCore",
+                "ReplicationCore", "ReplicationService", "TLSIO", "Telemetry", "VRRPCore",
+                "VRRPService", "WireCore",
             ],
             swiftSettings: common),
 

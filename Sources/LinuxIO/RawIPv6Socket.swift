@@ -111,7 +111,7 @@ public struct RawIPv6Socket: ~Copyable {
         }
     }
 
-    /// Receives one packet's payload; what does not fit is cut off; `nil` when none waits (recvmsg).
+    /// Receives a packet's payload, cut off where it does not fit; `nil` when none waits (recvmsg).
     public borrowing func receive(
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(Errno) -> Carrier? {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Classic BPF programs for sockets (Documentation/networking/filter.rst): the kernel drops what does
-// not fit before it is queued. Knows instructions, not protocols.
+// Classic BPF programs for sockets (Documentation/networking/filter.rst): the kernel drops what
+// does not fit before it is queued. Knows instructions, not protocols.
 
 internal import CLinux
 

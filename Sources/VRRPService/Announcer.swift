@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the LAN hears about the addresses of one virtual router: gratuitous ARP, unsolicited
-// neighbour advertisements, and answers where the kernel gives none. When is the speaker's decision.
+// neighbour advertisements, and answers where the kernel gives none. When, the speaker decides.
 
 public import EventLoop
 public import LinuxIO
