@@ -7,6 +7,8 @@ import WireCore
 extension Heartbeat {
     private static let healthyFlag: UInt8 = 1
     private static let detailsKind: UInt8 = 1
+    private static let bootNonceKind: UInt8 = 2
+    private static let bootNonceByteCount = 8
     /// Bytes of one entry of the details that this version writes, and of the shortest one read.
     private static let detailByteCount: UInt8 = 5
 
@@ -33,6 +35,11 @@ extension Heartbeat {
             bytes.append(router.role.rawValue)
         }
         Self.appendDetails(of: reported, to: &bytes)
+        if let bootNonce {
+            bytes.append(Self.bootNonceKind)
+            bytes.appendBigEndian(UInt16(Self.bootNonceByteCount))
+            bytes.appendBigEndian(bootNonce)
+        }
         return bytes
     }
 
@@ -77,7 +84,7 @@ extension Heartbeat {
             let count = reader.readUInt8()
         else { throw .truncated }
         let summary = try Self.readSummary(&reader, count: count)
-        let details = try Self.readBlocks(&reader)
+        let (details, bootNonce) = try Self.readBlocks(&reader)
         // What has details needs no summary; a router without them is one of an older version.
         var detailed = RouterIDSet()
         for router in details { _ = detailed.insert(router.id) }
@@ -85,7 +92,8 @@ extension Heartbeat {
         self.init(
             sentAt: Instant(nanoseconds: sentAt), configurationHash: hash,
             isDataPlaneHealthy: flags & Self.healthyFlag != 0,
-            timerLateness: .microseconds(UInt64(lateness)), routers: plain + details)
+            timerLateness: .microseconds(UInt64(lateness)), routers: plain + details,
+            bootNonce: bootNonce)
     }
 
     private static func readSummary(
@@ -108,21 +116,24 @@ extension Heartbeat {
         return routers
     }
 
-    /// Reads the blocks of later versions, of which the details are one.
+    /// Reads the blocks of later versions, of which the details are one and the nonce another.
     private static func readBlocks(
         _ reader: inout ByteReader
-    ) throws(HeartbeatFault) -> [VirtualRouterReport] {
+    ) throws(HeartbeatFault) -> (details: [VirtualRouterReport], bootNonce: UInt64?) {
         var details: [VirtualRouterReport] = []
+        var bootNonce: UInt64?
         while let kind = reader.readUInt8() {
             guard let byteCount = reader.readUInt16(), reader.remainingByteCount >= Int(byteCount)
             else { throw .truncated }
             if kind == detailsKind {
                 details += try readDetails(&reader, byteCount: Int(byteCount))
+            } else if kind == bootNonceKind, Int(byteCount) == bootNonceByteCount {
+                bootNonce = reader.readUInt64()
             } else {
                 _ = reader.readBytes(Int(byteCount))
             }
         }
-        return details
+        return (details, bootNonce)
     }
 
     private static func readDetails(

@@ -11,6 +11,10 @@
 //     kind 1 (1) | length of the entries (2) | length of one entry (1)
 //     | entries { VRID (1), family 4 or 6 (1), role (1), priority (1), flags (1) }
 //
+// Then, from a node that signs its adverts, what they name as its life:
+//
+//     kind 2 (1) | 8 (2) | nonce (8)
+//
 // A version without details skips the block, for it skips all that follows the list; a later one
 // may make entries longer, or put blocks of other kinds behind. The list before stays for older
 // versions: one entry for each VRID, its first virtual router's.
@@ -73,12 +77,15 @@ public struct Heartbeat: Hashable, Sendable {
     ///
     /// One VRID and family may come more than once: on several interfaces.
     public var routers: [VirtualRouterReport]
+    /// What the sender's signed adverts name as its life; `nil` from one that signs none.
+    public var bootNonce: UInt64?
 
     /// Makes a heartbeat.
     public init(
         sentAt: Instant, configurationHash: UInt64, isDataPlaneHealthy: Bool,
-        timerLateness: TimeSpan, routers: [VirtualRouterReport]
+        timerLateness: TimeSpan, routers: [VirtualRouterReport], bootNonce: UInt64? = nil
     ) {
+        self.bootNonce = bootNonce
         self.sentAt = sentAt
         self.configurationHash = configurationHash
         self.isDataPlaneHealthy = isDataPlaneHealthy

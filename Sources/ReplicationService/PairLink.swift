@@ -112,7 +112,7 @@ public final class PairLink: InboundLinksOwner {
             Heartbeat(
                 sentAt: Clock.now(), configurationHash: report.configurationHash,
                 isDataPlaneHealthy: report.isDataPlaneHealthy, timerLateness: timerLateness,
-                routers: report.routers))
+                routers: report.routers, bootNonce: report.bootNonce))
         timerLateness = .zero
     }
 

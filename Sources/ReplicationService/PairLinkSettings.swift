@@ -77,11 +77,15 @@ public struct PairLinkReport: Hashable, Sendable {
     public var configurationHash: UInt64
     /// Whether the workers make progress.
     public var isDataPlaneHealthy: Bool
+    /// What the node's signed adverts name as its life; `nil` when it signs none.
+    public var bootNonce: UInt64?
 
     /// Makes a report.
     public init(
-        routers: [VirtualRouterReport], configurationHash: UInt64, isDataPlaneHealthy: Bool
+        routers: [VirtualRouterReport], configurationHash: UInt64, isDataPlaneHealthy: Bool,
+        bootNonce: UInt64? = nil
     ) {
+        self.bootNonce = bootNonce
         self.routers = routers
         self.configurationHash = configurationHash
         self.isDataPlaneHealthy = isDataPlaneHealthy

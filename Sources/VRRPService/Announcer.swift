@@ -5,7 +5,7 @@
 
 public import EventLoop
 public import LinuxIO
-public import NetlinkIO
+internal import NetlinkIO
 public import Telemetry
 internal import VRRPCore
 public import WireCore
@@ -97,15 +97,8 @@ public final class Announcer: AddressAnnouncing {
     /// Answers sent by this process for its addresses.
     public var answerCount: UInt64 { responder?.answerCount ?? 0 }
 
-    /// Takes over the interface's present link-layer address.
-    public func update(link: NetworkLink) {
-        guard !point.hasVirtualMAC else { return }
-        let current = HardwareAddress(bytes: link.hardwareAddress)
-        guard current != hardwareAddress else { return }
-        hardwareAddress = current
-        responder?.hardwareAddress = current
-        frames.removeAll()
-    }
+    /// The kernel answers for addresses that must be on the interface itself.
+    public var isNeverQuiet: Bool { needsAddressOnInterface }
 
     /// The addresses are on this node now: questions for them are answered from here on.
     public func hold(_ addresses: [IPAddress]) {

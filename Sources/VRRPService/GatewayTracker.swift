@@ -67,9 +67,9 @@ final class GatewayTracker {
         closeProbe()
     }
 
-    /// The interface is another one, or gone; sockets name it by number.
+    /// The interface is another one, has another MAC, or is gone; the probe names both.
     func update(link: NetworkLink?) {
-        if link?.index != self.link?.index {
+        if link?.index != self.link?.index || link?.hardwareAddress != self.link?.hardwareAddress {
             closeProbe()
             openedAt = nil
         }

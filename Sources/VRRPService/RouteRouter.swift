@@ -139,6 +139,8 @@ public final class RouteRouter {
             try exported.take()
         } catch {
             logger.error("[\(instance)] cannot announce the route: \(error)")
+            // Those that were added before the refused one.
+            exported.release()
             refused()
             return
         }

@@ -18,6 +18,7 @@ final class RouterInterface {
         var announcer: Announcer
         var boundIndex: Int
         var boundAddress: IPAddress?
+        var boundMAC: [UInt8]
     }
 
     let name: String
@@ -55,7 +56,7 @@ final class RouterInterface {
         seats.append(
             Seat(
                 plan: plan, speaker: speaker, announcer: opened.announcer, boundIndex: link.index,
-                boundAddress: own))
+                boundAddress: own, boundMAC: link.hardwareAddress))
         return speaker
     }
 
@@ -113,9 +114,9 @@ final class RouterInterface {
     ) -> Bool {
         let seat = seats[index]
         let own = ownAddress(seat.plan, present, linkLocal)
-        if seat.boundIndex != link.index || seat.boundAddress != own {
-            // Sockets name the interface by number and the own address. The former go first: a
-            // device for a virtual MAC exists once.
+        if seat.boundIndex != link.index || seat.boundAddress != own || hasOtherMAC(seat) {
+            // Ports name the interface by number, the own address and the MAC; an Active announces
+            // on new ones. The former go first: a device for a virtual MAC exists once.
             seat.speaker.closePorts()
             seats[index].boundIndex = 0
             guard let opened = try? factory.open(seat.plan, on: link, ownAddress: own) else {
@@ -125,14 +126,19 @@ final class RouterInterface {
             seats[index].announcer = opened.announcer
             seats[index].boundIndex = link.index
             seats[index].boundAddress = own
+            seats[index].boundMAC = link.hardwareAddress
             seat.speaker.replacePorts(opened.ports, ownAddress: own, linkLocal: linkLocal)
         }
-        seats[index].announcer.update(link: link)
         seat.speaker.status.linkLocal = linkLocal
         let isMissing = own.map { own in !present.contains { $0.address == own } } ?? true
         seat.speaker.setFault(.interfaceDown, isPresent: isDown)
         seat.speaker.setFault(.ownAddressMissing, isPresent: isMissing)
         return true
+    }
+
+    /// Whether the interface got another MAC, as a bond does when its cable changes.
+    private func hasOtherMAC(_ seat: Seat) -> Bool {
+        !seat.plan.router.virtualMAC && seat.boundMAC != link.hardwareAddress
     }
 
     /// Where the adverts of `plan` come from: what is configured, or what the interface has.

@@ -27,7 +27,18 @@ extension Speaker {
     ///
     /// When `isLingering`, the addresses stay here, unannounced, until `endLingering`.
     public func yield(isLingering: Bool) {
-        step { $0.yieldRequested(lingering: isLingering, now: $1, into: &$2) }
+        let mayLinger = isLingering && !ports.announcer.isNeverQuiet
+        step { $0.yieldRequested(lingering: mayLinger, now: $1, into: &$2) }
+    }
+
+    /// The authenticated pair link vouches for the other node's process.
+    func peerVouched(bootNonce: UInt64) {
+        guard signer != nil else { return }
+        for address in [surroundings.peerAddress, peerAddress, status.heardActive?.address]
+            .compactMap(\.self)
+        {
+            decoder.expect(bootNonce: bootNonce, from: address)
+        }
     }
 
     /// The connections that kept the addresses here have ended.

@@ -56,6 +56,7 @@ extension Speaker {
             logger.error("[\(surroundings.label)] cannot take the addresses: \(error)")
             return false
         }
+        refusalCount = 0
         if isQuiet {
             isQuiet = false
             onWillBeLoud?()

@@ -11,6 +11,7 @@ extension Speaker {
     /// Whether `prepare` has a chance.
     var mayPrepare: Bool {
         faults.isEmpty && machine.mayTakeHandover && !machine.isLingering
+            && !ports.announcer.isNeverQuiet
     }
 
     /// Adds the addresses quietly, ready for `takeOver`.
@@ -27,8 +28,8 @@ extension Speaker {
             try keeper.take()
         } catch {
             logger.error("[\(surroundings.label)] cannot prepare the addresses: \(error)")
-            isQuiet = false
-            ports.announcer.isQuiet = false
+            // Those that were added before the refused one.
+            dropAddresses()
             return false
         }
         ports.announcer.hold(settings.addresses)

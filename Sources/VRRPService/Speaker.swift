@@ -16,8 +16,10 @@ public final class Speaker {
     /// Packets taken before silence is believed: more than a socket's default buffer can hold, so
     /// that an advert that waits behind a flood is heard before the verdict.
     public static let packetsBeforeVerdictMax = 1_024
-    /// How long a refused address keeps the node out of service.
+    /// How long a refused address keeps the node out of service; twice as long each time in a row.
     public static let faultRetryDelay = TimeSpan.seconds(1)
+    /// The longest such time: a preempting node would move the addresses to and fro.
+    public static let faultRetryDelayMax = TimeSpan.seconds(64)
 
     /// The speaker's way to the world.
     public struct Ports {
@@ -80,6 +82,8 @@ public final class Speaker {
     private(set) var isStepping = false
     private var deadlineTimer: (deadline: Instant, timer: TimerID)?
     private var retryTimer: TimerID?
+    /// Refused addresses in a row.
+    var refusalCount = 0
 
     /// Makes a speaker in Initialize; nothing happens before `start`.
     public convenience init(
@@ -217,10 +221,8 @@ public final class Speaker {
     func replacePorts(_ ports: Ports, ownAddress: IPAddress?, linkLocal: IPAddress?) {
         closePorts()
         self.ports = ports
-        if let ownAddress {
-            machine.primaryAddressChanged(to: ownAddress)
-            status.ownAddress = ownAddress
-        }
+        if let ownAddress { machine.primaryAddressChanged(to: ownAddress) }
+        status.ownAddress = ownAddress
         status.linkLocal = linkLocal
         decoder.policy = surroundings.policy(settings)
         listen()
@@ -254,7 +256,11 @@ public final class Speaker {
     /// Stays out of service for a while and tries the addresses again.
     func refuse() {
         if let retryTimer { loop.cancel(retryTimer) }
-        retryTimer = loop.schedule(at: Clock.now() + Self.faultRetryDelay) { [weak self] in
+        let delay = min(
+            Self.faultRetryDelay.multiplied(by: 1 << UInt64(min(refusalCount, 6))),
+            Self.faultRetryDelayMax)
+        refusalCount += 1
+        retryTimer = loop.schedule(at: Clock.now() + delay) { [weak self] in
             self?.retryTimer = nil
             self?.setFault(.addressRefused, isPresent: false)
         }

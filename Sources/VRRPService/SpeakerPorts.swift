@@ -74,6 +74,8 @@ public protocol VirtualAddressControl: AnyObject {
 public protocol AddressAnnouncing: AnyObject {
     /// While true nothing is announced and nobody is answered, though the addresses are held.
     var isQuiet: Bool { get set }
+    /// Whether others find the addresses although `isQuiet` says no: then none may be held quietly.
+    var isNeverQuiet: Bool { get }
     /// The addresses are on this node now: questions for them are answered from here on.
     func hold(_ addresses: [IPAddress])
     /// The addresses are about to go: nothing more is said about them.

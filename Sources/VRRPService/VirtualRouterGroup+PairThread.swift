@@ -55,6 +55,13 @@ extension VirtualRouterGroup {
         adviseHandover(now: instant)
     }
 
+    /// The authenticated pair link vouches for the other node's process.
+    ///
+    /// Its signed adverts count from then on, although its clock may have gone back since the last.
+    public func peerVouched(bootNonce: UInt64) {
+        for speaker in speakers { speaker.peerVouched(bootNonce: bootNonce) }
+    }
+
     /// The pair link is silent or down: what was heard there counts no longer.
     public func linkSilent() {
         noteLinkUp(false, at: Clock.now())

@@ -34,6 +34,8 @@ public final class VirtualRouterGroup {
     /// with the virtual routers to hand over.
     public var onHandoverWanted: (([VirtualRouterInstance]) -> Void)?
 
+    /// What signed adverts name as the life of this process; `nil` when none is signed.
+    public private(set) var bootNonce: UInt64?
     /// Speakers that move together; every speaker is in one team, alone if need be.
     private(set) var teams: [[Speaker]] = []
     /// One adviser per team.
@@ -142,6 +144,9 @@ public final class VirtualRouterGroup {
         guard let peer else { throw .noPeer }
         let authentication = key.map {
             AdvertisementAuthenticator(key: $0, bootNonce: Clock.wallNanoseconds())
+        }
+        if pair.virtualRouters.contains(where: { $0.authentication == .hmac }) {
+            bootNonce = authentication?.bootNonce
         }
         let plans = InstancePlan.plans(pair: pair, node: node, peer: peer)
         var names: [String] = []

@@ -69,7 +69,8 @@ extension PairDriver: PairLinkOwner {
         PairLinkReport(
             routers: group.linkReports.map(VirtualRouterReport.init),
             configurationHash: configurationHash,
-            isDataPlaneHealthy: !tracking.verdict.isDataPlaneStalled)
+            isDataPlaneHealthy: !tracking.verdict.isDataPlaneStalled,
+            bootNonce: group.bootNonce)
     }
 
     func pairLinkPeerProcessDied(at instant: Instant) {
@@ -109,6 +110,9 @@ extension PairDriver: PairLinkOwner {
             hash: heartbeat.configurationHash, isPeerActive: isPeerActive,
             isOwnActive: !group.activeInstances.isEmpty)
         noticeDrift()
+        if setUp.secret != nil, let nonce = heartbeat.bootNonce {
+            group.peerVouched(bootNonce: nonce)
+        }
         group.peerHeard(heartbeat.routers.map(PeerRouterHeard.init), at: instant)
     }
 

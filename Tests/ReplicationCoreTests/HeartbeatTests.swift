@@ -105,6 +105,17 @@ import WireCore
         #expect(read.routers.first?.priority == nil)
     }
 
+    @Test(arguments: detailed + samples)
+    func theLifeThatSignsIsTold(_ heartbeat: Heartbeat) throws {
+        var signing = heartbeat
+        signing.bootNonce = 0x0102_0304_0506_0708
+        let payload = signing.payload
+        #expect(try Heartbeat(payload: payload.span.bytes) == signing)
+        // A block of another length is one of a later version.
+        let later = heartbeat.payload + [2, 0, 1, 7]
+        #expect(try Heartbeat(payload: later.span.bytes) == heartbeat)
+    }
+
     @Test func blocksFlagsAndEntriesOfLaterVersionsAreSkipped() throws {
         var payload = Self.samples[1].payload
         payload[16] |= 0x80

@@ -51,6 +51,7 @@ final class FakePorts: AdvertisementChannel, VirtualAddressControl, AddressAnnou
     var present: Set<IPAddress> = []
     var onReadable: (() -> Void)?
     var isQuiet = false
+    var isNeverQuiet = false
     var counts = ChannelCounts()
     private var waiting: [CarriedPacket] = []
 

@@ -205,6 +205,45 @@ import WireCore
         #expect(test.state == .backup)
     }
 
+    @Test func refusedPreparationTakesAwayWhatWasAdded() throws {
+        let test = try TestSpeaker(loop, interval: .seconds(1))
+        test.speaker.start()
+        test.hearActive(intervalCentiseconds: 100)
+        test.fake.refusal = .tunnel(.noSuchDevice)
+        // As a device with several addresses does: the first is there when the second is refused.
+        test.fake.present = [Packet.virtual]
+        #expect(!test.speaker.prepare())
+        #expect(test.fake.present.isEmpty)
+        #expect(!test.fake.isQuiet)
+        #expect(!test.status.isPrepared)
+    }
+
+    @Test func addressesThatCannotBeQuietAreNeitherPreparedNorKept() throws {
+        let backup = try TestSpeaker(loop, interval: .seconds(1))
+        backup.fake.isNeverQuiet = true
+        backup.speaker.start()
+        backup.hearActive(intervalCentiseconds: 100)
+        #expect(!backup.speaker.prepare())
+        #expect(backup.fake.present.isEmpty)
+        let active = try TestSpeaker(loop)
+        active.fake.isNeverQuiet = true
+        #expect(active.becomeActive(loop))
+        active.speaker.yield(isLingering: true)
+        #expect(active.fake.present.isEmpty)
+        #expect(!active.status.isLingering)
+    }
+
+    @Test func refusedAddressesAreTriedLessAndLessOften() throws {
+        let test = try TestSpeaker(loop)
+        #expect(test.becomeActive(loop))
+        test.speaker.refuse()
+        test.speaker.refuse()
+        #expect(test.speaker.refusalCount == 2)
+        test.speaker.setFault(.addressRefused, isPresent: false)
+        #expect(loop.poll { test.state == .active })
+        #expect(test.speaker.refusalCount == 0)
+    }
+
     @Test func faultEndsAPreparation() throws {
         let test = try TestSpeaker(loop, interval: .seconds(1))
         test.speaker.start()
