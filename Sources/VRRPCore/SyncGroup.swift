@@ -11,8 +11,8 @@
 /// is a fault of all. The routers of both families of one configured entry are always a group.
 ///
 /// After each event of a member the driver performs its actions and passes them to `observe`, runs
-/// the commands that come back, passes on what these give, until there are no more: a member obeys
-/// a command at most once, so this ends. Faults go to `faultChanged` instead of to the machines.
+/// the commands that come back (those still `isDue`), passes on what these give, until there are no
+/// more: a member obeys a command at most once, so this ends. Faults go to `faultChanged` instead of to the machines.
 public struct SyncGroup: Hashable, Sendable {
     /// What to tell a member.
     public enum Command: Hashable, Sendable {
@@ -73,8 +73,7 @@ public struct SyncGroup: Hashable, Sendable {
                 members[index].isReady = true
                 members[index].isCalled = false
             case .noLongerReady:
-                members[index].isReady = false
-                members[index].isCalled = false
+                commands += observeUnready(of: index)
             case .releaseAddresses(let lingering):
                 isLingering = lingering
             case .recordTransition(let transition):
@@ -92,7 +91,38 @@ public struct SyncGroup: Hashable, Sendable {
         let wasFaulty = isFaulty
         members[index].isFaulty = isPresent
         guard isFaulty != wasFaulty else { return [] }
+        // Who was called and did not come yet would come for nothing.
+        if isPresent { uncall() }
         return members.indices.map { isPresent ? .leave($0) : .come($0) }
+    }
+
+    /// Whether a command still says what the group wants; the driver asks before it runs one.
+    ///
+    /// What happened since it was queued may have taken it back.
+    public func isDue(_ command: Command) -> Bool {
+        switch command {
+        case .mayClaim(let index): members.indices.contains(index) && members[index].isCalled
+        case .mustYield, .leave, .come: true
+        }
+    }
+
+    /// A member would not become Active any more.
+    ///
+    /// If it was called, the others were too: those that came already would stay alone.
+    private mutating func observeUnready(of index: Int) -> [Command] {
+        let wasCalled = members[index].isCalled
+        members[index].isReady = false
+        members[index].isCalled = false
+        guard wasCalled else { return [] }
+        uncall()
+        return members.indices.compactMap { other in
+            guard members[other].isActiveToStay else { return nil }
+            return sendAway(other, because: .groupYielded, isLingering: false)
+        }
+    }
+
+    private mutating func uncall() {
+        for index in members.indices { members[index].isCalled = false }
     }
 
     private mutating func observe(

@@ -10,7 +10,7 @@ public struct VirtualRouterCounters: Hashable, Sendable {
     public internal(set) var advertisementsSent: UInt64 = 0
     /// Advertisements with priority 0 asked to be sent.
     public internal(set) var priorityZeroSent: UInt64 = 0
-    /// Advertisements received.
+    /// Advertisements received; those of `advertisementsDropped` are not among them.
     public internal(set) var advertisementsReceived: UInt64 = 0
     /// Advertisements with priority 0 received.
     public internal(set) var priorityZeroReceived: UInt64 = 0

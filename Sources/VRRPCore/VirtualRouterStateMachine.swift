@@ -82,8 +82,8 @@ public struct VirtualRouterStateMachine: ~Copyable {
         if received.advertisement.virtualRouterID != settings.virtualRouterID {
             output.count(\.foreignAdvertisements)
         } else {
-            output.countReceived(received)
             if reportOddities(of: received, now: now) {
+                output.countReceived(received)
                 machine.advertisementReceived(received, now: now, terms: terms, output: &output)
             } else {
                 output.count(\.advertisementsDropped)

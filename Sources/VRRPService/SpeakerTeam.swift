@@ -43,7 +43,10 @@ final class SpeakerTeam {
     func run() {
         guard !isRunning else { return }
         isRunning = true
-        while !commands.isEmpty { carryOut(commands.removeFirst()) }
+        while !commands.isEmpty {
+            let command = commands.removeFirst()
+            if group.isDue(command) { carryOut(command) }
+        }
         isRunning = false
     }
 

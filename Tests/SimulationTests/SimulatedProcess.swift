@@ -250,7 +250,7 @@ extension SimulatedProcess {
     }
 
     private func run(_ commands: [SyncGroup.Command], at now: Instant) {
-        for command in commands {
+        for command in commands where group.isDue(command) {
             switch command {
             case .mayClaim(let member):
                 feed(member, at: now) { $0.groupMayClaim(now: $1, into: &$2) }

@@ -74,6 +74,7 @@ private final class GroupUnderTest {
         var all: [VirtualRouterAction] = []
         while !pending.isEmpty {
             let command = pending.removeFirst()
+            guard group.isDue(command) else { continue }
             commandCount += 1
             let index =
                 switch command {
@@ -394,11 +395,59 @@ struct SyncGroupTests {
             group.observe([.readyToClaim(.activeDownTimerFired)], of: 1)
                 == [.mayClaim(0), .mayClaim(1)])
         #expect(group.observe([.noLongerReady], of: 1) == [])
+        #expect(!group.isDue(.mayClaim(0)))
         let claimed = VirtualRouterAction.recordTransition(
             VirtualRouterTransition(from: .backup, to: .active, cause: .activeDownTimerFired))
         #expect(
             group.observe([.claimAddresses, claimed], of: 0)
                 == [.mustYield(0, because: .groupYielded, lingering: false)])
+    }
+
+    @Test("A called member that is ready no more takes back those that came already")
+    func unreadyMemberSendsOthersAway() {
+        var group = SyncGroup(memberCount: 3)
+        #expect(group.observe([.readyToClaim(.activeDownTimerFired)], of: 0) == [])
+        #expect(group.observe([.readyToClaim(.activeDownTimerFired)], of: 1) == [])
+        #expect(
+            group.observe([.readyToClaim(.activeDownTimerFired)], of: 2)
+                == [.mayClaim(0), .mayClaim(1), .mayClaim(2)])
+        let claimed = VirtualRouterAction.recordTransition(
+            VirtualRouterTransition(from: .backup, to: .active, cause: .activeDownTimerFired))
+        #expect(group.observe([.claimAddresses, claimed], of: 0) == [])
+        #expect(
+            group.observe([.noLongerReady], of: 1)
+                == [.mustYield(0, because: .groupYielded, lingering: false)])
+        #expect(!group.isDue(.mayClaim(2)), "it would be alone")
+        #expect(group.waiting == [2])
+        #expect(group.missing == [0, 1])
+    }
+
+    @Test("A member that hears an advert between the call and its turn keeps nobody Active alone")
+    func advertBetweenCallAndTurn() throws {
+        let routers = try (0..<2).map { _ in try RouterUnderTest.started(isGrouped: true) }
+        var group = SyncGroup(memberCount: 2)
+        let time = TimeSpan.seconds(4)
+        for index in 0..<2 { _ = group.observe(routers[index].timer(at: time), of: index) }
+        #expect(group.observe(routers[0].obey(.mayClaim(0), at: time), of: 0) == [])
+        let commands = group.observe(routers[1].hear(priority: 200, at: time), of: 1)
+        for command in commands {
+            _ = group.observe(routers[0].obey(command, at: time), of: 0)
+        }
+        #expect(!group.isDue(.mayClaim(1)))
+        #expect(routers.map(\.state) == [.backup, .backup])
+    }
+
+    @Test("A fault takes back calls that were not run yet")
+    func faultTakesCallsBack() {
+        var group = SyncGroup(memberCount: 2)
+        #expect(group.observe([.readyToClaim(.peerDeathProven)], of: 0) == [])
+        #expect(
+            group.observe([.readyToClaim(.peerDeathProven)], of: 1)
+                == [.mayClaim(0), .mayClaim(1)])
+        #expect(group.isDue(.mayClaim(1)))
+        #expect(group.faultChanged(true, of: 0) == [.leave(0), .leave(1)])
+        #expect(!group.isDue(.mayClaim(0)) && !group.isDue(.mayClaim(1)))
+        #expect(group.isDue(.leave(1)))
     }
 
     @Test("An Active that is told again to claim, or one that is not ready, does nothing")

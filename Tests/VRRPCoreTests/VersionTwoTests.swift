@@ -28,6 +28,7 @@ struct VersionTwoTests {
         #expect(router.deadline == deadline)
         #expect(router.followedAddress == nil)
         #expect(router.counters.advertisementsDropped == 1)
+        #expect(router.counters.advertisementsReceived == 0, "what is dropped is not valid")
         let (active, since) = try RouterUnderTest.active(version: .version2)
         active.hear(priority: 255, centiseconds: 200, at: since + ms(1))
         #expect(active.state == .active)
@@ -52,6 +53,7 @@ struct VersionTwoTests {
         #expect(actions.reports == [.versionDiffers])
         #expect(router.deadline == deadline)
         #expect(router.counters.advertisementsDropped == 1)
+        #expect(router.counters.advertisementsReceived == 0, "what is dropped is not valid")
     }
 
     @Test("The message says version 2 and whole seconds")
