@@ -155,13 +155,12 @@ extension HandoverStateMachine {
     /// Heartbeats do not arrive; the other node may live.
     public mutating func linkWentDown(now: Instant) -> [HandoverAction] {
         switch phase {
-        case .asking, .installing, .parting:
-            let actions: [HandoverAction] = isForwarding ? [.removeTables] : []
-            return actions + end(reporting: .linkLost)
+        case .parting: return end(reporting: .linkLost)
         case .going, .draining, .claiming, .serving:
             nextDeadline = min(nextDeadline ?? .distantFuture, now + Self.linkGrace)
             return []
-        case .idle, .preparing, .prepared:
+        case .idle, .asking, .installing, .preparing, .prepared:
+            // Silence may be a busy core; their own time-outs tell.
             return []
         }
     }

@@ -16,12 +16,13 @@ public import WireCore
 
 /// One node's side.
 public struct HandoverStateMachine: Sendable {
-    /// How long the new node may take to get ready.
-    public static let prepareTimeout = TimeSpan.milliseconds(500)
+    /// How long the new node may take to get ready: nothing is lost meanwhile, and its core may be
+    /// busy.
+    public static let prepareTimeout = TimeSpan.seconds(2)
     /// How long clients are parted from when packets cannot be passed on.
     public static let partingTime = TimeSpan.milliseconds(500)
     /// How long prepared addresses are kept without a word.
-    public static let preparedTime = TimeSpan.seconds(2)
+    public static let preparedTime = TimeSpan.seconds(4)
     /// How long the new node may take to become Active.
     public static let takeTimeout = TimeSpan.seconds(1)
     /// How much longer than the drain the new node keeps its tables.

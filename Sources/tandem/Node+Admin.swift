@@ -72,6 +72,7 @@ extension Node {
                 help: "Configurations read again, by outcome.", labels: ["outcome": outcome],
                 Double(count))
         }
+        collectSwitchovers(into: &text)
         guard let link = pair?.link else { return }
         text.add(
             "tandem_pair_link_up", .gauge, help: "1 while heartbeats arrive.", link.isUp ? 1 : 0)

@@ -48,6 +48,7 @@ extension Node {
     /// What the pair thread says about it.
     func handle(_ news: SwitchoverNews) {
         switchover.hear(news)
+        switchoverTotals.hear(news)
         switch news {
         case .refused(let reason): logger.warning("switchover refused: \(reason)")
         case .moved: break
@@ -71,6 +72,48 @@ extension Node {
             handoverDrain?.stop()
             handoverDrain = nil
         }
+    }
+
+    /// The lines of `tandem status` about switchovers; none as a rule.
+    func handoverText(_ pair: PairSnapshot) -> String {
+        var text = ""
+        if let reason = pair.forwardingRefusal, pair.link != nil {
+            text += "  WARNING     a switchover closes connections, packets cannot be passed on: "
+            text += "\(reason)\n"
+        }
+        switch pair.handoverPhase {
+        case .idle: break
+        case .draining: text += "  switchover  connections of before end here\n"
+        case .serving: text += "  switchover  connections of before end at the peer\n"
+        default: text += "  switchover  under way: \(pair.handoverPhase.rawValue)\n"
+        }
+        return text
+    }
+
+    /// How switchovers of this node's addresses went.
+    func collectSwitchovers(into text: inout MetricsText) {
+        guard pair?.link != nil else { return }
+        for (outcome, count) in [
+            ("finished", switchoverTotals.finished), ("refused", switchoverTotals.refused),
+        ] {
+            text.add(
+                "tandem_switchovers_total", .counter,
+                help: "Planned switchovers away from this node, by outcome.",
+                labels: ["outcome": outcome], Double(count))
+        }
+        for (ending, count) in [
+            ("finished", switchoverTotals.connectionsFinished),
+            ("cut", switchoverTotals.connectionsCut),
+        ] {
+            text.add(
+                "tandem_switchover_connections_total", .counter,
+                help: "Connections that were open at a planned switchover, by how they ended.",
+                labels: ["ending": ending], Double(count))
+        }
+        text.add(
+            "tandem_switchover_forwarding", .gauge,
+            help: "1 while a planned switchover can keep connections.",
+            pair?.forwardingRefusal == nil ? 1 : 0)
     }
 
     /// What `status` says about switchovers.

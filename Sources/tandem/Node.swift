@@ -56,6 +56,7 @@ final class Node {
     var isDraining = false
     private var exitCode = ExitCode.done
     var switchover = Switchover()
+    var switchoverTotals = SwitchoverTotals()
     /// Nobody waits for connections any more.
     var isHurried = false
     var handoverDrain: HandoverDrain?

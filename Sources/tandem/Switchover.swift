@@ -25,6 +25,26 @@ enum SwitchoverNews: Sendable {
     case stopDrain
 }
 
+/// Switchovers since the start.
+struct SwitchoverTotals {
+    private(set) var finished: UInt64 = 0
+    private(set) var refused: UInt64 = 0
+    private(set) var connectionsFinished: UInt64 = 0
+    private(set) var connectionsCut: UInt64 = 0
+
+    /// Something happened.
+    mutating func hear(_ news: SwitchoverNews) {
+        switch news {
+        case .refused: refused &+= 1
+        case .finished(let connections, _):
+            finished &+= 1
+            connectionsFinished &+= UInt64(connections?.ended ?? 0)
+            connectionsCut &+= UInt64(connections?.cut ?? 0)
+        case .moved, .partFromClients, .drain, .cutDrain, .stopDrain: break
+        }
+    }
+}
+
 /// How far a switchover has come.
 struct Switchover {
     /// Its steps.

@@ -20,7 +20,7 @@ from namespace import PREFIX
 
 VIP6 = "fd77::100"
 CONFIGURATION = configuration(
-    advertise_interval="100ms", more_addresses=[VIP6],
+    advertise_interval="1s", more_addresses=[VIP6],
     listeners="  web6:\n    bind: \"[::]:80\"\n    routes:\n      - pool: web\n",
 )
 ROUND_TRIPS = 5

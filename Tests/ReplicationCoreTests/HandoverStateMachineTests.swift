@@ -117,9 +117,11 @@ struct HandoverOldNodeTests {
 
     @Test func silenceIsGivenUp() {
         var machine = asking()
-        #expect(machine.deadlinePassed(now: after(499)) == [])
+        // A busy core over there is no reason.
+        #expect(machine.linkWentDown(now: after(300)) == [])
+        #expect(machine.deadlinePassed(now: after(1_999)) == [])
         #expect(
-            machine.deadlinePassed(now: after(500)) == [
+            machine.deadlinePassed(now: after(2_000)) == [
                 .removeTables, .send(message(.abort(.timeout))), .report(.failed(.timeout)),
             ])
     }
@@ -304,7 +306,7 @@ struct HandoverNewNodeTests {
 
     @Test func preparedAddressesDoNotStayForEver() {
         var machine = prepared()
-        #expect(machine.deadlinePassed(now: after(2_000)) == [.cancelPrepared, .removeTables])
+        #expect(machine.deadlinePassed(now: after(4_000)) == [.cancelPrepared, .removeTables])
         #expect(machine.phase == .idle)
     }
 
