@@ -101,7 +101,16 @@ class Lab:
         self.is_up = True
         self.script("up", "--binary", self.binary, "--config", file, "--backends", backends)
         file.unlink()
+        self._make_lb1_active()
         self._await_health()
+
+    def _make_lb1_active(self):
+        """The better node may have come second: its link-local address is ready when it is."""
+        if self.active() in (None, "lb1"):
+            return
+        poll(10, "the link is up on lb2", lambda: self.link(self.active())["state"] == "up")
+        self.ctl(self.active(), "switchover")
+        poll(10, "lb1 is active", lambda: self.active() == "lb1")
 
     def down(self):
         for child in self._children.values():
@@ -134,10 +143,7 @@ class Lab:
             if node in self._children:
                 self.stop(node)
         self.script("heal")
-        if self.active() != "lb1":
-            poll(10, "the link is up on lb2", lambda: self.link(self.active())["state"] == "up")
-            self.ctl(self.active(), "switchover")
-            poll(10, "lb1 is active again", lambda: self.active() == "lb1")
+        self._make_lb1_active()
         self._await_health()
 
     # Commands
