@@ -42,6 +42,10 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     public let version: AdvertisementVersion
     /// Whether a `SyncGroup` decides when this router becomes Active.
     public let isGrouped: Bool
+    /// Whether this router is the one of its group that settles ties and what the link says.
+    ///
+    /// The others wait for it for one Active_Down_Interval. It must be the same one on both nodes.
+    public let decidesForGroup: Bool
 
     /// The own addresses in numeric order, to compare lists whatever their order.
     let sortedAddresses: [IPAddress]
@@ -83,7 +87,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         checksumForm: ChecksumForm = .rfc9568, peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10),
         silenceRule: SilenceRule = .advertsAndLink, version: AdvertisementVersion = .version3,
-        isGrouped: Bool = false
+        isGrouped: Bool = false, decidesForGroup: Bool = true
     ) throws(Problem) {
         guard virtualRouterID != 0 else { throw .virtualRouterIDIsZero }
         guard priority != 0 else { throw .priorityIsZero }
@@ -114,6 +118,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         self.silenceRule = silenceRule
         self.version = version
         self.isGrouped = isGrouped
+        self.decidesForGroup = decidesForGroup || !isGrouped
         self.sortedAddresses = addresses.sorted()
     }
 

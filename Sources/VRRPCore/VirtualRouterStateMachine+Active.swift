@@ -19,6 +19,7 @@ extension VirtualRouterStateMachine.State.Active {
         case assertRole
         case reportOwnAdvertisement
         case ignoreLastWords(until: Instant)
+        case leaveToGroup
     }
 
     /// I1 and B2: addresses, advert, announcement, in this order.
@@ -87,6 +88,9 @@ extension VirtualRouterStateMachine.State.Active {
         {
             return .stay(.ignoreLastWords(until: quarantine.end))
         }
+        if priority == terms.priority, mayDefer(now: now, terms: terms) {
+            return .stay(.leaveToGroup)
+        }
         return .stepDown
     }
 
@@ -121,6 +125,9 @@ extension VirtualRouterStateMachine.State.Active {
             // Should it live after all, our next advert makes it answer.
             advertisementDeadline = min(advertisementDeadline, max(end, now))
             output.notice(notice(.advertOfTheDead), now: now)
+        case .leaveToGroup:
+            leaveToGroup(interval: received.advertisement.interval, now: now, terms: terms)
+            seeSplit(by: received, now: now, terms: terms, output: &output)
         }
     }
 

@@ -115,6 +115,8 @@ extension VirtualRouterStateMachine {
             /// Others' adverts are answered by Adver_Timer until then.
             var answerAllowedAt: Instant
             var split: Split?
+            /// A better Active that the group's deciding member is to settle with.
+            var deferral: Deferral?
         }
 
         /// A router that is gone, and until when its last words may arrive.

@@ -239,6 +239,11 @@ extension VirtualRouterStateMachine.State {
                 self = .active(active)
                 return
             }
+            guard !active.mayDefer(now: now, terms: terms) else {
+                active.leaveToGroup(interval: terms.interval, now: now, terms: terms)
+                self = .active(active)
+                return
+            }
             var backup = Self.steppedDown(
                 active, cause: .splitOnLink, interval: terms.interval, now: now, terms: terms,
                 output: &output)

@@ -93,7 +93,7 @@ struct InstancePlan {
 
     /// What the state machine is told; `ownAddress` where it is known.
     func settings(
-        ownAddress: IPAddress?, isGrouped: Bool
+        ownAddress: IPAddress?, isGrouped: Bool, decidesForGroup: Bool = true
     ) throws(VirtualRouterSetUpError) -> VirtualRouterSettings {
         do throws(VirtualRouterSettings.Problem) {
             return try VirtualRouterSettings(
@@ -108,7 +108,7 @@ struct InstancePlan {
                 silenceRule: router.takeover == .fast ? .adverts : .advertsAndLink,
                 version: instance.family == .ipv4 && router.version == .version2
                     ? .version2 : .version3,
-                isGrouped: isGrouped)
+                isGrouped: isGrouped, decidesForGroup: decidesForGroup)
         } catch {
             throw .settings(virtualRouterID: router.id, error)
         }

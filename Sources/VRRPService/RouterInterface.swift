@@ -37,7 +37,8 @@ final class RouterInterface {
 
     /// Makes the speaker of `plan` with its sockets.
     func addSpeaker(
-        _ plan: InstancePlan, isGrouped: Bool, authentication: AdvertisementAuthenticator?,
+        _ plan: InstancePlan, isGrouped: Bool, decidesForGroup: Bool,
+        authentication: AdvertisementAuthenticator?,
         netlink: borrowing NetlinkSocket
     ) throws(VirtualRouterSetUpError) -> Speaker {
         let present = (try? netlink.addresses(interfaceIndex: link.index)) ?? []
@@ -45,7 +46,8 @@ final class RouterInterface {
         let own = ownAddress(plan, present, linkLocal)
         let opened = try factory.open(plan, on: link, ownAddress: own)
         let speaker = Speaker(
-            settings: try plan.settings(ownAddress: own, isGrouped: isGrouped),
+            settings: try plan.settings(
+                ownAddress: own, isGrouped: isGrouped, decidesForGroup: decidesForGroup),
             surroundings: SpeakerSurroundings(
                 instance: plan.instance, transport: plan.router.transport,
                 peerAddress: plan.peerAddress, virtualRouterIDs: plan.virtualRouterIDs,

@@ -157,6 +157,8 @@ public final class VirtualRouterGroup {
             if isSigned, key == nil { throw .noKey(virtualRouterID: plan.router.id) }
             let speaker = try interface(named: plan.instance.interface).addSpeaker(
                 plan, isGrouped: plans.filter { $0.team == plan.team }.count > 1,
+                // The first of its team in the order of the configuration, which both nodes share.
+                decidesForGroup: plans.first { $0.team == plan.team }?.instance == plan.instance,
                 authentication: isSigned ? authentication : nil, netlink: netlink)
             speaker.onStateChange = { [weak self] in self?.stateChanged($0) }
             speaker.onWillBeLoud = { [weak self] in

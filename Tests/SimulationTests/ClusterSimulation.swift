@@ -107,7 +107,8 @@ final class ClusterSimulation: SimulatedWorld {
             preemptDelay: plan.preemptDelay,
             peerPriorityMax: others.map { plan.priorities[$0] }.max() ?? 254,
             addressLease: plan.lease, announcementInterval: plan.announcementInterval,
-            silenceRule: plan.silenceRule, isGrouped: plan.families.count > 1)
+            silenceRule: plan.silenceRule, isGrouped: plan.families.count > 1,
+            decidesForGroup: family == plan.families.first)
     }
 
     /// Runs to the end of the plan; the violations found.

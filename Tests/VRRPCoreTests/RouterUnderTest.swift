@@ -22,15 +22,17 @@ final class RouterUnderTest {
         preemptDelay: TimeSpan = .zero, checksumForm: ChecksumForm = .rfc9568,
         addresses: [IPAddress] = [virtualAddress], peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2), silenceRule: SilenceRule = .adverts,
-        version: AdvertisementVersion = .version3, isGrouped: Bool = false
+        version: AdvertisementVersion = .version3, isGrouped: Bool = false,
+        decidesForGroup: Bool = true, own: IPAddress = own
     ) throws {
         machine = VirtualRouterStateMachine(
             settings: try VirtualRouterSettings(
-                virtualRouterID: 51, priority: priority, primaryAddress: Self.own,
+                virtualRouterID: 51, priority: priority, primaryAddress: own,
                 addresses: addresses, advertisementInterval: interval, preempts: preempts,
                 preemptDelay: preemptDelay, checksumForm: checksumForm,
                 peerPriorityMax: peerPriorityMax, addressLease: addressLease,
-                silenceRule: silenceRule, version: version, isGrouped: isGrouped))
+                silenceRule: silenceRule, version: version, isGrouped: isGrouped,
+                decidesForGroup: decidesForGroup))
     }
 
     /// A router that went through startup at 0, in Backup unless it is the owner.
