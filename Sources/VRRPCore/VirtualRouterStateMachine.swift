@@ -64,6 +64,13 @@ public struct VirtualRouterStateMachine: ~Copyable {
         finish(into: &actions)
     }
 
+    /// Whether the router is Active and so late that its next event makes it give up.
+    ///
+    /// Until then it must tell nobody that it is Active.
+    public func hasOverslept(now: Instant) -> Bool {
+        machine.hasOverslept(now: now, terms: terms)
+    }
+
     /// The deadline may have come; harmless when it has not.
     public mutating func timerFired(now: Instant, into actions: inout [VirtualRouterAction]) {
         machine.yieldIfOverslept(now: now, terms: terms, output: &output)

@@ -46,10 +46,14 @@ extension Speaker {
     }
 
     /// What the other node is to hear about this virtual router.
+    ///
+    /// Another router of this node may have noticed first that the node overslept, and have made it
+    /// beat: an Active that is about to notice is none any more.
     var linkReport: PeerRouterHeard {
-        PeerRouterHeard(
+        let hasOverslept = machine.hasOverslept(now: clock.machineTime(Clock.now()))
+        return PeerRouterHeard(
             virtualRouterID: instance.virtualRouterID, family: instance.family,
-            state: machine.state, priority: machine.priority,
+            state: hasOverslept ? .backup : machine.state, priority: machine.priority,
             isFaulty: !faults.isEmpty || isGroupFaulty,
             isHeld: !machine.holds.isEmpty, isLingering: machine.isLingering)
     }

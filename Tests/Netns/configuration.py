@@ -17,7 +17,7 @@ pair:
       addresses: [{addresses}]
       advertise_interval: {advertise_interval}
       preempt: {preempt}
-{router}{more_routers}
+{router}{more_routers}{track}
 listeners:
   web:
     bind: {bind}
@@ -43,10 +43,12 @@ def configuration(
     advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
     link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
     transport=None, listeners="", more_pools="", more_routers="", more_addresses=(),
+    track="",
 ):
     """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/.
 
-    `listeners`, `more_pools` and `more_routers` are further entries as they stand in the file.
+    `listeners`, `more_pools` and `more_routers` are further entries as they stand in the file, and
+    `track` is that whole part.
     """
     pools = pools or {}
     routes = "".join(
@@ -64,7 +66,7 @@ def configuration(
             if value),
         secret=f"    secret_file: {secret_file}\n" if secret_file else "",
         addresses=", ".join(("10.77.0.100", *more_addresses)),
-        more_routers=more_routers, link_port=link_port, bind=bind, routes=routes,
+        more_routers=more_routers, track=track, link_port=link_port, bind=bind, routes=routes,
         listeners=listeners, pools=extra + more_pools,
         backends="".join(
             f"      {name}: {{ address: {BACKEND_ADDRESS[name]}:8080 }}\n" for name in backends))
