@@ -14,6 +14,16 @@ public struct VirtualRouterNotice: Hashable, Sendable {
     public var got: UInt64
     /// What was wanted, in the same unit.
     public var wanted: UInt64
+    /// For `addressesDiffer`: one address of many.
+    public var example: AddressDifference?
+
+    /// How a list of addresses differs from ours.
+    public enum AddressDifference: Hashable, Sendable {
+        /// It has this one, which ours has not.
+        case extra(IPAddress)
+        /// It lacks this one of ours.
+        case missing(IPAddress)
+    }
 
     /// The kinds, each reported at a limited rate; the raw value serves in logs and metrics.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
@@ -32,6 +42,8 @@ public struct VirtualRouterNotice: Hashable, Sendable {
         /// Our own priority and address came back: a loop or a copied address (A6).
         case samePriorityAndAddress = "same_priority_and_address"
         /// The sender's checksum form is not the one we send: it may be dropping ours.
+        ///
+        /// Each by the number of its RFC.
         case checksumFormDiffers = "checksum_form_differs"
         /// A worse router thinks it is the Active, its priority: a split just healed (A5).
         case lowerPriorityActive = "lower_priority_active"
@@ -52,20 +64,48 @@ public struct VirtualRouterNotice: Hashable, Sendable {
     }
 
     /// Makes a notice.
-    public init(_ kind: Kind, source: IPAddress, got: UInt64, wanted: UInt64) {
+    public init(
+        _ kind: Kind, source: IPAddress, got: UInt64, wanted: UInt64,
+        example: AddressDifference? = nil
+    ) {
         self.kind = kind
         self.source = source
         self.got = got
         self.wanted = wanted
+        self.example = example
     }
 }
 
 extension VirtualRouterNotice: CustomStringConvertible {
-    /// `interval_differs: 10.0.0.2 got 100, wanted 10`.
-    public var description: String {
-        if kind == .addressConflict {
-            return "\(kind.rawValue): \(source) is at \(HardwareAddress(rawValue: got)) as well"
+    /// `interval_differs: 10.0.0.2 got 100, wanted 10`, or a sentence where numbers mislead.
+    public var description: String { "\(kind.rawValue): \(text)" }
+
+    private var text: String {
+        switch kind {
+        case .addressConflict: "\(source) is at \(HardwareAddress(rawValue: got)) as well"
+        case .checksumFormDiffers: checksumText
+        case .addressesDiffer: addressesText
+        case .heldByWitness:
+            "this node's takeover is held, its witness has not answered for \(got)ms"
+        case .heldByConfiguration:
+            "this node's takeover is held, the configurations have differed for \(got)ms"
+        default: "\(source) got \(got), wanted \(wanted)"
         }
-        return "\(kind.rawValue): \(source) got \(got), wanted \(wanted)"
+    }
+
+    private var checksumText: String {
+        let advice =
+            got == 5798
+            ? "set checksum: rfc5798" : "remove checksum: rfc5798 or make the peer use it"
+        return "\(source) sends the RFC \(got) form, this node the RFC \(wanted) form: "
+            + "it may be dropping our adverts; \(advice)"
+    }
+
+    private var addressesText: String {
+        switch example {
+        case .extra(let address): "\(source) has \(address), which this node has not"
+        case .missing(let address): "\(source) lacks \(address), which this node has"
+        case nil: "\(source) lists \(got) addresses, this node \(wanted)"
+        }
     }
 }

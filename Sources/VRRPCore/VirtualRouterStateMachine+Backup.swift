@@ -19,7 +19,7 @@ extension VirtualRouterStateMachine.State.Backup {
     func activeDownDeadline(_ terms: VirtualRouterTerms) -> Instant? {
         switch wait {
         case .silence: linkReadAt ?? armedAt + terms.activeDownInterval(interval: interval)
-        case .betterBackups: armedAt + terms.skewTime(interval: interval)
+        case .betterBackups: armedAt + max(terms.skewTime(interval: interval), farewellWaitMin)
         case .group: nil
         }
     }
@@ -44,11 +44,14 @@ extension VirtualRouterStateMachine.State.Backup {
         output: inout VirtualRouterOutput
     ) {
         let advertisement = received.advertisement
-        followedAddress = received.source
+        follow(
+            received.source, priority: advertisement.priority, interval: advertisement.interval,
+            now: now)
         advertHeardAt = now
         isHeardOnLinkOnly = false
         if advertisement.priority == 0 {
-            // B3: Skew_Time, neither at once nor the full interval.
+            // B3: Skew_Time, neither at once nor the full interval; longer under attack.
+            farewellWaitMin = terms.farewellWaitMin
             arm(.betterBackups, now: now, output: &output)
             gaveUp = State.Quarantine(
                 address: received.source, end: now + State.quarantineInterval)
@@ -80,7 +83,7 @@ extension VirtualRouterStateMachine.State.Backup {
         guard terms.settings.silenceRule == .advertsAndLink || followsLink else { return }
         // It gave up after it said so: the link is slower than the LAN.
         if let gaveUp, gaveUp.covers(peer.address, now: now) { return }
-        followedAddress = peer.address
+        follow(peer.address, priority: peer.priority, interval: interval, now: now)
         guard peer.priority >= terms.priority || !preempts(terms, now: now) else {
             discarded = State.Quarantine(
                 address: peer.address, end: now + terms.activeDownInterval(interval: interval))
@@ -99,6 +102,23 @@ extension VirtualRouterStateMachine.State.Backup {
                 now: now)
         }
         arm(.silence, now: now, output: &output)
+    }
+
+    /// An Active was heard, which says so every `interval`; with priority 0, one that gave up.
+    ///
+    /// A worse one does not hide a better one: that it gave up would pass for proof that the
+    /// addresses are free.
+    mutating func follow(
+        _ address: IPAddress, priority: UInt8, interval: TimeSpan, now: Instant
+    ) {
+        if let followedAddress, followedAddress != address, now < followedEnd,
+            (priority, address) < (followedPriority, followedAddress)
+        {
+            return
+        }
+        followedAddress = address
+        followedPriority = priority
+        followedEnd = priority == 0 ? now : now + interval
     }
 
     /// Waits anew, with no takeover held back.

@@ -63,6 +63,10 @@ extension VirtualRouterStateMachine {
             var preemptionAllowedAt: Instant
             /// The Active as last heard, by advert or on the link.
             var followedAddress: IPAddress?
+            /// Its priority as last heard.
+            var followedPriority: UInt8 = 0
+            /// Until when it is expected to be heard again: so long no worse one is followed.
+            var followedEnd = Instant(nanoseconds: 0)
             /// A switchover brought us here: leave the addresses to the peer.
             var hasYielded = false
             /// The addresses are still here, quietly.
@@ -77,6 +81,8 @@ extension VirtualRouterStateMachine {
             var followsLink = false
             /// Who gave up by priority 0, and until when its earlier words may come on the link.
             var gaveUp: Quarantine?
+            /// The least wait for better Backups, beside Skew_Time.
+            var farewellWaitMin = TimeSpan.zero
             /// A worse Active whose adverts were discarded, and until when it counts as preempted.
             var discarded: Quarantine?
         }

@@ -80,7 +80,9 @@ extension VirtualRouterStateMachine.State {
                     active, cause: .higherPriorityHeard,
                     interval: received.advertisement.interval, now: now, terms: terms,
                     output: &output)
-                backup.followedAddress = received.source
+                backup.follow(
+                    received.source, priority: received.advertisement.priority,
+                    interval: received.advertisement.interval, now: now)
                 self = .backup(backup)
             }
         }
@@ -168,7 +170,10 @@ extension VirtualRouterStateMachine.State {
                 self = .backup(backup)
                 return
             }
-            if isOrder { backup.followedAddress = address }
+            if isOrder {
+                backup.followedAddress = address
+                backup.followedEnd = now
+            }
             self = Self.claimed(
                 backup, Claim(cause: cause, isProof: true, gone: address), now: now,
                 terms: terms, output: &output)
@@ -247,7 +252,8 @@ extension VirtualRouterStateMachine.State {
             var backup = Self.steppedDown(
                 active, cause: .splitOnLink, interval: terms.interval, now: now, terms: terms,
                 output: &output)
-            backup.followedAddress = peer.address
+            backup.follow(
+                peer.address, priority: peer.priority, interval: terms.interval, now: now)
             backup.followsLink = true
             self = .backup(backup)
         }

@@ -91,6 +91,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
         } else {
             if reportOddities(of: received, now: now) {
                 output.countReceived(received)
+                if received.advertisement.priority == 0 { terms.farewells.heard(now: now) }
                 machine.advertisementReceived(received, now: now, terms: terms, output: &output)
             } else {
                 output.count(\.advertisementsDropped)
@@ -291,10 +292,14 @@ public struct VirtualRouterStateMachine: ~Copyable {
         of received: ReceivedAdvertisement, now: Instant
     ) -> Bool {
         let advertisement = received.advertisement
-        func report(_ kind: VirtualRouterNotice.Kind, got: Int, wanted: Int) {
+        func report(
+            _ kind: VirtualRouterNotice.Kind, got: Int, wanted: Int,
+            example: VirtualRouterNotice.AddressDifference? = nil
+        ) {
             output.notice(
                 VirtualRouterNotice(
-                    kind, source: received.source, got: UInt64(got), wanted: UInt64(wanted)),
+                    kind, source: received.source, got: UInt64(got), wanted: UInt64(wanted),
+                    example: example),
                 now: now)
         }
         // RFC 9568 §7.1: MUST verify the version; RFC 3768 §7.1 likewise.
@@ -318,10 +323,12 @@ public struct VirtualRouterStateMachine: ~Copyable {
         {
             report(
                 .addressesDiffer, got: advertisement.addresses.count,
-                wanted: settings.addresses.count)
+                wanted: settings.addresses.count, example: difference(of: advertisement))
         }
         if received.checksumForm != settings.checksumForm {
-            report(.checksumFormDiffers, got: 0, wanted: 0)
+            report(
+                .checksumFormDiffers, got: received.checksumForm.number,
+                wanted: settings.checksumForm.number)
         }
         let priority = Int(advertisement.priority)
         let isOwnAddress = received.source == settings.primaryAddress
@@ -336,6 +343,19 @@ public struct VirtualRouterStateMachine: ~Copyable {
                 wanted: Int(terms.priority))
         }
         return true
+    }
+
+    /// One address that is not in both lists; `nil` when only one is listed twice.
+    private func difference(
+        of advertisement: Advertisement
+    ) -> VirtualRouterNotice.AddressDifference? {
+        let others = advertisement.addresses
+        if let missing = settings.addresses.first(where: { !others.contains($0) }) {
+            return .missing(missing)
+        }
+        // IPv6 lists begin with the sender's link-local address.
+        return others.first { !settings.addresses.contains($0) && $0.ipv6?.isLinkLocal != true }
+            .map { .extra($0) }
     }
 
     private mutating func finish(into actions: inout [VirtualRouterAction]) {
@@ -411,4 +431,14 @@ extension VirtualRouterStateMachine {
 
     /// What was counted since the router was made.
     public var counters: VirtualRouterCounters { output.counters }
+}
+
+extension ChecksumForm {
+    /// The number of the RFC that has it.
+    fileprivate var number: Int {
+        switch self {
+        case .rfc9568: 9568
+        case .rfc5798: 5798
+        }
+    }
 }

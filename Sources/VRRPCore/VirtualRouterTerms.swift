@@ -4,7 +4,7 @@
 
 import WireCore
 
-/// The terms under which the states act; changed by the driver's word alone.
+/// The terms under which the states act; the network changes `farewells` alone.
 struct VirtualRouterTerms {
     private(set) var settings: VirtualRouterSettings
     /// The priority as it stands, penalties counted: what is sent and compared.
@@ -13,6 +13,8 @@ struct VirtualRouterTerms {
     private(set) var holds: [HeldClaim] = []
     /// What the other node said last on the pair link; `nil` while that is silent.
     var peerOnLink: PeerOnLink?
+    /// The priority-0 adverts heard lately, in whatever state.
+    var farewells = FarewellPace()
 
     init(settings: VirtualRouterSettings) {
         self.settings = settings
@@ -24,6 +26,14 @@ struct VirtualRouterTerms {
     func skewTime(interval: TimeSpan) -> TimeSpan {
         AdvertisementTimers.skewTime(
             priority: priority, interval: interval, version: settings.version)
+    }
+
+    /// The least wait after the priority-0 advert just heard, beside Skew_Time.
+    ///
+    /// Who says 255 and 0 in turns would else move the addresses here and away every few
+    /// milliseconds.
+    var farewellWaitMin: TimeSpan {
+        farewells.isFlood ? max(interval, FarewellPace.waitMin) : .zero
     }
 
     func activeDownInterval(interval: TimeSpan) -> TimeSpan {

@@ -150,12 +150,14 @@ extension Speaker {
     }
 
     private func logTransition(_ transition: VirtualRouterTransition, _ failover: FailoverRecord?) {
+        guard let suppressed = transitionLog.admit(now: Clock.now()) else { return }
+        let held = String(suppressed)
         let text = TransitionText(
             label: surroundings.label, transition: transition, failover: failover,
             heardActive: status.heardActive, faults: status.faults,
             isRestart: report.transitions.value > 1)
         guard let failover else {
-            logger.info(text.line, ["cause": transition.cause.rawValue])
+            logger.info(text.line, ["cause": transition.cause.rawValue, "suppressed": held])
             return
         }
         logger.info(
@@ -165,6 +167,7 @@ extension Speaker {
                 "silence_us": failover.silence.map { String($0.microseconds) } ?? "none",
                 "claim_us": String(failover.claimDuration.microseconds),
                 "announce_us": String(failover.announceDuration.microseconds),
+                "suppressed": held,
             ])
     }
 

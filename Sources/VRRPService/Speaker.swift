@@ -74,6 +74,8 @@ public final class Speaker {
     var isGroupFaulty = false
     var announcedDeath: (reason: FailoverRecord.Reason, detectedAt: Instant)?
     var dropLimiters = DropLimiters()
+    /// Whoever forges adverts can cause transitions: ten lines at once, then one a second.
+    var transitionLog = LogRateLimiter(burstCount: 10, interval: .seconds(1))
     var probeTimers: [TimerID] = []
     /// The other node's own address, where it is not configured and adverts told.
     var learnedPeerAddress: IPAddress?
