@@ -22,7 +22,7 @@ import WireCore
         let bytes = try FileSystem.read(path: Self.page, byteCountMax: 100_000)
         var names: Set<String> = []
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        where line.hasPrefix("| `tandem_") {
+        where line.hasPrefix("| `tandem_vrrp_") {
             let parts = line.split(separator: "`")
             if starredOnly, !parts[2].hasPrefix(" *") { continue }
             names.insert(String(parts[1]))
