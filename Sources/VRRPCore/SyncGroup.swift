@@ -12,8 +12,8 @@
 ///
 /// After each event of a member the driver performs its actions and passes them to `observe`, runs
 /// the commands that come back (those still `isDue`), passes on what these give, until there are no
-/// more: a member obeys a command at most once, so this ends. Faults go to `faultChanged` instead of
-/// to the machines.
+/// more: a member obeys a command at most once, so this ends. Faults go to `faultChanged`, not to
+/// the machines.
 public struct SyncGroup: Hashable, Sendable {
     /// What to tell a member.
     public enum Command: Hashable, Sendable {

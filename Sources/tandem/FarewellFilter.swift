@@ -10,10 +10,17 @@ internal import WireCore
 
 /// Owns the rules; belongs to the thread that made it.
 final class FarewellFilter {
+    /// Above the number of the rules' socket, which is opened early.
+    private static let occupiedBelow: CInt = 128
+
     private let context: RulesContext
+    /// No connection may get a number below the rules' socket: it would be closed after the rules
+    /// are gone, and its end would be heard.
+    private let placeholders: [DescriptorPlaceholder]
 
     private init(_ context: consuming RulesContext) {
         self.context = context
+        placeholders = DescriptorPlaceholder.occupy(below: Self.occupiedBelow)
     }
 
     /// Puts the rules in force; `nil` when no address needs them or the kernel refused.
