@@ -82,6 +82,11 @@ final class RouterUnderTest {
     var peerWouldRefuse: Bool { machine.peerWouldRefuse }
     var mayTakeHandover: Bool { machine.mayTakeHandover }
 
+    /// Whether it is too late to call itself Active.
+    func hasOverslept(at time: TimeSpan) -> Bool {
+        machine.hasOverslept(now: Self.epoch + time)
+    }
+
     /// When the timer is due, since the start of the test.
     var deadline: TimeSpan? {
         machine.nextDeadline.map { $0 - Self.epoch }
