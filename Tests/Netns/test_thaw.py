@@ -48,6 +48,6 @@ def a_thawed_active_gives_up_unheard_in_both_modes(lab):
         for router in routers:
             expect((router["state"], router["cause"]) == ("backup", "overslept"),
                    f"{frozen} is {router['state']} because of {router['cause']}")
-        expect(lab.metric(frozen, "tandem_pair_timer_late_total", over="active_down_interval") > 0,
+        expect(lab.metric(frozen, "tandem_pair_timer_late_total", over="advertise_interval") > 0,
                f"{frozen} did not notice that it was late")
         frozen = successor
