@@ -109,8 +109,14 @@ class Lab:
         if self.active() in (None, "lb1"):
             return
         poll(10, "the link is up on lb2", lambda: self.link(self.active())["state"] == "up")
+        poll(10, "lb1 is in service", lambda: self.is_backup("lb1"))
         self.ctl(self.active(), "switchover")
         poll(10, "lb1 is active", lambda: self.active() == "lb1")
+
+    def is_backup(self, node):
+        """Whether a node could take every virtual router over."""
+        routers = (self.try_status(node) or {}).get("virtual_routers")
+        return bool(routers) and all(router["state"] == "backup" for router in routers)
 
     def down(self):
         for child in self._children.values():

@@ -24,6 +24,7 @@ def _furnish(lab):
         lab.shell(
             member, "ip", "address", "replace", f"fd77::{number}/64", "dev", "eth0", "nodad")
     poll(5, "the IPv6 address is served", _serves)
+    poll(5, "the backup is in service", lambda: lab.is_backup(other(lab.active())))
 
 
 def _serves():
