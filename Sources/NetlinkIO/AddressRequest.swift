@@ -71,7 +71,7 @@ public final class AddressRequest {
         guard let object = rtnl_addr_alloc() else {
             throw NetlinkError("prepare address \(address)", result: NLE_NOMEM)
         }
-        guard let local = address.libraryObject() else {
+        guard let local = address.netlinkAddress() else {
             rtnl_addr_put(object)
             throw NetlinkError("prepare address \(address)", result: NLE_NOMEM)
         }
@@ -122,7 +122,7 @@ extension AddressFamily {
 
 extension IPAddress {
     /// The address as libnl keeps it, without a prefix length of its own; `nil` without memory.
-    func libraryObject() -> OpaquePointer? {
+    func netlinkAddress() -> OpaquePointer? {
         switch self {
         case .v4(let address):
             var bytes = address.rawValue.bigEndian
