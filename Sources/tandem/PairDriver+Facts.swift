@@ -38,25 +38,11 @@ extension PairDriver {
     }
 
     /// Gives the addresses to a peer that is better, when trackers have lowered this node.
-    func considerHandover() {
-        guard let heardAt = link?.status.lastHeardAt else { return }
-        for router in group.statuses where router.state == .active {
-            guard let said = router.peerSaid else { continue }
-            let own = HandoverAdvice.Own(
-                isActive: true, priority: router.priority, penaltyPoints: router.penaltyPoints)
-            let peer = HandoverAdvice.Peer(
-                isBackup: said.state == .backup, priority: said.priority, isFaulty: said.isFaulty,
-                isHeld: said.isHeld, heardAt: heardAt)
-            guard advice.wantsHandover(own: own, peer: peer, now: loop.now) else { continue }
-            logger.warning(
-                "trackers lowered this node below its peer: handing the addresses over",
-                [
-                    "priority": "\(router.priority)",
-                    "peer_priority": said.priority.map { "\($0)" } ?? "unknown",
-                ])
-            handover?.begin(because: .degraded, group.withGroups([router.instance]))
-            return
-        }
+    func handOverAsDegraded(_ instances: [VirtualRouterInstance]) {
+        logger.warning(
+            "trackers lowered this node below its peer: handing the addresses over",
+            ["routers": instances.map(\.description).joined(separator: ", ")])
+        handover?.begin(because: .degraded, instances)
     }
 }
 
@@ -86,7 +72,6 @@ extension PairDriver: PairLinkOwner {
     }
 
     func pairLinkCameUp() {
-        advice.linkCameUp(now: loop.now)
         handover?.linkCameUp()
         publishSnapshot()
     }
@@ -94,7 +79,6 @@ extension PairDriver: PairLinkOwner {
     func pairLinkWentDown(_ reason: LinkDownReason) {
         // Never a reason to take over: only a death certificate or silence on every path is.
         group.linkSilent()
-        advice.linkWentDown()
         handover?.linkWentDown()
         publishSnapshot()
     }

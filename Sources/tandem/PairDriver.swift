@@ -53,7 +53,6 @@ final class PairDriver {
     let tracking: PairTracking
     let lateness: TimerLateness
     var drift: ConfigurationDrift
-    var advice: HandoverAdvice
     var isConfigurationDrifting = false
     var isPeerActive = false
     var peerBecameActiveAt: Instant?
@@ -99,7 +98,6 @@ final class PairDriver {
         drift = ConfigurationDrift(
             ownHash: setUp.configurationHash,
             mayHold: setUp.pair.track.onDifferentConfiguration == .hold)
-        advice = HandoverAdvice(heartbeatInterval: setUp.pair.link.heartbeatInterval)
         link = Self.makeLink(setUp, loop: loop)
     }
 
@@ -153,6 +151,7 @@ final class PairDriver {
         }
         startHandover()
         group.onStateChange = { [unowned self] in stateChanged($0) }
+        group.onHandoverWanted = { [unowned self] in handOverAsDegraded($0) }
         tracking.onVerdict = { [unowned self] in apply($0) }
         // What the trackers say at once must be known before a router starts.
         try tracking.start()
@@ -164,7 +163,6 @@ final class PairDriver {
         publish(.started(sources))
         repeatedly(every: Self.publishInterval) { [unowned self] in
             publishSnapshot()
-            considerHandover()
         }
     }
 
@@ -235,7 +233,6 @@ final class PairDriver {
             drift.becameActive(isPeerActive: isPeerActive)
             // Not at once: this is the middle of a router's wake-up.
             loop.schedule(after: .zero) { [unowned self] in noticeDrift() }
-            advice.becameActive(now: Clock.now())
         }
         link?.beat(every: group.heartbeatIntervalWanted)
         link?.beat()
