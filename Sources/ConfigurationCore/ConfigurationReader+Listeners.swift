@@ -101,7 +101,8 @@ extension ConfigurationReader {
             sendsForwarded: booleanOrDefault("forwarded", in: section),
             path: path, allowsTrace: allowsTrace,
             requestHeaders: requestHeaders, responseHeaders: responseHeaders,
-            rateLimits: rateLimits(in: section), errorPages: errorPages(in: section))
+            rateLimits: rateLimits(in: section), errorPages: errorPages(in: section),
+            carryOver: CarryOver(rawValue: choiceOrDefault("carry_over", in: section)) ?? .off)
     }
 
     private mutating func routes(in section: Section, _ place: RoutePlace) -> [RouteConfiguration] {

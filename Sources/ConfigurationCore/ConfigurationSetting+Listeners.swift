@@ -55,6 +55,7 @@ extension HTTPListenerConfiguration {
             ("path.dot_segments", path.dotSegments.rawValue),
             ("path.encoded_slashes", path.encodedSlashes.rawValue),
             ("path.merge_slashes", String(path.mergesSlashes)),
+            ("carry_over", carryOver.rawValue),
         ]
         if !requestHeaders.isEmpty { values.append(("request_headers", requestHeaders.text)) }
         if !responseHeaders.isEmpty { values.append(("response_headers", responseHeaders.text)) }

@@ -11,7 +11,7 @@ extension KeyTable {
     /// Keys of a listener that only `protocol: http` knows.
     static let httpListenerKeys = [
         "routes", "trusted_proxies", "forwarded", "allow_trace", "path", "request_headers",
-        "response_headers", "rate_limits", "error_pages",
+        "response_headers", "rate_limits", "error_pages", "carry_over",
     ]
 
     static let listeners: [KeyDescription] =
@@ -59,6 +59,11 @@ extension KeyTable {
             "listeners.NAME.allow_trace", .boolean, .boolean(false),
             "Whether TRACE is passed on instead of answered with 405.",
             example: "allow_trace: false"),
+        KeyDescription(
+            "listeners.NAME.carry_over", .choice(CarryOver.allCases.map(\.rawValue)),
+            .word(CarryOver.off.rawValue),
+            "Which connections to virtual addresses go on at the other node after a takeover.",
+            example: "carry_over: requests"),
     ]
 
     private static let listenerLimits: [KeyDescription] = [

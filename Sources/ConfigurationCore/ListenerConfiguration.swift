@@ -84,6 +84,8 @@ public struct HTTPListenerConfiguration: Hashable, Sendable {
     public var rateLimits: [RateLimitConfiguration]
     /// Key `error_pages`: bodies for answers the proxy gives itself, by status 400-599.
     public var errorPages: [ErrorPage]
+    /// Key `carry_over`: which client connections go on at the other node after a takeover.
+    public var carryOver: CarryOver
 
     /// Makes the settings; each has its default.
     public init(
@@ -91,7 +93,7 @@ public struct HTTPListenerConfiguration: Hashable, Sendable {
         sendsForwarded: Bool = false, path: PathConfiguration = PathConfiguration(),
         allowsTrace: Bool = false, requestHeaders: HeaderEdits = HeaderEdits(),
         responseHeaders: HeaderEdits = HeaderEdits(), rateLimits: [RateLimitConfiguration] = [],
-        errorPages: [ErrorPage] = []
+        errorPages: [ErrorPage] = [], carryOver: CarryOver = .off
     ) {
         self.routes = routes
         self.trustedProxies = trustedProxies
@@ -102,7 +104,18 @@ public struct HTTPListenerConfiguration: Hashable, Sendable {
         self.responseHeaders = responseHeaders
         self.rateLimits = rateLimits
         self.errorPages = errorPages
+        self.carryOver = carryOver
     }
+}
+
+/// Key `carry_over` of a listener: what a takeover means to connections to virtual addresses.
+public enum CarryOver: String, Hashable, Sendable, CaseIterable {
+    /// They are reset at once.
+    case off
+    /// Those without a request in flight go on.
+    case idle
+    /// Those with a request that may be repeated go on, too: it is issued again.
+    case requests
 }
 
 /// Key `path` of a listener.

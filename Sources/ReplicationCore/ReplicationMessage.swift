@@ -154,30 +154,6 @@ extension ReplicationMessage {
     }
 }
 
-extension ByteReader {
-    /// The next bytes as an address.
-    fileprivate mutating func readAddress(_ family: AddressFamily) -> IPAddress? {
-        switch family {
-        case .ipv4: return readUInt32().map { .v4(IPv4Address(rawValue: $0)) }
-        case .ipv6:
-            guard let high = readUInt64(), let low = readUInt64() else { return nil }
-            return .v6(IPv6Address(high: high, low: low))
-        }
-    }
-}
-
-extension [UInt8] {
-    /// Appends an address in network order.
-    fileprivate mutating func append(address: IPAddress) {
-        switch address {
-        case .v4(let address): appendBigEndian(address.rawValue)
-        case .v6(let address):
-            appendBigEndian(address.high)
-            appendBigEndian(address.low)
-        }
-    }
-}
-
 extension LinkSender {
     /// The bytes of a frame of the replication stream.
     public mutating func seal(_ message: ReplicationMessage) -> [UInt8] {
