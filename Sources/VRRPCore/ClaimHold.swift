@@ -15,14 +15,27 @@ public enum ClaimHold: String, Hashable, Sendable, CaseIterable {
     ///
     /// No proof helps; but where no Active was ever known nobody is replaced and it says nothing.
     case differentConfiguration = "different_configuration"
+    /// This node does not know yet what the Active knows: it preempts nobody, not even as owner.
+    ///
+    /// An Active that is silent or gone is replaced all the same.
+    case synchronizing
 }
 
 extension ClaimHold {
+    /// Whether it may keep this node from addresses that nobody serves any more.
+    public var forbidsClaims: Bool {
+        switch self {
+        case .witnessUnreachable, .differentConfiguration: true
+        case .synchronizing: false
+        }
+    }
+
     /// The hold in plain words.
     public var explanation: String {
         switch self {
         case .witnessUnreachable: "the gateway that is the witness does not answer"
         case .differentConfiguration: "the active node runs another configuration"
+        case .synchronizing: "this node does not know yet what the active node knows"
         }
     }
 }

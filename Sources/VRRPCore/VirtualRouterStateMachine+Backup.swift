@@ -164,6 +164,7 @@ extension VirtualRouterStateMachine.State.Backup {
             switch held.hold {
             case .witnessUnreachable: .heldByWitness
             case .differentConfiguration: .heldByConfiguration
+            case .synchronizing: preconditionFailure("\(held.hold) holds no claim back")
             }
         output.notice(
             VirtualRouterNotice(
@@ -201,9 +202,10 @@ extension VirtualRouterStateMachine.State.Backup {
 
     /// Preempt_Mode as it stands now.
     ///
-    /// O1: the owner always preempts (RFC 9568 §6.1).
+    /// O1: the owner always preempts (RFC 9568 §6.1), but not before it knows what the Active knows:
+    /// that would cost the clients their connections.
     private func preempts(_ terms: VirtualRouterTerms, now: Instant) -> Bool {
-        if hasYielded { return false }
+        if hasYielded || !terms.mayPreempt { return false }
         if terms.settings.isOwner { return true }
         return terms.settings.preempts && now >= preemptionAllowedAt
     }

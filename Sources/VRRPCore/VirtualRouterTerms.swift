@@ -59,9 +59,13 @@ struct VirtualRouterTerms {
             switch held.hold {
             case .witnessUnreachable: !isProof
             case .differentConfiguration: replacesActive
+            case .synchronizing: false
             }
         }
     }
+
+    /// Whether an Active that lives may be replaced by this node, as far as holds go.
+    var mayPreempt: Bool { !holds.contains { $0.hold == .synchronizing } }
 
     /// The node's own address is another one from now on.
     mutating func setPrimaryAddress(_ address: IPAddress) {

@@ -55,6 +55,7 @@ extension Speaker {
             virtualRouterID: instance.virtualRouterID, family: instance.family,
             state: hasOverslept ? .backup : machine.state, priority: machine.priority,
             isFaulty: !faults.isEmpty || isGroupFaulty,
-            isHeld: !machine.holds.isEmpty, isLingering: machine.isLingering)
+            isHeld: machine.holds.contains { $0.hold.forbidsClaims },
+            isLingering: machine.isLingering)
     }
 }

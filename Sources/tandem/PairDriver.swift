@@ -195,6 +195,8 @@ final class PairDriver {
             self.drain = drain
             drift.ownHashChanged(to: hash)
             noticeDrift()
+        case .synchronized(let isSynchronized):
+            group.setHold(.synchronizing, isPresent: !isSynchronized)
         case .tracked(let result): tracking.take(result)
         case .withdrawRoutes: group.withdrawRoutes()
         case .leave: leave()

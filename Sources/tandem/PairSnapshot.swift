@@ -52,6 +52,8 @@ enum PairCommand: Sendable {
     case handOverAndLeave
     /// A reload changed what this node runs from, and how long connections may take to end.
     case configurationChanged(hash: UInt64, drain: TimeSpan)
+    /// This node knows what the peer knows, or does not.
+    case synchronized(Bool)
     /// A tracker of the control thread has a result.
     case tracked(TrackedResult)
     /// Withdraw the routes; their addresses stay until `leave`.

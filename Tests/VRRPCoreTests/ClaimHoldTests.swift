@@ -151,6 +151,34 @@ struct ClaimHoldTests {
         #expect(router.isHeldBack)
     }
 
+    @Test("A node that does not know what the Active knows preempts as soon as it does")
+    func preemptionWaitsForSynchronization() throws {
+        let router = try RouterUnderTest.started(priority: 200)
+        router.hold([.synchronizing], at: .zero)
+        for second in UInt64(1)...30 {
+            router.hear(priority: 100, at: .seconds(second))
+            #expect(router.deadline.map { $0 > .seconds(second) } == true)
+        }
+        #expect(router.state == .backup)
+        #expect(!router.isHeldBack, "nothing was due")
+        router.hold([], at: .seconds(30) + ms(1))
+        let deadline = try #require(router.deadline)
+        router.hear(priority: 100, at: .seconds(31))
+        #expect(router.deadline == deadline, "discarded: the timer runs on")
+        router.timer(at: deadline)
+        #expect(router.state == .active)
+    }
+
+    @Test("A node that does not know what the Active knew replaces a silent one all the same")
+    func silenceIsFilledWithoutSynchronization() throws {
+        let router = try RouterUnderTest.started(priority: 100)
+        router.hold([.synchronizing], at: .zero)
+        router.hear(priority: 200, at: .seconds(1))
+        let deadline = try #require(router.deadline)
+        router.timer(at: deadline)
+        #expect(router.state == .active)
+    }
+
     @Test("What is held, and since when, can be read")
     func holdsAreVisible() throws {
         let router = try RouterUnderTest.started()
