@@ -70,6 +70,15 @@ struct ConfigurationFacts: Sendable {
         var hold: SourceRange?
     }
 
+    /// A listener that is to carry connections over.
+    struct CarriedListener: Sendable {
+        /// Which one, in words: `listener "web"`.
+        var listener: String
+        var bind: Endpoint?
+        /// The value of `carry_over`.
+        var range: SourceRange
+    }
+
     /// A route's readable parts.
     struct Route: Sendable {
         var listener: String
@@ -120,6 +129,8 @@ struct ConfigurationFacts: Sendable {
     var virtualRouters: [VirtualRouter] = []
     /// Listeners first, then admin.
     var sockets: [Socket] = []
+    /// Those whose `carry_over` is not off.
+    var carryOvers: [CarriedListener] = []
     /// Routes in file order, listener by listener.
     var routes: [Route] = []
     /// `nil` when the key `pools` is missing or no mapping: nothing can be said about names then.

@@ -37,7 +37,7 @@ extension ConfigurationReader {
         let service =
             isTCP(section)
             ? tcpService(in: section)
-            : .http(httpService(in: section, name: field.name, port: bind?.value.port))
+            : .http(httpService(in: section, name: field.name, bind: bind?.value))
         let sources = self.section(
             "proxy_protocol", title: "proxy_protocol of \(title)", in: section
         ).map { networks("from", in: $0) }
@@ -76,7 +76,7 @@ extension ConfigurationReader {
     }
 
     private mutating func httpService(
-        in section: Section, name: String, port: UInt16?
+        in section: Section, name: String, bind: Endpoint?
     ) -> HTTPListenerConfiguration {
         let title = section.title ?? ""
         if let field = section.fields["pool"] {
@@ -93,7 +93,7 @@ extension ConfigurationReader {
         let requestHeaders = headerEdits(.request, in: section)
         let responseHeaders = headerEdits(.response, in: section)
         let place = RoutePlace(
-            listener: name, port: port, path: path, allowsTrace: allowsTrace,
+            listener: name, port: bind?.port, path: path, allowsTrace: allowsTrace,
             requestHeaders: requestHeaders, responseHeaders: responseHeaders)
         return HTTPListenerConfiguration(
             routes: routes(in: section, place),
@@ -102,7 +102,17 @@ extension ConfigurationReader {
             path: path, allowsTrace: allowsTrace,
             requestHeaders: requestHeaders, responseHeaders: responseHeaders,
             rateLimits: rateLimits(in: section), errorPages: errorPages(in: section),
-            carryOver: CarryOver(rawValue: choiceOrDefault("carry_over", in: section)) ?? .off)
+            carryOver: carryOver(in: section, bind: bind))
+    }
+
+    private mutating func carryOver(in section: Section, bind: Endpoint?) -> CarryOver {
+        let carryOver = CarryOver(rawValue: choiceOrDefault("carry_over", in: section)) ?? .off
+        if carryOver != .off, let field = section.fields["carry_over"] {
+            facts.carryOvers.append(
+                ConfigurationFacts.CarriedListener(
+                    listener: section.title ?? "", bind: bind, range: field.value.range))
+        }
+        return carryOver
     }
 
     private mutating func routes(in section: Section, _ place: RoutePlace) -> [RouteConfiguration] {

@@ -88,6 +88,7 @@ public struct ConfigurationReader {
         PoolCheck.run(facts, into: &diagnostics)
         ZoneCheck.run(facts, into: &diagnostics)
         PairCheck.run(facts, into: &diagnostics)
+        CarryOverCheck.run(facts, into: &diagnostics)
         RouteCheck.run(facts, into: &diagnostics)
     }
 

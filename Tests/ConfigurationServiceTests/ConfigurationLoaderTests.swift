@@ -188,10 +188,12 @@ import YAMLIO
             listeners: [
                 ListenerConfiguration(
                     name: "web", bind: Endpoint(address: .v4(.any), port: 80),
-                    routes: [
-                        RouteConfiguration(host: nil, pathPrefix: "/api/", pool: "api"),
-                        RouteConfiguration(host: nil, pathPrefix: nil, pool: "web"),
-                    ])
+                    service: .http(
+                        HTTPListenerConfiguration(
+                            routes: [
+                                RouteConfiguration(host: nil, pathPrefix: "/api/", pool: "api"),
+                                RouteConfiguration(host: nil, pathPrefix: nil, pool: "web"),
+                            ], carryOver: .requests)))
             ],
             pools: [web, api],
             admin: AdminConfiguration(
