@@ -2,7 +2,8 @@
 #
 # The pair to compare with: Debian's keepalived and HAProxy in the same lab. Source it after lab.sh.
 
-# write_keepalived_pair SECONDS: configuration of both nodes.
+# write_keepalived_pair SECONDS [PEERS]: configuration of both nodes; with PEERS the HAProxy nodes
+# replicate what they count about each client.
 write_keepalived_pair() {
     local node priority
     for node in "${NODES[@]}"; do
@@ -46,7 +47,20 @@ backend web
 backend api
     server be1 10.77.0.21:8081
 END
+        if [ -n "${2:-}" ]; then write_peers "$node"; fi
     done
+}
+
+write_peers() {
+    sed -i -E 's|^(    bind 0.0.0.0:80)$|\1\n    http-request track-sc0 src table clients|' \
+        "$RUNTIME/$1/haproxy.cfg"
+    cat >>"$RUNTIME/$1/haproxy.cfg" <<END
+peers pair
+    peer lb1 10.77.0.11:1024
+    peer lb2 10.77.0.12:1024
+backend clients
+    stick-table type ipv6 size 1m expire 30m store http_req_cnt,http_req_rate(10s) peers pair
+END
 }
 
 start_keepalived_node() {

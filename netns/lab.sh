@@ -180,6 +180,11 @@ start_backend() {
         return
     fi
     for port in "${ports[@]}"; do arguments+=(--listen "${ADDRESS[$backend]}:$port"); done
+    if [ "$(cat "$RUNTIME/backends")" != tandem ]; then
+        start_process "$backend" backend "$(cat "$RUNTIME/backends")" --name "$backend" \
+            "${arguments[@]}" --ledger "$RUNTIME/$backend/ledger"
+        return
+    fi
     start_process "$backend" backend "$(binary)" backend --name "$backend" "${arguments[@]}"
 }
 

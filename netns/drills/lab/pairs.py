@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 from .holders import HolderWatch
 from .names import BINARY, RESULTS, ROOT
@@ -18,12 +19,16 @@ KINDS = ("tandem", "keepalived")
 
 
 class PairLab:
-    """Up in `with`, gone afterwards; several with other names may run side by side."""
+    """Up in `with`, gone afterwards; several with other names may run side by side.
 
-    def __init__(self, kind, interval, name="tandem-drill-"):
+    `more` are further words for netns/up.
+    """
+
+    def __init__(self, kind, interval, name="tandem-drill-", more=()):
         self.kind = kind
         self.interval = interval
         self.name = name
+        self.more = more
         self.runtime = f"/run/{name.rstrip('-')}-lab"
         self.environment = {
             **os.environ, "TANDEM_LAB": name, "TANDEM_RUNTIME": self.runtime,
@@ -39,7 +44,8 @@ class PairLab:
 
     def __enter__(self):
         self.script("down")
-        self.script("up", "--pair", self.kind, "--advert-interval", self.interval)
+        self.script(
+            "up", "--pair", self.kind, "--advert-interval", self.interval, *self.more)
         return self
 
     def __exit__(self, *_):
@@ -70,6 +76,26 @@ class PairLab:
             with open(f"{self.runtime}/{node}/{file}", encoding="utf-8", errors="replace") as log:
                 found += [f"{node} {line.strip()}" for line in log if re.search(pattern, line)]
         return found
+
+    def metric(self, node, name):
+        """The sum of a metric's samples on a node of Tandem; 0 when it has none."""
+        text = self.shell(
+            node, "curl", "--silent", "--max-time", "2", "http://127.0.0.1:9900/metrics")
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+            if re.match(name + r"[ {]", line))
+
+    def executed_twice(self, kind):
+        """Numbers of requests that backends of mirror.c have seen more than once: P or G."""
+        seen, twice = set(), []
+        for ledger in Path(self.runtime).glob("*/ledger"):
+            for line in ledger.read_text(encoding="ascii").splitlines():
+                if line[0] != kind:
+                    continue
+                if line in seen:
+                    twice.append(line)
+                seen.add(line)
+        return twice
 
     def drop_adverts(self, percent):
         """Loses adverts at random where each node receives them."""
