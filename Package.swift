@@ -138,7 +138,7 @@ let package = Package(
         tests("VRRPCoreTests", ["LinuxIO", "TLSIO", "VRRPCore", "WireCore"]),
         tests("ReplicationCoreTests", ["ReplicationCore", "WireCore"]),
         tests("ConfigurationCoreTests", ["ConfigurationCore", "WireCore"]),
-        tests("LinuxIOTests", ["LinuxIO", "WireCore"]),
+        tests("LinuxIOTests", ["LinuxIO", "NamespaceLaboratory", "WireCore"]),
         tests("EventLoopTests", ["EventLoop", "LinuxIO", "WireCore"]),
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),

@@ -176,7 +176,10 @@ static const unsigned long TANDEM_TUNSETIFF = TUNSETIFF;
 static const unsigned long TANDEM_TUNGETIFF = TUNGETIFF;
 static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
 static const unsigned long TANDEM_FIONREAD = FIONREAD;
+static const unsigned long TANDEM_TIOCOUTQ = TIOCOUTQ;
 static const int TANDEM_SKF_NET_OFF = SKF_NET_OFF;
+/* Newer than the library's header: time stamps count microseconds. */
+static const int TANDEM_TCPI_OPT_USEC_TS = 64;
 /* CLONE_NEWNET of <sched.h>, hidden without _GNU_SOURCE. */
 static const int TANDEM_CLONE_NEWNET = 0x40000000;
 
