@@ -21,7 +21,7 @@ pair:
 listeners:
   web:
     bind: {bind}
-    routes:
+{carry_over}    routes:
 {routes}      - pool: web
 {listeners}
 pools:
@@ -43,12 +43,12 @@ def configuration(
     advertise_interval="100ms", preempt=False, preempt_delay=None, bind="0.0.0.0:80",
     link_port=7946, secret_file="/etc/tandem/pair.key", backends=BACKENDS, pools=None,
     transport=None, listeners="", more_pools="", more_routers="", more_addresses=(),
-    track="",
+    track="", carry_over=None,
 ):
     """The text of a file; `pools` maps a name to its backends' addresses, routed by /NAME/.
 
     `listeners`, `more_pools` and `more_routers` are further entries as they stand in the file, and
-    `track` is that whole part.
+    `track` is that whole part; `carry_over` is that key of the listener `web`.
     """
     pools = pools or {}
     routes = "".join(
@@ -67,6 +67,7 @@ def configuration(
         secret=f"    secret_file: {secret_file}\n" if secret_file else "",
         addresses=", ".join(("10.77.0.100", *more_addresses)),
         more_routers=more_routers, track=track, link_port=link_port, bind=bind, routes=routes,
+        carry_over=f"    carry_over: {carry_over}\n" if carry_over else "",
         listeners=listeners, pools=extra + more_pools,
         backends="".join(
             f"      {name}: {{ address: {BACKEND_ADDRESS[name]}:8080 }}\n" for name in backends))
