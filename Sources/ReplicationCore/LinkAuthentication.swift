@@ -5,21 +5,40 @@
 
 import WireCore
 
-/// The two functions the link needs from a cryptographic library.
+/// What the link needs from a cryptographic library.
 public struct LinkCryptography: Sendable {
     /// HMAC-SHA256 (RFC 2104, FIPS 180-4) of a message under a key: 32 bytes.
     public let hmacSHA256: @Sendable (_ key: [UInt8], _ message: [UInt8]) -> [UInt8]
     /// Whether two byte strings are equal, in time that depends on their lengths alone.
     public let constantTimeEquals: @Sendable ([UInt8], [UInt8]) -> Bool
+    /// A cipher for one connection under a key of 32 bytes.
+    public let makeCipher: @Sendable (_ key: [UInt8]) -> any LinkCipher
 
-    /// Makes the pair of functions.
+    /// Makes the set of functions.
     public init(
         hmacSHA256: @escaping @Sendable (_ key: [UInt8], _ message: [UInt8]) -> [UInt8],
-        constantTimeEquals: @escaping @Sendable ([UInt8], [UInt8]) -> Bool
+        constantTimeEquals: @escaping @Sendable ([UInt8], [UInt8]) -> Bool,
+        makeCipher: @escaping @Sendable (_ key: [UInt8]) -> any LinkCipher
     ) {
         self.hmacSHA256 = hmacSHA256
         self.constantTimeEquals = constantTimeEquals
+        self.makeCipher = makeCipher
     }
+}
+
+/// Authenticated encryption of one connection's frames (RFC 5116).
+///
+/// The sequence number of a frame makes its nonce, so no number may be sealed twice with different
+/// content and both sent.
+public protocol LinkCipher: AnyObject {
+    /// Encrypts `bytes` from `start` on where they lie, and appends the tag,
+    /// ``LinkProtocol/tagByteCount`` bytes, which proves `header` too.
+    func seal(_ bytes: inout [UInt8], from start: Int, header: UInt32, sequence: UInt64)
+    /// Decrypts `text` where it lies.
+    ///
+    /// - Returns: false when `tag` was not made for this header, number and text; the text is
+    ///   worthless then.
+    func open(_ text: inout [UInt8], tag: [UInt8], header: UInt32, sequence: UInt64) -> Bool
 }
 
 /// Why a secret file's content cannot serve.

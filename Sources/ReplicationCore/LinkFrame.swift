@@ -5,12 +5,14 @@
 /// Numbers that both ends of the pair link must agree on.
 public enum LinkProtocol {
     /// The version this code speaks; the first byte after a frame's length.
-    public static let version: UInt8 = 1
-    /// The longest whole frame; a longer one closes the connection.
+    public static let version: UInt8 = 2
+    /// The longest whole frame of the pair link; a longer one closes the connection.
     public static let frameByteCountMax = 4096
+    /// The longest whole frame on the replication port.
+    public static let replicationFrameByteCountMax = 65_535
     /// Length of a nonce, of a proof and of a session key.
     public static let nonceByteCount = 32
-    /// Length of the truncated HMAC-SHA256 that ends a sealed frame (RFC 2104 §5: at least half).
+    /// Length of the tag that ends a sealed frame (NIST SP 800-38D §5.2.1.2: the longest).
     public static let tagByteCount = 16
     /// The longest node name in bytes.
     public static let nodeNameByteCountMax = 255
@@ -20,8 +22,8 @@ public enum LinkProtocol {
 
 /// One frame as it travels.
 ///
-/// The first five belong to the handshake. Every later frame is sealed: numbered, and
-/// authenticated with the session's key.
+/// The first five belong to the handshake. Every later frame is sealed: numbered, and encrypted
+/// and authenticated with the session's key.
 public enum LinkFrame: Hashable, Sendable {
     /// Dialler to acceptor: who calls.
     case hello(LinkIntroduction)
@@ -54,7 +56,7 @@ public struct LinkIntroduction: Hashable, Sendable {
     }
 }
 
-/// A numbered, authenticated frame whose tag has not been checked yet.
+/// A numbered frame whose tag has not been checked yet.
 public struct SealedLinkFrame: Hashable, Sendable {
     /// Types below this belong to the handshake, types from here on are sealed.
     public static let firstType: UInt8 = 16
@@ -63,13 +65,21 @@ public struct SealedLinkFrame: Hashable, Sendable {
     /// Type number of a goodbye.
     public static let goodbyeType: UInt8 = 17
 
+    /// Bytes before the payload: length (2), version (1), type (1), sequence (8).
+    public static let prefixByteCount = 12
+    /// Bytes behind the payload: the tag.
+    public static let suffixByteCount = LinkProtocol.tagByteCount
+    /// The longest payload on the replication port.
+    public static let replicationPayloadByteCountMax =
+        LinkProtocol.replicationFrameByteCountMax - prefixByteCount - suffixByteCount
+
     /// What the payload is; numbers this version does not know are checked and skipped.
     public var type: UInt8
     /// Position in the session, from 0 without gaps.
     public var sequence: UInt64
-    /// The content.
+    /// The content, encrypted.
     public var payload: [UInt8]
-    /// Truncated HMAC over type, sequence and payload.
+    /// What proves header, sequence and content.
     public var tag: [UInt8]
 
     /// Makes a sealed frame from its parts.
@@ -78,6 +88,38 @@ public struct SealedLinkFrame: Hashable, Sendable {
         self.sequence = sequence
         self.payload = payload
         self.tag = tag
+    }
+
+    /// The first four bytes of a sealed frame as one number: what the tag proves beside sequence
+    /// and payload.
+    public static func header(type: UInt8, payloadByteCount: Int) -> UInt32 {
+        let rest = prefixByteCount - 2 + payloadByteCount + suffixByteCount
+        precondition(
+            payloadByteCount >= 0 && rest <= Int(UInt16.max),
+            "a payload of \(payloadByteCount) bytes")
+        return UInt32(rest) << 16 | UInt32(LinkProtocol.version) << 8 | UInt32(type)
+    }
+
+    /// Writes what precedes the payload of a sealed frame, ``prefixByteCount`` bytes.
+    public static func writePrefix(
+        header: UInt32, sequence: UInt64, at base: UnsafeMutableRawPointer
+    ) {
+        unsafe base.storeBytes(of: header.bigEndian, as: UInt32.self)
+        unsafe base.storeBytes(of: sequence.bigEndian, toByteOffset: 4, as: UInt64.self)
+    }
+}
+
+/// What an authentic sealed frame carries.
+public struct OpenedLinkFrame: Hashable, Sendable {
+    /// What the payload is.
+    public var type: UInt8
+    /// The content as the sender wrote it.
+    public var payload: [UInt8]
+
+    /// Makes an opened frame from its parts.
+    public init(type: UInt8, payload: [UInt8]) {
+        self.type = type
+        self.payload = payload
     }
 }
 

@@ -13,7 +13,7 @@
 //     hello, challenge   flags (1), name length (1), name, nonce (32)
 //     proof, accepted    HMAC-SHA256 (32)
 //     refused            reason (1)
-//     sealed (16-255)    sequence (8), payload, truncated HMAC-SHA256 (16)
+//     sealed (16-255)    sequence (8), payload in AES-256-GCM, tag (16)
 
 import WireCore
 
@@ -21,7 +21,7 @@ import WireCore
 public enum LinkFrameFault: Error, Hashable, Sendable {
     /// The length field says fewer bytes than a header has.
     case lengthTooShort(Int)
-    /// The length field says more than ``LinkProtocol/frameByteCountMax`` allows.
+    /// The length field says more than the connection allows.
     case lengthTooLong(Int)
     /// Another protocol version.
     case unsupportedVersion(UInt8)
@@ -56,14 +56,22 @@ public enum LinkFrameDecoder {
     static let hasSecretFlag: UInt8 = 1
 
     /// The frame at the start of `bytes`, judged as early as its bytes allow.
-    public static func decode(_ bytes: RawSpan) throws(LinkFrameFault) -> LinkFrameDecoding {
+    ///
+    /// - Parameters:
+    ///   - bytes: what has arrived.
+    ///   - frameByteCountMax: the longest whole frame.
+    /// - Returns: a whole frame, or that there is none yet.
+    /// - Throws: why the bytes will never be a frame.
+    public static func decode(
+        _ bytes: RawSpan, frameByteCountMax: Int = LinkProtocol.frameByteCountMax
+    ) throws(LinkFrameFault) -> LinkFrameDecoding {
         var reader = ByteReader(bytes)
         guard let lengthField = reader.readUInt16() else { return .needMore }
         let length = Int(lengthField)
         guard length >= headerByteCount - lengthFieldByteCount else {
             throw .lengthTooShort(length)
         }
-        guard length <= LinkProtocol.frameByteCountMax - lengthFieldByteCount else {
+        guard length <= frameByteCountMax - lengthFieldByteCount else {
             throw .lengthTooLong(length)
         }
         guard let version = reader.readUInt8() else { return .needMore }
@@ -75,6 +83,12 @@ public enum LinkFrameDecoder {
         let bodyByteCount = length - (headerByteCount - lengthFieldByteCount)
         guard isPossible(bodyByteCount, for: type) else {
             throw .wrongBodyLength(type: type, byteCount: bodyByteCount)
+        }
+        if type >= SealedLinkFrame.firstType {
+            guard let frame = decodeSealed(&reader, bodyByteCount, type: type) else {
+                return .needMore
+            }
+            return .frame(.sealed(frame), byteCount: reader.offset)
         }
         guard let body = reader.readBytes(bodyByteCount) else { return .needMore }
         let frame = try decodeBody(body, type: type)
@@ -107,10 +121,8 @@ public enum LinkFrameDecoder {
             return .proof(body)
         case acceptedType:
             return .accepted(body)
-        case refusedType:
-            return .refused(body.first.flatMap(LinkRefusal.init(rawValue:)) ?? .unspecified)
         default:
-            return .sealed(try decodeSealed(body, type: type))
+            return .refused(body.first.flatMap(LinkRefusal.init(rawValue:)) ?? .unspecified)
         }
     }
 
@@ -132,15 +144,14 @@ public enum LinkFrameDecoder {
             nodeName: text, hasSecret: flags & hasSecretFlag != 0, nonce: nonce)
     }
 
+    /// The body is long enough for sequence and tag; `nil` when it has not arrived.
     private static func decodeSealed(
-        _ body: [UInt8], type: UInt8
-    ) throws(LinkFrameFault) -> SealedLinkFrame {
-        var reader = unsafe ByteReader(body.span.bytes)
-        guard let sequence = reader.readUInt64(),
-            let payload = reader.readBytes(
-                reader.remainingByteCount - LinkProtocol.tagByteCount),
+        _ reader: inout ByteReader, _ bodyByteCount: Int, type: UInt8
+    ) -> SealedLinkFrame? {
+        guard reader.remainingByteCount >= bodyByteCount, let sequence = reader.readUInt64(),
+            let payload = reader.readBytes(bodyByteCount - 8 - LinkProtocol.tagByteCount),
             let tag = reader.readBytes(LinkProtocol.tagByteCount)
-        else { throw .wrongBodyLength(type: type, byteCount: body.count) }
+        else { return nil }
         return SealedLinkFrame(type: type, sequence: sequence, payload: payload, tag: tag)
     }
 }

@@ -6,7 +6,7 @@ import WireCore
 
 /// Encodes frames.
 public enum LinkFrameEncoder {
-    /// The longest payload a sealed frame can carry.
+    /// The longest payload a sealed frame of the pair link can carry.
     public static let payloadByteCountMax =
         LinkProtocol.frameByteCountMax - LinkFrameDecoder.headerByteCount - 8
         - LinkProtocol.tagByteCount
@@ -31,7 +31,8 @@ public enum LinkFrameEncoder {
 
     private static func whole(type: UInt8, body: [UInt8]) -> [UInt8] {
         precondition(
-            body.count <= LinkProtocol.frameByteCountMax - LinkFrameDecoder.headerByteCount,
+            body.count
+                <= LinkProtocol.replicationFrameByteCountMax - LinkFrameDecoder.headerByteCount,
             "frame of type \(type) with a body of \(body.count) bytes")
         var bytes: [UInt8] = []
         bytes.reserveCapacity(LinkFrameDecoder.headerByteCount + body.count)

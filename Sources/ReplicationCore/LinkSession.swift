@@ -6,7 +6,16 @@ import WireCore
 
 /// What a dialler or acceptor holds after a good handshake; each connection has its own.
 public struct LinkSessionKey: Hashable, Sendable {
-    let bytes: [UInt8]
+    /// The key; never for logs.
+    public let bytes: [UInt8]
+}
+
+extension LinkSessionKey: CustomStringConvertible, CustomReflectable {
+    /// Never the key itself: descriptions end up in logs.
+    public var description: String { "(key)" }
+
+    /// Never the key itself.
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A checked message from the peer.
@@ -15,8 +24,6 @@ public enum LinkMessage: Hashable, Sendable {
     case heartbeat(Heartbeat)
     /// The peer has given up its virtual addresses and is leaving on purpose.
     case goodbye
-    /// Part of the replication stream.
-    case replication(ReplicationMessage)
     /// Part of a planned switchover.
     case handover(HandoverMessage)
     /// Something a later version says.
@@ -31,23 +38,22 @@ public enum LinkSessionFault: Error, Hashable, Sendable {
     case wrongSequence(got: UInt64, wanted: UInt64)
     /// The payload is no heartbeat although the peer made it.
     case badHeartbeat(HeartbeatFault)
-    /// The payload is no part of the replication stream although the peer made it.
-    case badReplication(ReplicationFault)
     /// The payload is no message of a switchover although the peer made it.
     case badHandover(HandoverFault)
 }
 
 /// The sending end: the dialler.
-public struct LinkSender: Sendable {
-    private let key: LinkSessionKey
-    private let cryptography: LinkCryptography
+public struct LinkSender {
+    /// The key of the connection.
+    public let key: LinkSessionKey
+    private let cipher: any LinkCipher
     /// Number of the next frame.
     public private(set) var nextSequence: UInt64 = 0
 
     /// Starts a session's numbering.
     public init(key: LinkSessionKey, cryptography: LinkCryptography) {
         self.key = key
-        self.cryptography = cryptography
+        cipher = cryptography.makeCipher(key.bytes)
     }
 
     /// The bytes of a heartbeat frame.
@@ -60,58 +66,81 @@ public struct LinkSender: Sendable {
         seal(type: SealedLinkFrame.goodbyeType, payload: [])
     }
 
-    mutating func seal(type: UInt8, payload: [UInt8]) -> [UInt8] {
-        let tag = linkTag(
-            type: type, sequence: nextSequence, payload: payload, key: key,
-            cryptography: cryptography)
-        let frame = SealedLinkFrame(
-            type: type, sequence: nextSequence, payload: payload, tag: tag)
+    /// The bytes of a frame of any type; it must be sent, and sent whole, before the next one.
+    public mutating func seal(type: UInt8, payload: [UInt8]) -> [UInt8] {
+        let header = SealedLinkFrame.header(type: type, payloadByteCount: payload.count)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(
+            SealedLinkFrame.prefixByteCount + payload.count + SealedLinkFrame.suffixByteCount)
+        bytes.appendBigEndian(header)
+        bytes.appendBigEndian(nextSequence)
+        bytes += payload
+        cipher.seal(
+            &bytes, from: SealedLinkFrame.prefixByteCount, header: header, sequence: nextSequence)
         nextSequence += 1
-        return LinkFrameEncoder.encode(.sealed(frame))
+        return bytes
     }
 }
 
 /// The receiving end: the acceptor.
-public struct LinkReceiver: Sendable {
-    private let key: LinkSessionKey
-    private let cryptography: LinkCryptography
+public struct LinkReceiver {
+    private let cipher: any LinkCipher
     /// Number of the frame that must come next.
     public private(set) var nextSequence: UInt64 = 0
 
     /// Starts a session's numbering.
     public init(key: LinkSessionKey, cryptography: LinkCryptography) {
-        self.key = key
-        self.cryptography = cryptography
+        cipher = cryptography.makeCipher(key.bytes)
     }
 
-    /// What `frame` says, once tag and number are right.
-    public mutating func open(_ frame: SealedLinkFrame) throws(LinkSessionFault) -> LinkMessage {
-        let tag = linkTag(
-            type: frame.type, sequence: frame.sequence, payload: frame.payload, key: key,
-            cryptography: cryptography)
-        guard cryptography.constantTimeEquals(tag, frame.tag) else { throw .wrongTag }
+    /// The content of `frame`, once tag and number are right.
+    public mutating func openFrame(
+        _ frame: SealedLinkFrame
+    ) throws(LinkSessionFault) -> OpenedLinkFrame {
+        guard
+            frame.tag.count == LinkProtocol.tagByteCount,
+            frame.payload.count <= SealedLinkFrame.replicationPayloadByteCountMax
+        else { throw .wrongTag }
+        let header = SealedLinkFrame.header(
+            type: frame.type, payloadByteCount: frame.payload.count)
+        var payload = frame.payload
+        guard
+            cipher.open(&payload, tag: frame.tag, header: header, sequence: frame.sequence)
+        else { throw .wrongTag }
         guard frame.sequence == nextSequence else {
             throw .wrongSequence(got: frame.sequence, wanted: nextSequence)
         }
         nextSequence += 1
+        return OpenedLinkFrame(type: frame.type, payload: payload)
+    }
+
+    /// What `frame` says on the pair link, once tag and number are right.
+    public mutating func open(_ frame: SealedLinkFrame) throws(LinkSessionFault) -> LinkMessage {
+        try LinkMessage(try openFrame(frame))
+    }
+}
+
+extension LinkMessage {
+    /// Reads an authentic frame of the pair link.
+    public init(_ frame: OpenedLinkFrame) throws(LinkSessionFault) {
         switch frame.type {
         case SealedLinkFrame.heartbeatType:
             do {
-                return .heartbeat(try unsafe Heartbeat(payload: frame.payload.span.bytes))
+                self = .heartbeat(try unsafe Heartbeat(payload: frame.payload.span.bytes))
             } catch {
                 throw .badHeartbeat(error)
             }
         case SealedLinkFrame.goodbyeType:
-            return .goodbye
+            self = .goodbye
         case HandoverMessage.frameType:
-            return try Self.handover(frame)
+            self = try Self.handover(frame)
         default:
-            return try Self.other(frame)
+            self = .unknown(type: frame.type)
         }
     }
 
     private static func handover(
-        _ frame: SealedLinkFrame
+        _ frame: OpenedLinkFrame
     ) throws(LinkSessionFault) -> LinkMessage {
         do {
             let payload = unsafe frame.payload.span.bytes
@@ -123,29 +152,4 @@ public struct LinkReceiver: Sendable {
             throw .badHandover(error)
         }
     }
-
-    private static func other(_ frame: SealedLinkFrame) throws(LinkSessionFault) -> LinkMessage {
-        do {
-            let payload = unsafe frame.payload.span.bytes
-            guard let message = try ReplicationMessage(type: frame.type, payload: payload)
-            else { return .unknown(type: frame.type) }
-            return .replication(message)
-        } catch {
-            throw .badReplication(error)
-        }
-    }
-}
-
-/// The tag that ends a sealed frame, truncated as RFC 2104 §5 allows.
-private func linkTag(
-    type: UInt8, sequence: UInt64, payload: [UInt8], key: LinkSessionKey,
-    cryptography: LinkCryptography
-) -> [UInt8] {
-    var message: [UInt8] = []
-    message.reserveCapacity(10 + payload.count)
-    message.append(LinkProtocol.version)
-    message.append(type)
-    message.appendBigEndian(sequence)
-    message += payload
-    return Array(cryptography.hmacSHA256(key.bytes, message).prefix(LinkProtocol.tagByteCount))
 }

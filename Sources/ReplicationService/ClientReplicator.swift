@@ -8,11 +8,12 @@ import ConfigurationCore
 public import EventLoop
 public import LinuxIO
 public import ReplicationCore
+import TLSIO
 public import Telemetry
 import WireCore
 
 /// Replicates client connections in both directions.
-public final class ClientReplicator: InboundLinksOwner, EventHandler {
+public final class ClientReplicator: StateChannelReceiver, EventHandler {
     /// Frames sent before the loop gets its turn.
     static let framesPerTurnMax = 64
     /// Reports of workers are taken at most this often, so that a busy node sends few frames.
@@ -31,8 +32,9 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     private let commands: Mailbox<ReplicationCommand>
     private let logger: Logger
     private let sender: any SegmentSending
-    private let inbound: InboundLinks
+    private let inbound: InboundChannels
     private let outbound: OutboundLink
+    private let shadows: ShadowChannels?
     /// The numbers, for the metrics.
     public let report = ReplicationReport()
 
@@ -55,19 +57,22 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     ///   - journal: what the workers report.
     ///   - commands: what the pair thread says.
     ///   - logger: where takeovers and faults are told.
+    ///   - shadows: who writes shadows of its connections; `nil` when nobody does.
     /// - Throws: EPERM when packets with a virtual address as source cannot be sent.
     public convenience init(
         loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
-        commands: Mailbox<ReplicationCommand>, logger: Logger
+        commands: Mailbox<ReplicationCommand>, logger: Logger,
+        shadows: ShadowChannelSettings? = nil
     ) throws(Errno) {
         self.init(
             loop: loop, settings: settings, journal: journal, commands: commands, logger: logger,
-            sender: try SegmentSender())
+            sender: try SegmentSender(), shadows: shadows)
     }
 
     init(
         loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
-        commands: Mailbox<ReplicationCommand>, logger: Logger, sender: any SegmentSending
+        commands: Mailbox<ReplicationCommand>, logger: Logger, sender: any SegmentSending,
+        shadows: ShadowChannelSettings? = nil
     ) {
         let cryptography = LinkCryptography.openSSL
         let settings = settings.forReplication(with: cryptography)
@@ -82,19 +87,35 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         self.logger = logger
         self.sender = sender
         staleConnections = StaleConnections(logger: logger)
-        inbound = InboundLinks(
+        inbound = InboundChannels(
             loop: loop, settings: settings, identity: identity, counters: counters,
             logger: logger)
+        let incarnation = Self.makeIncarnation()
         outbound = OutboundLink(
             loop: loop, settings: settings, identity: identity, counters: counters,
-            logger: logger)
+            logger: logger, opening: ChannelOpening(.state, incarnation: incarnation))
+        self.shadows = shadows.map {
+            ShadowChannels(
+                $0, incarnation: incarnation, loop: loop, commands: commands, settings: settings,
+                identity: identity, counters: counters, logger: logger)
+        }
+    }
+
+    private static func makeIncarnation() -> UInt64 {
+        SecureRandom.bytes(count: 8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// Reads what the peer's workers say about their connections; set before ``start()``.
+    public weak var shadowReceiver: (any ShadowChannelReceiver)? {
+        get { inbound.shadowReceiver }
+        set { inbound.shadowReceiver = newValue }
     }
 
     /// Listens and dials.
     ///
     /// - Throws: when the port above the pair link's cannot be bound on the node's own address.
     public func start() throws(Errno) {
-        inbound.owner = self
+        inbound.stateReceiver = self
         try inbound.start()
         outbound.onEstablished = { [weak self] in self?.streamBegins() }
         outbound.start()
@@ -106,6 +127,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
     /// Ends both streams.
     public func stop() {
         outbound.stop()
+        shadows?.stop()
         inbound.stop()
         for campaign in campaigns { campaign.cancel() }
         campaigns = []
@@ -147,6 +169,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         waitingMessage = nil
         feed.connected()
         pump()
+        shadows?.peerIsThere()
     }
 
     /// Sends what the peer lacks, as far as connection and turn allow.
@@ -204,14 +227,24 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
 
     // MARK: - What the peer tells
 
-    func peerLinkEstablished(_ link: LinkGeneration) {
+    func stateChannelBegan(incarnation: UInt64) {
         table.streamBegan()
         report.isReceiving.set(1)
         outbound.peerIsThere()
     }
 
-    func peerLinkReceived(_ message: LinkMessage, on link: LinkGeneration) {
-        guard case .replication(let message) = message else { return }
+    func stateChannelReceived(_ frame: OpenedLinkFrame) -> Bool {
+        do throws(ReplicationFault) {
+            let message = try ReplicationMessage(
+                type: frame.type, payload: frame.payload.span.bytes)
+            if let message { peerTold(message) }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func peerTold(_ message: ReplicationMessage) {
         table.apply(message)
         if case .changes(let changes) = message {
             report.changesReceived.add(UInt64(changes.count))
@@ -220,7 +253,7 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
         noteTable()
     }
 
-    func peerLinkEnded(_ link: LinkGeneration, _ ending: LinkEnding) {
+    func stateChannelEnded() {
         // What is known stays: the peer may just have died.
         report.isReceiving.set(0)
     }
@@ -249,6 +282,8 @@ public final class ClientReplicator: InboundLinksOwner, EventHandler {
             cancelCampaigns(on: lost)
             lostAddresses.formUnion(lost)
             hold()
+        case .shadowChannelLost(let worker):
+            shadows?.isLost(worker: worker)
         }
     }
 

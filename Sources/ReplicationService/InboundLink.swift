@@ -13,7 +13,9 @@ protocol InboundLinkOwner: AnyObject {
     /// The first authenticated frame came.
     func inboundEstablished(_ link: InboundLink)
     /// An authenticated frame came.
-    func inboundReceived(_ message: LinkMessage, on link: InboundLink)
+    ///
+    /// - Returns: false when it makes no sense; the link ends then.
+    func inboundReceived(_ frame: OpenedLinkFrame, on link: InboundLink) -> Bool
     /// An established link ended; the socket is closed.
     func inboundEnded(_ link: InboundLink, _ ending: LinkEnding)
     /// A connection ended before it was established; the socket is closed.
@@ -36,6 +38,10 @@ final class InboundLink: EventHandler {
 
     /// Frames taken per event: the bound on work; what is left is taken in the next turn.
     static let framesPerEventMax = 64
+    /// Bytes of frames taken per event, after which no further frame is begun.
+    static let bytesPerEventMax: UInt64 = 256 * 1024
+    /// Bytes of frames taken by ``readAll()``: more than a kernel keeps for one connection.
+    static let bytesAtOnceMax: UInt64 = 16 * 1024 * 1024
     /// Hello, proof and first sealed frame must all be there within.
     static let handshakeTimeout = TimeSpan.seconds(2)
 
@@ -47,6 +53,8 @@ final class InboundLink: EventHandler {
     }
 
     let generation: LinkGeneration
+    /// What the connection is for, where the owner tells connections apart.
+    var channel: ReplicationChannel?
     private let loop: EventLoop
     private let identity: LinkIdentity
     private let socket: LinkSocket
@@ -57,13 +65,15 @@ final class InboundLink: EventHandler {
 
     init(
         _ descriptor: consuming FileDescriptor, generation: LinkGeneration, loop: EventLoop,
-        identity: LinkIdentity, nonce: [UInt8], owner: any InboundLinkOwner
+        identity: LinkIdentity, traffic: LinkTraffic, nonce: [UInt8],
+        owner: any InboundLinkOwner
     ) {
         self.generation = generation
         self.loop = loop
         self.identity = identity
         self.owner = owner
-        socket = LinkSocket(consume descriptor, on: loop)
+        socket = LinkSocket(
+            consume descriptor, on: loop, frameByteCountMax: traffic.frameByteCountMax)
         phase = .handshaking(
             AcceptorHandshakeStateMachine(identity: identity, nonce: nonce), hasHello: false)
     }
@@ -105,7 +115,18 @@ final class InboundLink: EventHandler {
 
     /// Takes what has arrived, at most ``framesPerEventMax`` frames.
     func readFrames() {
+        let start = socket.byteCount
         for _ in 0..<Self.framesPerEventMax {
+            guard takeNextFrame() else { return }
+            if socket.byteCount &- start >= Self.bytesPerEventMax { break }
+        }
+        continueSoon()
+    }
+
+    /// Takes everything that has arrived, because the next decision depends on it.
+    func readAll() {
+        let start = socket.byteCount
+        while socket.byteCount &- start < Self.bytesAtOnceMax {
             guard takeNextFrame() else { return }
         }
         continueSoon()
@@ -199,7 +220,7 @@ final class InboundLink: EventHandler {
     private func open(_ frame: SealedLinkFrame, _ receiver: LinkReceiver) -> Bool {
         var receiver = receiver
         do throws(LinkSessionFault) {
-            let message = try receiver.open(frame)
+            let opened = try receiver.openFrame(frame)
             let isFirst = !isEstablished
             phase = .established(receiver)
             if isFirst {
@@ -208,7 +229,11 @@ final class InboundLink: EventHandler {
                 owner?.inboundEstablished(self)
             }
             // The owner may have closed this link in answer to the call above.
-            if isEstablished { owner?.inboundReceived(message, on: self) }
+            guard isEstablished else { return false }
+            guard owner?.inboundReceived(opened, on: self) ?? true else {
+                if isEstablished { end(.fault, orFail: .forged) }
+                return false
+            }
             return isEstablished
         } catch {
             end(.fault, orFail: .forged)

@@ -10,8 +10,6 @@ import WireCore
 final class LinkListener: EventHandler {
     /// Connections accepted per event: the bound on work.
     static let acceptsPerEventMax = 16
-    /// Connections the kernel holds for us; more than the peer ever opens.
-    static let backlog: CInt = 32
     /// Pause after accept failed for want of descriptors or memory.
     static let pauseAfterError = TimeSpan.milliseconds(100)
 
@@ -28,7 +26,7 @@ final class LinkListener: EventHandler {
         self.loop = loop
         self.accepted = accepted
         var options = StreamSocket.ListenOptions()
-        options.backlog = Self.backlog
+        options.backlog = settings.traffic.backlog
         let listening = try StreamSocket.listen(on: settings.ownListener, options: options)
         if let plan = settings.descriptors {
             descriptor = try listening.moved(to: plan.listener)

@@ -33,20 +33,26 @@ final class LinkSocket {
         case failed(Errno)
     }
 
-    /// Bytes taken by one read.
-    private static let readByteCount = LinkProtocol.frameByteCountMax
-    /// Bytes that may wait to be sent: more than one frame never does.
-    private static let unsentByteCountMax = LinkProtocol.frameByteCountMax
-
     private let loop: EventLoop
+    /// The longest frame in either direction: as many bytes are taken by one read, and as many may
+    /// wait to be sent.
+    private let frameByteCountMax: Int
     private var descriptor: FileDescriptor?
     private var source: EventSource?
     private var received: [UInt8] = []
+    /// Bytes of `received` that were handed out.
+    private var takenByteCount = 0
+    /// Bytes of frames handed out so far; it wraps around.
+    private(set) var byteCount: UInt64 = 0
     private var unsent: [UInt8] = []
     private var hasReadEnd = false
 
-    init(_ descriptor: consuming FileDescriptor, on loop: EventLoop) {
+    init(
+        _ descriptor: consuming FileDescriptor, on loop: EventLoop,
+        frameByteCountMax: Int = LinkProtocol.frameByteCountMax
+    ) {
         self.loop = loop
+        self.frameByteCountMax = frameByteCountMax
         self.descriptor = consume descriptor
     }
 
@@ -86,6 +92,18 @@ final class LinkSocket {
         }
     }
 
+    /// Gives the descriptor away, no longer watched; `nil` when it is closed or bytes wait to be
+    /// sent.
+    func takeDescriptor() -> FileDescriptor? {
+        guard unsent.isEmpty else { return nil }
+        switch descriptor {
+        case .some(let descriptor): if let source { loop.remove(source, of: descriptor) }
+        case nil: return nil
+        }
+        source = nil
+        return descriptor.take()
+    }
+
     /// Closes the descriptor now.
     ///
     /// Its number is free afterwards. Closing twice is allowed.
@@ -107,7 +125,7 @@ final class LinkSocket {
     func send(_ message: [UInt8]) throws(Errno) -> Bool {
         try flush()
         guard unsent.isEmpty else { return false }
-        precondition(message.count <= Self.unsentByteCountMax, "\(message.count) bytes to send")
+        precondition(message.count <= frameByteCountMax, "\(message.count) bytes to send")
         unsent = message
         try flush()
         return true
@@ -133,8 +151,9 @@ final class LinkSocket {
     func nextFrame() -> Reading {
         while true {
             do throws(LinkFrameFault) {
-                if case .frame(let frame, let count) = try Self.decode(received) {
-                    received.removeFirst(count)
+                if case .frame(let frame, let count) = try decodeReceived() {
+                    takenByteCount += count
+                    byteCount &+= UInt64(count)
                     return .frame(frame)
                 }
             } catch {
@@ -144,6 +163,8 @@ final class LinkSocket {
             do throws(Errno) {
                 guard let bytes = try read() else { return .nothing }
                 if bytes.isEmpty { hasReadEnd = true }
+                received.removeFirst(takenByteCount)
+                takenByteCount = 0
                 received += bytes
             } catch {
                 return .failed(error)
@@ -151,13 +172,16 @@ final class LinkSocket {
         }
     }
 
-    private static func decode(_ bytes: [UInt8]) throws(LinkFrameFault) -> LinkFrameDecoding {
-        try LinkFrameDecoder.decode(bytes.span.bytes)
+    private func decodeReceived() throws(LinkFrameFault) -> LinkFrameDecoding {
+        let bytes = received
+        return try LinkFrameDecoder.decode(
+            bytes.span.bytes.extracting(droppingFirst: takenByteCount),
+            frameByteCountMax: frameByteCountMax)
     }
 
     private func read() throws(Errno) -> [UInt8]? {
         switch descriptor {
-        case .some(let descriptor): try descriptor.read(upTo: Self.readByteCount)
+        case .some(let descriptor): try descriptor.read(upTo: frameByteCountMax)
         case nil: nil
         }
     }

@@ -17,10 +17,8 @@ final class OutboundLink: EventHandler {
     static let attemptTimeout = TimeSpan.seconds(2)
     /// Heartbeats for which sent data may stay unacknowledged.
     static let unacknowledgedIntervals: UInt64 = 3
-    /// The shortest time sent data may stay unacknowledged.
-    ///
-    /// One lost segment costs a retransmission time-out of 200 ms, and must not cost the link.
-    static let userTimeoutMin = TimeSpan.seconds(1)
+    /// A connection that lasted this long is dialled again without a longer wait than at first.
+    static let goodAfter = TimeSpan.seconds(1)
 
     private enum Phase {
         case idle
@@ -28,6 +26,8 @@ final class OutboundLink: EventHandler {
         case connecting(LinkSocket, deadline: TimerID)
         case handshaking(LinkSocket, DiallerHandshakeStateMachine, deadline: TimerID)
         case established(LinkSocket, LinkSender)
+        /// Somebody else has the socket.
+        case lent
     }
 
     private let loop: EventLoop
@@ -37,15 +37,25 @@ final class OutboundLink: EventHandler {
     private let logger: Logger
     private var logLimiter = LogRateLimiter()
     private var backoff: RedialBackoff
+    private var establishedAt: Instant?
     private var phase = Phase.idle
     private var lastRefusal: LinkHandshakeFailure?
+    /// The first frame of every connection.
+    private let opening: ChannelOpening?
+    /// How loudly a peer that is not there is told.
+    private let failureLevel: LogLevel
     /// Called when heartbeats can be sent; set by the link before `start`.
     var onEstablished: () -> Void = {}
+    /// Called when the connection is gone; what was sent last may not have arrived.
+    var onLost: () -> Void = {}
 
     init(
         loop: EventLoop, settings: PairLinkSettings, identity: LinkIdentity,
-        counters: LinkCounters, logger: Logger
+        counters: LinkCounters, logger: Logger, opening: ChannelOpening? = nil,
+        failureLevel: LogLevel = .warning
     ) {
+        self.opening = opening
+        self.failureLevel = failureLevel
         self.loop = loop
         self.settings = settings
         self.identity = identity
@@ -59,7 +69,7 @@ final class OutboundLink: EventHandler {
         case .idle: .idle
         case .waiting: lastRefusal.map(LinkStatus.Dial.refused) ?? .waiting
         case .connecting, .handshaking: lastRefusal.map(LinkStatus.Dial.refused) ?? .dialling
-        case .established: .established
+        case .established, .lent: .established
         }
     }
 
@@ -80,13 +90,14 @@ final class OutboundLink: EventHandler {
     /// Sends a heartbeat, if the connection is up and takes it.
     func send(_ heartbeat: Heartbeat) {
         guard case .established(let socket, var sender) = phase else { return }
-        // Sealing takes a number, so a message that is not taken must not be sealed.
-        let sealed = sender.seal(heartbeat)
         do throws(Errno) {
-            guard try socket.send(sealed) else {
+            // Sealing takes a number, so a message that is not taken must not be sealed.
+            try socket.flush()
+            guard !socket.hasUnsent else {
                 counters.count(.heartbeatsSkipped)
                 return
             }
+            _ = try socket.send(sender.seal(heartbeat))
             phase = .established(socket, sender)
             counters.count(.heartbeatsSent)
         } catch {
@@ -98,8 +109,27 @@ final class OutboundLink: EventHandler {
     var isEstablished: Bool {
         switch phase {
         case .established: true
-        case .idle, .waiting, .connecting, .handshaking: false
+        case .idle, .waiting, .connecting, .handshaking, .lent: false
         }
+    }
+
+    /// Gives the established connection away; the next one is dialled after ``lentIsLost()``.
+    func lend() -> LentConnection? {
+        guard case .established(let socket, let sender) = phase,
+            let descriptor = socket.takeDescriptor()
+        else { return nil }
+        phase = .lent
+        return LentConnection(
+            descriptor: descriptor, key: sender.key, nextSequence: sender.nextSequence)
+    }
+
+    /// The connection that was given away is gone.
+    ///
+    /// - Returns: false when none was given away.
+    func lentIsLost() -> Bool {
+        guard case .lent = phase else { return false }
+        waitAndDial()
+        return true
     }
 
     /// Sends a message of the replication stream.
@@ -107,17 +137,7 @@ final class OutboundLink: EventHandler {
     /// - Returns: false when it was not taken: an earlier one still waits, or the connection is
     ///   gone.
     func send(_ message: ReplicationMessage) -> Bool {
-        guard case .established(let socket, var sender) = phase else { return false }
-        do throws(Errno) {
-            try socket.flush()
-            guard !socket.hasUnsent else { return false }
-            _ = try socket.send(sender.seal(message))
-            phase = .established(socket, sender)
-            return true
-        } catch {
-            lose("\(error)")
-            return false
-        }
+        send { $0.seal(message) }
     }
 
     /// Sends a message of a planned switchover.
@@ -125,11 +145,16 @@ final class OutboundLink: EventHandler {
     /// - Returns: false when it was not taken: an earlier one still waits, or the connection is
     ///   gone.
     func send(_ message: HandoverMessage) -> Bool {
+        send { $0.seal(message) }
+    }
+
+    /// Sends a frame that is sealed when it can be taken.
+    private func send(_ seal: (inout LinkSender) -> [UInt8]) -> Bool {
         guard case .established(let socket, var sender) = phase else { return false }
         do throws(Errno) {
             try socket.flush()
             guard !socket.hasUnsent else { return false }
-            _ = try socket.send(sender.seal(message))
+            _ = try socket.send(seal(&sender))
             phase = .established(socket, sender)
             return true
         } catch {
@@ -154,7 +179,8 @@ final class OutboundLink: EventHandler {
     func leave() {
         if case .established(let socket, var sender) = phase {
             // When the kernel does not take it, the peer judges by refusal instead.
-            _ = try? socket.send(sender.sealGoodbye())
+            try? socket.flush()
+            if !socket.hasUnsent { _ = try? socket.send(sender.sealGoodbye()) }
             socket.close(.orderly)
             phase = .idle
         }
@@ -169,7 +195,7 @@ final class OutboundLink: EventHandler {
 
     func handle(_ events: EpollEvents, from source: EventSource) {
         switch phase {
-        case .idle, .waiting:
+        case .idle, .waiting, .lent:
             break
         case .connecting(let socket, let deadline):
             connectingEnded(socket, deadline)
@@ -188,11 +214,11 @@ final class OutboundLink: EventHandler {
         options.source = settings.dialSource
         options.userTimeout = max(
             settings.heartbeatInterval.multiplied(by: Self.unacknowledgedIntervals),
-            Self.userTimeoutMin)
+            settings.traffic.userTimeoutMin)
         do throws(Errno) {
             let socket = LinkSocket(
                 try placed(StreamSocket.connect(to: settings.peerListener, options: options)),
-                on: loop)
+                on: loop, frameByteCountMax: settings.traffic.frameByteCountMax)
             try socket.watch([.writable], handler: self)
             let deadline = loop.schedule(after: Self.attemptTimeout) { [weak self] in
                 self?.deadlinePassed()
@@ -261,17 +287,30 @@ final class OutboundLink: EventHandler {
             }
         case .establish(let key):
             loop.cancel(deadline)
-            backoff.reset()
-            lastRefusal = nil
-            phase = .established(
-                socket, LinkSender(key: key, cryptography: identity.cryptography))
-            logger.info("connection to the peer established", ["peer": settings.peer.name])
-            onEstablished()
+            established(socket, LinkSender(key: key, cryptography: identity.cryptography))
         case .fail(let failure):
             if case .refusedByPeer = failure { counters.count(.refusedByPeer) }
             if case .refusedHere(let refusal) = failure { counters.count(LinkCounter(refusal)) }
             dialFailed("\(failure)", refusal: failure)
         }
+    }
+
+    private func established(_ socket: LinkSocket, _ sender: LinkSender) {
+        phase = .established(socket, sender)
+        lastRefusal = nil
+        establishedAt = loop.now
+        if case .shadows = opening?.channel {
+            // It may be given up at once, again and again.
+        } else {
+            backoff.reset()
+        }
+        if let opening {
+            guard send({ $0.seal(opening) }) else { return }
+        }
+        logger.log(
+            failureLevel == .warning ? .info : failureLevel,
+            "connection to the peer established", ["peer": settings.peer.name])
+        onEstablished()
     }
 
     private func deadlinePassed() {
@@ -301,24 +340,34 @@ final class OutboundLink: EventHandler {
     }
 
     private func lose(_ reason: String, refusal: LinkHandshakeFailure? = nil) {
+        let wasEstablished = isEstablished
         abandon()
         lastRefusal = refusal
-        let wait = backoff.next()
-        let timer = loop.schedule(after: wait) { [weak self] in self?.dial() }
-        phase = .waiting(timer)
+        let wait = waitAndDial()
         if let heldBack = logLimiter.admit(now: loop.now) {
-            logger.warning(
-                "no connection to the peer",
+            logger.log(
+                failureLevel, "no connection to the peer",
                 [
                     "peer": "\(settings.peerListener)", "reason": reason,
                     "retry_after": "\(wait.milliseconds)ms", "held_back": "\(heldBack)",
                 ])
         }
+        if wasEstablished { onLost() }
+    }
+
+    @discardableResult
+    private func waitAndDial() -> TimeSpan {
+        if let establishedAt, loop.now - establishedAt >= Self.goodAfter { backoff.reset() }
+        establishedAt = nil
+        let wait = backoff.next()
+        let timer = loop.schedule(after: wait) { [weak self] in self?.dial() }
+        phase = .waiting(timer)
+        return wait
     }
 
     private func abandon() {
         switch phase {
-        case .idle:
+        case .idle, .lent:
             break
         case .waiting(let timer):
             loop.cancel(timer)
@@ -329,4 +378,20 @@ final class OutboundLink: EventHandler {
             socket.close(.reset)
         }
     }
+}
+
+/// An established connection that was given away.
+struct LentConnection: ~Copyable {
+    private let descriptor: FileDescriptor
+    let key: LinkSessionKey
+    let nextSequence: UInt64
+
+    init(descriptor: consuming FileDescriptor, key: LinkSessionKey, nextSequence: UInt64) {
+        self.descriptor = descriptor
+        self.key = key
+        self.nextSequence = nextSequence
+    }
+
+    /// The socket.
+    consuming func takeDescriptor() -> FileDescriptor { descriptor }
 }

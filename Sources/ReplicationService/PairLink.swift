@@ -206,7 +206,7 @@ public final class PairLink: InboundLinksOwner {
             watch?.goodbye(on: link)
         case .handover(let message):
             owner?.pairLinkReceived(message, at: loop.now)
-        case .replication, .unknown:
+        case .unknown:
             break
         }
     }

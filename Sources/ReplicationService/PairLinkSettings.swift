@@ -23,6 +23,8 @@ public struct PairLinkSettings: Sendable {
     public var descriptors: DescriptorPlan?
     /// Seed of the jitter between dial attempts.
     public var seed: UInt64
+    /// What differs between the pair link's port and the replication port.
+    var traffic = LinkTraffic.pairLink
 
     /// Makes settings from their parts.
     public init(
@@ -60,6 +62,7 @@ public struct PairLinkSettings: Sendable {
         settings.port = port &+ 1
         settings.descriptors = nil
         settings.secret = secret?.derived(for: "replication", with: cryptography)
+        settings.traffic = .replication
         return settings
     }
 
@@ -67,6 +70,30 @@ public struct PairLinkSettings: Sendable {
     /// Dials leave from the node's own address, so that a virtual address is never the source.
     var dialSource: Endpoint { Endpoint(address: .v4(own.address), port: 0) }
     var peerListener: Endpoint { Endpoint(address: .v4(peer.address), port: port) }
+}
+
+/// Limits of the connections to one port.
+struct LinkTraffic: Hashable, Sendable {
+    /// The longest whole frame.
+    var frameByteCountMax: Int
+    /// The shortest time sent data may stay unacknowledged before the connection is given up.
+    var userTimeoutMin: TimeSpan
+    /// Unfinished handshakes kept at once; one more costs the oldest its place, so that somebody
+    /// who holds connections open cannot keep the peer out.
+    var pendingMax: Int
+    /// Connections the kernel holds for us; more than the peer ever opens.
+    var backlog: CInt
+
+    /// One lost segment costs a retransmission time-out of 200 ms, and must not cost the link.
+    static let pairLink = LinkTraffic(
+        frameByteCountMax: LinkProtocol.frameByteCountMax, userTimeoutMin: .seconds(1),
+        pendingMax: 8, backlog: 32)
+    /// A segment that is lost four times in a row must not cost a snapshot; a peer with many
+    /// workers dials all its channels at once.
+    static let replication = LinkTraffic(
+        frameByteCountMax: LinkProtocol.replicationFrameByteCountMax, userTimeoutMin: .seconds(4),
+        pendingMax: ChannelOpening.shadowChannelCountMax + 8,
+        backlog: CInt(ChannelOpening.shadowChannelCountMax) * 2)
 }
 
 /// What the owner says about this node; asked for at every heartbeat.

@@ -13,4 +13,6 @@ public enum ReplicationCommand: Hashable, Sendable {
     case addressesPrepared([IPAddress])
     /// They are on this host no more: the peer must remember the clients that this node had.
     case addressesLost([IPAddress])
+    /// A worker gave its shadow channel up, or lost it.
+    case shadowChannelLost(worker: Int)
 }

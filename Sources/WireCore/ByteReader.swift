@@ -42,10 +42,8 @@ public struct ByteReader: ~Escapable {
     /// The next `count` bytes, or `nil` when fewer are left or `count` is negative.
     public mutating func readBytes(_ count: Int) -> [UInt8]? {
         guard count >= 0, remainingByteCount >= count else { return nil }
-        var result: [UInt8] = []
-        result.reserveCapacity(count)
-        for index in offset..<(offset + count) {
-            result.append(unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self))
+        let result = unsafe bytes.extracting(offset..<(offset + count)).withUnsafeBytes {
+            unsafe [UInt8]($0)
         }
         offset += count
         return result

@@ -65,7 +65,7 @@ import WireCore
         let expected: [UInt8] =
             [
                 0x00, 0x27,  // 39 bytes follow
-                0x01,  // version
+                0x02,  // version
                 0x01,  // hello
                 0x01,  // flags: has a secret
                 0x03, 0x6C, 0x62, 0x31,  // name
@@ -81,7 +81,7 @@ import WireCore
         let expected: [UInt8] =
             [
                 0x00, 0x32,  // 50 bytes follow
-                0x01,  // version
+                0x02,  // version
                 0x10,  // heartbeat
                 0, 0, 0, 0, 0, 0, 0x01, 0x02,  // sequence
                 0, 0, 0, 0, 0, 0, 0, 0x01,  // sent at
@@ -102,50 +102,50 @@ import WireCore
 
     static let malformed = [
         Malformed(name: "no header", bytes: [0, 0], fault: .lengthTooShort(0)),
-        Malformed(name: "half a header", bytes: [0, 1, 1], fault: .lengthTooShort(1)),
+        Malformed(name: "half a header", bytes: [0, 1, 2], fault: .lengthTooShort(1)),
         Malformed(name: "one byte too long", bytes: [0x0F, 0xFF], fault: .lengthTooLong(4095)),
         Malformed(name: "HTTP", bytes: Array("GET / HTTP/1.1".utf8), fault: .lengthTooLong(0x4745)),
         Malformed(name: "TLS", bytes: [0x16, 0x03, 0x01], fault: .lengthTooLong(0x1603)),
         Malformed(name: "version 0", bytes: [0, 3, 0], fault: .unsupportedVersion(0)),
-        Malformed(name: "version 2", bytes: [0, 3, 2], fault: .unsupportedVersion(2)),
-        Malformed(name: "type 0", bytes: [0, 2, 1, 0], fault: .unknownHandshakeType(0)),
-        Malformed(name: "type 6", bytes: [0, 2, 1, 6], fault: .unknownHandshakeType(6)),
-        Malformed(name: "type 15", bytes: [0, 2, 1, 15], fault: .unknownHandshakeType(15)),
+        Malformed(name: "version 1", bytes: [0, 3, 1], fault: .unsupportedVersion(1)),
+        Malformed(name: "type 0", bytes: [0, 2, 2, 0], fault: .unknownHandshakeType(0)),
+        Malformed(name: "type 6", bytes: [0, 2, 2, 6], fault: .unknownHandshakeType(6)),
+        Malformed(name: "type 15", bytes: [0, 2, 2, 15], fault: .unknownHandshakeType(15)),
         Malformed(
-            name: "short proof", bytes: [0, 33, 1, 3],
+            name: "short proof", bytes: [0, 33, 2, 3],
             fault: .wrongBodyLength(type: 3, byteCount: 31)),
         Malformed(
-            name: "long acceptance", bytes: [0, 35, 1, 4],
+            name: "long acceptance", bytes: [0, 35, 2, 4],
             fault: .wrongBodyLength(type: 4, byteCount: 33)),
         Malformed(
-            name: "refusal without reason", bytes: [0, 2, 1, 5],
+            name: "refusal without reason", bytes: [0, 2, 2, 5],
             fault: .wrongBodyLength(type: 5, byteCount: 0)),
         Malformed(
-            name: "hello without name", bytes: [0, 36, 1, 1],
+            name: "hello without name", bytes: [0, 36, 2, 1],
             fault: .wrongBodyLength(type: 1, byteCount: 34)),
         Malformed(
-            name: "hello beyond the longest name", bytes: [0x01, 0x24, 1, 1],
+            name: "hello beyond the longest name", bytes: [0x01, 0x24, 2, 1],
             fault: .wrongBodyLength(type: 1, byteCount: 290)),
         Malformed(
-            name: "sealed without room for a tag", bytes: [0, 25, 1, 16],
+            name: "sealed without room for a tag", bytes: [0, 25, 2, 16],
             fault: .wrongBodyLength(type: 16, byteCount: 23)),
         Malformed(
-            name: "name longer than the body", bytes: [0, 37, 1, 1, 0, 2, 0x61] + nonce(0),
+            name: "name longer than the body", bytes: [0, 37, 2, 1, 0, 2, 0x61] + nonce(0),
             fault: .wrongBodyLength(type: 1, byteCount: 35)),
         Malformed(
-            name: "name shorter than the body", bytes: [0, 38, 1, 1, 0, 1, 0x61, 0x62] + nonce(0),
+            name: "name shorter than the body", bytes: [0, 38, 2, 1, 0, 1, 0x61, 0x62] + nonce(0),
             fault: .wrongBodyLength(type: 1, byteCount: 36)),
         Malformed(
-            name: "unknown flag", bytes: [0, 37, 1, 1, 2, 1, 0x61] + nonce(0),
+            name: "unknown flag", bytes: [0, 37, 2, 1, 2, 1, 0x61] + nonce(0),
             fault: .unknownFlags(2)),
         Malformed(
-            name: "line end in the name", bytes: [0, 37, 1, 1, 0, 1, 0x0A] + nonce(0),
+            name: "line end in the name", bytes: [0, 37, 2, 1, 0, 1, 0x0A] + nonce(0),
             fault: .badNodeName),
         Malformed(
-            name: "broken UTF-8 in the name", bytes: [0, 37, 1, 1, 0, 1, 0xC3] + nonce(0),
+            name: "broken UTF-8 in the name", bytes: [0, 37, 2, 1, 0, 1, 0xC3] + nonce(0),
             fault: .badNodeName),
         Malformed(
-            name: "empty name", bytes: [0, 37, 1, 1, 0, 0, 0x61] + nonce(0),
+            name: "empty name", bytes: [0, 37, 2, 1, 0, 0, 0x61] + nonce(0),
             fault: .wrongBodyLength(type: 1, byteCount: 35)),
     ]
 
@@ -157,7 +157,7 @@ import WireCore
     }
 
     @Test func aReasonFromALaterVersionIsUnspecified() throws {
-        let bytes: [UInt8] = [0, 3, 1, 5, 200]
+        let bytes: [UInt8] = [0, 3, 2, 5, 200]
         let decoded = try LinkFrameDecoder.decode(bytes.span.bytes)
         #expect(decoded == .frame(.refused(.unspecified), byteCount: 5))
     }

@@ -160,7 +160,7 @@ import WireCore
         #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
         var generator = SeededGenerator(seed: 99)
         let samples: [[UInt8]] = [
-            Array("GET / HTTP/1.1\r\n\r\n".utf8), [0, 0, 0, 0], [0, 2, 1, 0],
+            Array("GET / HTTP/1.1\r\n\r\n".utf8), [0, 0, 0, 0], [0, 2, 2, 0],
             LinkFrameEncoder.encode(.proof([UInt8](repeating: 1, count: 32))),
             LinkFrameEncoder.encode(.refused(.wrongSecret)),
             [0, 2, 9, 9],

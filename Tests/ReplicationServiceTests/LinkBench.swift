@@ -18,9 +18,7 @@ import WireCore
 struct LinkBench {
     private static let count = Atomic<UInt32>(0)
     static let interval = TimeSpan.milliseconds(20)
-    static let cryptography = LinkCryptography(
-        hmacSHA256: { HMACSHA256.authenticationCode(for: $1, key: $0) },
-        constantTimeEquals: { ConstantTime.equals($0, $1) })
+    static let cryptography = LinkCryptography.openSSL
 
     let left: NodeConfiguration
     let right: NodeConfiguration
