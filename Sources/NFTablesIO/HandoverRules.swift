@@ -9,6 +9,12 @@
 // end of the original, so the receiver sees it as the client sent it. What the other node passed
 // on is never passed back. IPv4: whoever is to be silent answers no ARP request for the addresses
 // and asks with its own address instead of theirs; for IPv6 the process itself is silent.
+//
+// Connections may change nodes meanwhile. The new node knows them by the mark of their sockets,
+// for it saw no first segment of theirs. The old node tells nobody that they are gone: a segment
+// that comes between its last look and the other node's first is sent again by the client. What it
+// would have answered with a reset is the other node's from then on, so that whoever talks to a
+// connection that nobody has any more gets its reset there.
 
 public import WireCore
 
@@ -31,11 +37,14 @@ public struct HandoverRules: Hashable, Sendable {
     public let tableName: String
     /// The ways to the other node.
     public let paths: [HandoverPath]
+    /// Connections may change nodes; the new node's kernel has to have nft_socket for that.
+    public let movesConnections: Bool
 
     /// Makes the rules of one side; `owner` tells processes in one network namespace apart.
-    public init(role: Role, paths: [HandoverPath], owner: Int) {
+    public init(role: Role, paths: [HandoverPath], owner: Int, movesConnections: Bool) {
         self.role = role
         self.paths = paths
+        self.movesConnections = movesConnections
         tableName = "tandem_handover_\(owner)"
     }
 
@@ -81,13 +90,13 @@ public struct HandoverRules: Hashable, Sendable {
     }
 
     /// Tables that do nothing and can be made only where all of the above can; for a start-up test.
-    public static func trial(owner: Int) -> HandoverRules {
+    public static func trial(role: Role, owner: Int, movesConnections: Bool) -> HandoverRules {
         func path(_ own: IPAddress, _ peer: IPAddress, _ held: IPAddress) -> HandoverPath? {
             HandoverPath(
                 interface: "lo", ownAddress: own, peerAddress: peer,
                 peerHardwareAddress: [2, 0, 0, 0, 0, 1], addresses: [held])
         }
-        // Documentation addresses (RFC 5737, RFC 3849); the old node's tables hold nothing yet.
+        // Documentation addresses (RFC 5737, RFC 3849): no packet is for them.
         let paths = [
             path(
                 .v4(IPv4Address(192, 0, 2, 1)), .v4(IPv4Address(192, 0, 2, 2)),
@@ -97,7 +106,9 @@ public struct HandoverRules: Hashable, Sendable {
                 .v6(IPv6Address(high: 0x2001_0DB8 << 32, low: 2)),
                 .v6(IPv6Address(high: 0x2001_0DB8 << 32, low: 3))),
         ]
-        return HandoverRules(role: .old, paths: paths.compactMap(\.self), owner: owner)
+        return HandoverRules(
+            role: role, paths: paths.compactMap(\.self), owner: owner,
+            movesConnections: movesConnections)
     }
 
     // MARK: Tables
@@ -113,6 +124,7 @@ public struct HandoverRules: Hashable, Sendable {
         var sets = ""
         var jumps = ""
         var chains = ""
+        var silence = ""
         for (number, path) in paths(of: family) {
             sets += "    set held\(number) {\n        type \(type)\n"
             if role == .new {
@@ -130,6 +142,13 @@ public struct HandoverRules: Hashable, Sendable {
                 jumps += "        \(match) \(Self.pathErrors(family)) \(Self.copy(to: path))\n"
             }
             chains += "    chain path\(number) {\n" + chain(number, path, word) + "    }\n"
+            if role == .old, movesConnections { silence += resetRules(number, word) }
+        }
+        if !silence.isEmpty {
+            silence =
+                "    chain leaving {\n"
+                + "        type filter hook output priority 0; policy accept;\n" + silence
+                + "    }\n"
         }
         return """
             table \(word) \(tableName) {
@@ -137,9 +156,19 @@ public struct HandoverRules: Hashable, Sendable {
             \(sets)\(chains)    chain arriving {
                     type filter hook prerouting priority -300; policy accept;
             \(jumps)    }
-            }
+            \(silence)}
 
             """
+    }
+
+    /// A reset that answers a segment has no ACK (RFC 9293 §3.10.7.1); one that ends a connection
+    /// of this host has, and leaves.
+    private func resetRules(_ number: Int, _ word: String) -> String {
+        let match =
+            "oifname != \"lo\" \(word) saddr @held\(number) tcp flags & (rst | ack) == rst"
+        let key = "\(word) daddr . tcp dport . \(word) saddr . tcp sport"
+        // Two rules: a full set must not let the reset out.
+        return "        \(match) add @begun\(number) { \(key) }\n        \(match) drop\n"
     }
 
     private func chain(_ number: Int, _ path: HandoverPath, _ word: String) -> String {
@@ -152,12 +181,17 @@ public struct HandoverRules: Hashable, Sendable {
         }
         switch role {
         case .old:
-            return fromPeer
+            let begun = "        \(key) @begun\(number) \(copy) drop\n"
+            // The new node looks at what comes back to it and passes it on no further.
+            let mayReturn = movesConnections && !fromPeer.isEmpty
+            return (mayReturn ? begun : "") + fromPeer
                 + "        \(isFirst) add @begun\(number) { \(key) }\n"
                 + "        \(isFirst) \(copy) drop\n"
-                + "        \(key) @begun\(number) \(copy) drop\n"
+                + (mayReturn ? "" : begun)
         case .new:
-            return "        \(isFirst) add @begun\(number) { \(key) }\n"
+            let mark = "0x" + String(ConnectionMark.adopted, radix: 16)
+            return (movesConnections ? "        socket mark \(mark) accept\n" : "")
+                + "        \(isFirst) add @begun\(number) { \(key) }\n"
                 + "        \(isFirst) accept\n"
                 + fromPeer
                 + "        \(key) @begun\(number) accept\n"

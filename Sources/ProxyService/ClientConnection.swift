@@ -153,6 +153,9 @@ struct ClientConnection: ~Copyable {
     /// The connection that a PROXY header spoke for; freed with this record's connection.
     var proxied: UnsafeMutablePointer<ProxyHeader.Connection>?
 
+    /// It came from the other node, and what its client had sent then must come again; meant until
+    /// its first request.
+    var expectsBytes = false
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?
 

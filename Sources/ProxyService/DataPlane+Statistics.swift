@@ -104,6 +104,7 @@ extension DataPlane: MetricSource {
         }
         collectRoutes(into: &text)
         collectAttempts(into: &text)
+        collectCarryOver(into: &text)
         text.add(
             "tandem_buffer_bytes", .gauge, help: "Bytes of buffers in use.",
             Double(numbers.bufferByteCount))

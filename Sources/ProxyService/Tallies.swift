@@ -142,6 +142,7 @@ final class WorkerTallies: Sendable {
     let requestFaults: FaultTallies
     let responseFaults: FaultTallies
     let limits = LimitTallies()
+    let carry = CarryTallies()
 
     init() {
         requestFaults = FaultTallies()

@@ -37,6 +37,10 @@ extension Worker {
 
     private mutating func headTimedOut(_ client: ClientConnection.Pointer) {
         guard !client.pointee.input.isEmpty else {
+            if client.pointee.expectsBytes, client.pointee.requestCount == 0 {
+                expectedBytesAreLate(client)
+                return
+            }
             // Nobody is waiting for an answer on an idle connection.
             close(client)
             return

@@ -284,6 +284,7 @@ struct Worker: ~Copyable {
         case .sayFarewell: sayFarewell()
         case .beginParting: beginParting()
         case .endParting: parting = nil
+        case .adoptClients(let adopted): adoptClients(adopted)
         case .closeIdle(let backends): closeIdle(backends)
         case .cut(let backends, let tunnelsToo): cut(backends, tunnelsToo: tunnelsToo)
         case .drain(let deadline): beginDrain(deadline: deadline)

@@ -2,6 +2,7 @@
 //
 // What the control thread may ask of a worker.
 
+internal import LinuxIO
 internal import WireCore
 
 /// A message to one worker.
@@ -18,6 +19,8 @@ enum WorkerCommand: Sendable {
     case beginParting
     /// Who is still connected may stay.
     case endParting
+    /// Serve these connections, which began at the other node.
+    case adoptClients([AdoptedClient])
     /// Close idle connections to these backends.
     case closeIdle([SharedBackend])
     /// Close connections to these backends that have work; tunnels when asked.

@@ -5,7 +5,7 @@
 //
 //     handover (32)   kind (1) | token (8) | by kind:
 //         prepare     whether it can pass packets on (1) | drain time in milliseconds (4) | seats
-//         ready       whether it can pass packets on (1) | seats
+//         ready       flags (1: can pass packets on, 2: takes connections over) | seats
 //         refuse      reason (1)
 //         go          nothing
 //         taken       time from `go` to the announcement in microseconds (4)
@@ -78,8 +78,9 @@ public struct HandoverMessage: Hashable, Sendable {
     public enum Content: Hashable, Sendable {
         /// Old to new: get ready to take these virtual routers over.
         case prepare(seats: [HandoverSeat], drain: TimeSpan, canForward: Bool)
-        /// New to old: ready; the addresses are held quietly when packets can be passed on.
-        case ready(seats: [HandoverSeat], canForward: Bool)
+        /// New to old: ready; the addresses are held quietly when packets can be passed on, and
+        /// connections can be given to it when it says so.
+        case ready(seats: [HandoverSeat], canForward: Bool, takesConnections: Bool = false)
         /// New to old: no.
         case refuse(HandoverRefusal)
         /// Old to new: become Active now.
@@ -140,9 +141,9 @@ extension HandoverMessage {
             bytes.append(canForward ? 1 : 0)
             bytes.appendBigEndian(UInt32(clamping: drain.milliseconds))
             Self.append(seats, to: &bytes)
-        case .ready(let seats, let canForward):
+        case .ready(let seats, let canForward, let takesConnections):
             begin(.ready)
-            bytes.append(canForward ? 1 : 0)
+            bytes.append((canForward ? 1 : 0) | (takesConnections ? 2 : 0))
             Self.append(seats, to: &bytes)
         case .refuse(let reason):
             begin(.refuse)
@@ -205,7 +206,9 @@ extension HandoverMessage {
                 canForward: flags & 1 != 0)
         case .ready:
             guard let flags = reader.readUInt8() else { throw .truncated }
-            return .ready(seats: try seats(&reader), canForward: flags & 1 != 0)
+            return .ready(
+                seats: try seats(&reader), canForward: flags & 1 != 0,
+                takesConnections: flags & 2 != 0)
         case .refuse:
             guard let reason = reader.readUInt8() else { throw .truncated }
             return .refuse(HandoverRefusal(rawValue: reason) ?? .unspecified)

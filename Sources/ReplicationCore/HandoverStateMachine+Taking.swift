@@ -13,12 +13,18 @@ extension HandoverStateMachine {
         public var seats: [HandoverSeat]
         /// Whether it can pass packets on.
         public var canForward: Bool
+        /// Whether connections of the other node can go on here.
+        public var takesConnections: Bool
 
         /// Makes a standing.
-        public init(refusal: HandoverRefusal?, seats: [HandoverSeat], canForward: Bool) {
+        public init(
+            refusal: HandoverRefusal?, seats: [HandoverSeat], canForward: Bool,
+            takesConnections: Bool = false
+        ) {
             self.refusal = refusal
             self.seats = seats
             self.canForward = canForward
+            self.takesConnections = takesConnections
         }
     }
 
@@ -38,6 +44,7 @@ extension HandoverStateMachine {
         peerSeats = seats
         drainSpan = min(drain, Self.drainMax)
         isForwarding = canForward && standing.canForward
+        isMoving = isForwarding && standing.takesConnections
         beganAt = now
         guard isForwarding else { return actions + becomeReady(now) }
         enter(.preparing, until: now + Self.prepareTimeout)
@@ -59,6 +66,7 @@ extension HandoverStateMachine {
         case .installing: return giveUp(.tablesRefused)
         case .preparing:
             isForwarding = false
+            isMoving = false
             return becomeReady(now)
         default: return []
         }
@@ -77,7 +85,10 @@ extension HandoverStateMachine {
 
     private mutating func becomeReady(_ now: Instant) -> [HandoverAction] {
         enter(.prepared, until: now + Self.preparedTime)
-        return [say(.ready(seats: ownSeats, canForward: isForwarding))]
+        return [
+            say(
+                .ready(seats: ownSeats, canForward: isForwarding, takesConnections: isMoving))
+        ]
     }
 
     mutating func goReceived(_ now: Instant) -> [HandoverAction] {

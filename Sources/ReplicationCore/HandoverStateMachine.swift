@@ -62,6 +62,8 @@ public struct HandoverStateMachine: Sendable {
     public internal(set) var nextDeadline: Instant?
     /// Whether both nodes pass packets on.
     public internal(set) var isForwarding = false
+    /// Old node: whether the new one takes connections over; new node: whether this one does.
+    public internal(set) var isMoving = false
 
     var token: UInt64 = 0
     var ownSeats: [HandoverSeat] = []
@@ -113,6 +115,7 @@ public struct HandoverStateMachine: Sendable {
         ownSeats = seats
         drainSpan = min(drain, Self.drainMax)
         isForwarding = canForward
+        isMoving = false
         connections = nil
         beganAt = now
         guard peerUnderstands else {
@@ -130,7 +133,8 @@ public struct HandoverStateMachine: Sendable {
         guard message.token == token, phase != .idle else { return [] }
         switch message.content {
         case .prepare: return []
-        case .ready(let seats, let canForward):
+        case .ready(let seats, let canForward, let takesConnections):
+            isMoving = takesConnections && canForward && isForwarding
             return readyReceived(seats, canForward: canForward, now)
         case .refuse(let reason):
             guard phase == .asking else { return [] }

@@ -44,6 +44,9 @@ final class HandoverDriver {
     private var untoldAddresses: [IPAddress] = []
     private var isLeaving = false
 
+    /// Whether this node makes connections of the other one again (``ConnectionRepair``).
+    var canAdopt = false
+
     /// Called when a switchover because the node leaves is over, or cannot be; the node may go.
     var onLeavingEnded: (() -> Void)?
 
@@ -66,6 +69,12 @@ final class HandoverDriver {
 
     /// Why packets cannot be passed on, or `nil`.
     var forwardingRefusal: String? { tables.refusal }
+
+    /// Why connections cannot move between the nodes, or `nil`.
+    var movingRefusal: String? { tables.movingRefusal }
+
+    /// Whether connections of the other node can go on here.
+    private var takesConnections: Bool { tables.movingRefusal == nil && canAdopt }
 
     /// How far a switchover has come.
     var phase: HandoverStateMachine.Phase { machine.phase }
@@ -162,7 +171,8 @@ final class HandoverDriver {
         perform(machine.forgetPrepared())
         let standing = HandoverStateMachine.Standing(
             refusal: refusal(wanted, count: seats.count),
-            seats: group.seats(of: wanted).map(Self.seat), canForward: tables.refusal == nil)
+            seats: group.seats(of: wanted).map(Self.seat), canForward: tables.refusal == nil,
+            takesConnections: takesConnections)
         // What a switchover is about stays as it is until that has ended.
         if machine.phase == .idle { instances = wanted }
         perform(
@@ -270,7 +280,11 @@ final class HandoverDriver {
             group.yield(instances, isLingering: isLingering)
             link.beat()
         case .drain(let deadline):
-            publish(.switchover(.drain(group.addresses(of: instances), until: deadline)))
+            publish(
+                .switchover(
+                    .drain(
+                        group.addresses(of: instances), until: deadline,
+                        isMoving: machine.isMoving)))
         case .cutDrain: publish(.switchover(.cutDrain))
         case .stopDrain:
             publish(.switchover(.stopDrain))
@@ -291,7 +305,7 @@ final class HandoverDriver {
                 addresses: group.addresses(of: [own.instance]))
         }
         let isWhole = paths.count == instances.count && paths.count == seats.count
-        let isDone = isWhole && tables.install(role, paths)
+        let isDone = isWhole && tables.install(role, paths, movesConnections: machine.isMoving)
         let now = Clock.now()
         perform(isDone ? machine.tablesInstalled(now: now) : machine.tablesRefused(now: now))
     }

@@ -11,6 +11,8 @@ internal import Telemetry
 final class HandoverTables {
     /// Why packets cannot be passed on, or `nil`.
     private(set) var refusal: String?
+    /// Why connections cannot move between the nodes, or `nil`.
+    private(set) var movingRefusal: String?
     private let context: RulesContext?
     private let logger: Logger
     private var rules: HandoverRules?
@@ -21,25 +23,47 @@ final class HandoverTables {
         self.logger = logger
         do throws(RulesError) {
             let context = try RulesContext()
-            let trial = HandoverRules.trial(owner: ProcessLimits.processID)
-            try context.run(trial.installation)
-            try context.run(trial.removal)
+            try Self.attempt(.old, movesConnections: false, with: context)
+            do throws(RulesError) {
+                for role in [HandoverRules.Role.old, .new] {
+                    try Self.attempt(role, movesConnections: true, with: context)
+                }
+            } catch {
+                movingRefusal = error.description
+                logger.warning(
+                    "a switchover will close connections: the kernel cannot tell which are moved",
+                    ["reason": error.description, "needs": "nft_socket"])
+            }
             self.context = consume context
         } catch {
             context = nil
             refusal = error.description
+            movingRefusal = error.description
             logger.warning(
                 "a switchover will close connections: packets cannot be passed on",
                 ["reason": error.description, "needs": "nf_tables and CAP_NET_ADMIN"])
         }
     }
 
+    private static func attempt(
+        _ role: HandoverRules.Role, movesConnections: Bool, with context: borrowing RulesContext
+    ) throws(RulesError) {
+        let trial = HandoverRules.trial(
+            role: role, owner: ProcessLimits.processID, movesConnections: movesConnections)
+        try context.run(trial.installation)
+        try context.run(trial.removal)
+    }
+
     /// Makes the tables of one side and puts them in force; whatever was there goes.
     ///
     /// - Returns: false when the kernel refused; then none are left.
-    func install(_ role: HandoverRules.Role, _ paths: [HandoverPath]) -> Bool {
+    func install(
+        _ role: HandoverRules.Role, _ paths: [HandoverPath], movesConnections: Bool
+    ) -> Bool {
         remove()
-        let rules = HandoverRules(role: role, paths: paths, owner: ProcessLimits.processID)
+        let rules = HandoverRules(
+            role: role, paths: paths, owner: ProcessLimits.processID,
+            movesConnections: movesConnections && movingRefusal == nil)
         guard run(rules.installation) else { return false }
         self.rules = rules
         if role == .old, !run(rules.activation) {

@@ -60,7 +60,7 @@ extension Node {
             loop.schedule(after: HandoverStateMachine.partingTime.multiplied(by: 2)) {
                 dataPlane.endParting()
             }
-        case .drain(let addresses, let deadline):
+        case .drain(let addresses, let deadline, _):
             guard let dataPlane, let pairCommands else { return }
             handoverDrain?.stop()
             handoverDrain = HandoverDrain(

@@ -17,8 +17,8 @@ enum SwitchoverNews: Sendable {
     case finished(HandoverConnections?, took: TimeSpan)
     /// Clients are to be told to come back on a new connection.
     case partFromClients
-    /// The connections of these addresses are to end by then.
-    case drain([IPAddress], until: Instant)
+    /// The connections of these addresses are to end by then, or to move to the other node.
+    case drain([IPAddress], until: Instant, isMoving: Bool)
     /// They are to end now.
     case cutDrain
     /// The addresses are here again.

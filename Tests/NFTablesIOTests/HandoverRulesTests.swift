@@ -29,7 +29,8 @@ private func path6() throws -> HandoverPath {
 
 struct HandoverRulesTests {
     @Test func oldNodePassesNewConnectionsOn() throws {
-        let rules = HandoverRules(role: .old, paths: [try path4()], owner: 42)
+        let rules = HandoverRules(
+            role: .old, paths: [try path4()], owner: 42, movesConnections: false)
         let key = "ip saddr . tcp sport . ip daddr . tcp dport"
         #expect(
             rules.installation == """
@@ -83,7 +84,8 @@ struct HandoverRulesTests {
     }
 
     @Test func newNodePassesOnWhatItDoesNotKnow() throws {
-        let rules = HandoverRules(role: .new, paths: [try path6()], owner: 7)
+        let rules = HandoverRules(
+            role: .new, paths: [try path6()], owner: 7, movesConnections: false)
         let key = "ip6 saddr . tcp sport . ip6 daddr . tcp dport"
         #expect(
             rules.installation == """
@@ -116,6 +118,61 @@ struct HandoverRulesTests {
         #expect(rules.loudness == nil)
     }
 
+    @Test func oldNodeResetsNobodyWhoHasMoved() throws {
+        let rules = HandoverRules(
+            role: .old, paths: [try path4()], owner: 42, movesConnections: true)
+        let key = "ip saddr . tcp sport . ip daddr . tcp dport"
+        let reset = "oifname != \"lo\" ip saddr @held0 tcp flags & (rst | ack) == rst"
+        #expect(
+            rules.installation.contains(
+                """
+                    chain path0 {
+                        \(key) @begun0 dup to 10.77.0.12 device "eth0" drop
+                        ether saddr 02:ab:00:00:0c:12 accept
+                        tcp flags & (syn | ack) == syn add @begun0 { \(key) }
+                        tcp flags & (syn | ack) == syn dup to 10.77.0.12 device "eth0" drop
+                    }
+
+                """))
+        #expect(
+            rules.installation.contains(
+                """
+                    chain leaving {
+                        type filter hook output priority 0; policy accept;
+                        \(reset) add @begun0 { ip daddr . tcp dport . ip saddr . tcp sport }
+                        \(reset) drop
+                    }
+
+                """))
+    }
+
+    @Test func withoutHardwareAddressNothingIsPassedBack() throws {
+        let rules = HandoverRules(
+            role: .old, paths: [try path6()], owner: 42, movesConnections: true)
+        let key = "ip6 saddr . tcp sport . ip6 daddr . tcp dport"
+        #expect(
+            rules.installation.contains(
+                """
+                        tcp flags & (syn | ack) == syn dup to fd77::12 device "eth0" drop
+                        \(key) @begun0 dup to fd77::12 device "eth0" drop
+                    }
+
+                """))
+    }
+
+    @Test func newNodeKnowsWhoHasMovedByTheMark() throws {
+        let rules = HandoverRules(
+            role: .new, paths: [try path4()], owner: 42, movesConnections: true)
+        #expect(
+            rules.installation.contains(
+                """
+                    chain path0 {
+                        socket mark 0x74646164 accept
+                        tcp flags & (syn | ack) == syn add @begun0
+                """))
+        #expect(!rules.installation.contains("leaving"))
+    }
+
     @Test func pathsThatNoRuleCanNameAreRefused() {
         func path(
             _ interface: String, peer: IPAddress = IPAddress(10, 0, 0, 2),
@@ -140,11 +197,14 @@ struct RulesContextTests {
         try context.run("list tables")
     }
 
-    @Test(arguments: [HandoverRules.Role.old, .new])
-    func kernelTakesTheRulesAndForgetsThemWithTheirContext(_ role: HandoverRules.Role) throws {
+    @Test(arguments: [HandoverRules.Role.old, .new], [false, true])
+    func kernelTakesTheRulesAndForgetsThemWithTheirContext(
+        _ role: HandoverRules.Role, moves: Bool
+    ) throws {
         try Laboratory.inNewNamespace {
             try Laboratory.ip("link add eth0 type veth peer name b0")
-            let rules = HandoverRules(role: role, paths: [try path4(), try path6()], owner: 9)
+            let rules = HandoverRules(
+                role: role, paths: [try path4(), try path6()], owner: 9, movesConnections: moves)
             let observer = try RulesContext()
             do {
                 let context = try RulesContext()
@@ -168,10 +228,12 @@ struct RulesContextTests {
     @Test func trialIsTakenAndLeavesNothing() throws {
         try Laboratory.inNewNamespace {
             let context = try RulesContext()
-            let trial = HandoverRules.trial(owner: 1)
-            try context.run(trial.installation)
-            try context.run(trial.removal)
-            #expect(try tables(context).isEmpty)
+            for (role, moves) in [(HandoverRules.Role.old, true), (.new, true), (.old, false)] {
+                let trial = HandoverRules.trial(role: role, owner: 1, movesConnections: moves)
+                try context.run(trial.installation)
+                try context.run(trial.removal)
+                #expect(try tables(context).isEmpty)
+            }
         }
     }
 

@@ -20,6 +20,7 @@ private let contents: [HandoverMessage.Content] = [
     .prepare(seats: seats, drain: .milliseconds(30_000), canForward: true),
     .prepare(seats: [], drain: .zero, canForward: false),
     .ready(seats: seats, canForward: true), .ready(seats: [], canForward: false),
+    .ready(seats: seats, canForward: true, takesConnections: true),
     .refuse(.draining), .go, .taken(after: .microseconds(812)), .done(ended: 3, cut: 70_000),
     .abort(.claimedAgain),
 ]

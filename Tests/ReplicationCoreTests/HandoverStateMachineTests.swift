@@ -244,6 +244,36 @@ struct HandoverNewNodeTests {
         #expect(machine.phase == .idle)
     }
 
+    @Test(arguments: [false, true], [false, true])
+    func connectionsMoveWhenTheNewNodeSaysSo(canForward: Bool, takesConnections: Bool) {
+        var new = HandoverStateMachine()
+        let standing = HandoverStateMachine.Standing(
+            refusal: nil, seats: [newSeat], canForward: canForward,
+            takesConnections: takesConnections)
+        _ = new.prepareReceived(
+            token: 9, seats: [oldSeat], drain: drainSpan, canForward: true, standing: standing,
+            now: start)
+        #expect(new.isMoving == (canForward && takesConnections))
+        var old = asking()
+        let ready = HandoverMessage.Content.ready(
+            seats: [newSeat], canForward: canForward, takesConnections: takesConnections)
+        _ = old.messageReceived(message(ready), now: after(1))
+        #expect(old.isMoving == (canForward && takesConnections))
+    }
+
+    @Test func whoHasNoTablesTakesNoConnections() {
+        var machine = HandoverStateMachine()
+        let standing = HandoverStateMachine.Standing(
+            refusal: nil, seats: [newSeat], canForward: true, takesConnections: true)
+        _ = machine.prepareReceived(
+            token: 9, seats: [oldSeat], drain: drainSpan, canForward: true, standing: standing,
+            now: start)
+        #expect(
+            machine.tablesRefused(now: start)
+                == [.send(message(.ready(seats: [newSeat], canForward: false)))])
+        #expect(!machine.isMoving)
+    }
+
     @Test(arguments: HandoverRefusal.allCases)
     func refusesInItsOwnWords(_ refusal: HandoverRefusal) {
         var machine = HandoverStateMachine()
