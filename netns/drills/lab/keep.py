@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .names import HERE
+from .names import HERE, ROOT
 
 SOURCES = {"keep": ("keep.c", "keep_report.c"), "mirror": ("mirror.c",)}
 
@@ -80,6 +80,18 @@ class KeepAliveClients:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process.stdin = None
+
+
+def pair_file(programs, level):
+    """The lab's file with this `carry_over` of its listener; without the key when it is off."""
+    lines = (ROOT / "netns" / "pair.yaml").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith("    carry_over:")]
+    at = next(index for index, line in enumerate(lines) if line.startswith("    bind: "))
+    if level != "off":
+        lines.insert(at, f"    carry_over: {level}")
+    file = programs.keep.parent / "pair.yaml"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 def run_first():

@@ -6,11 +6,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 from .holders import HolderWatch
 from .names import BINARY, RESULTS, ROOT
+from .process import ask
 
 NETNS = ROOT / "netns"
 VIP = "10.77.0.100"
@@ -44,8 +46,12 @@ class PairLab:
 
     def __enter__(self):
         self.script("down")
-        self.script(
-            "up", "--pair", self.kind, "--advert-interval", self.interval, *self.more)
+        try:
+            self.script(
+                "up", "--pair", self.kind, "--advert-interval", self.interval, *self.more)
+        except BaseException:
+            self.script("down")
+            raise
         return self
 
     def __exit__(self, *_):
@@ -84,6 +90,58 @@ class PairLab:
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
             if re.match(name + r"[ {]", line))
+
+    def status(self, node):
+        """What a node of Tandem says of itself; nothing when it does not answer."""
+        try:
+            return json.loads(self.shell(
+                node, "curl", "--silent", "--max-time", "2", "http://127.0.0.1:9900/status"))
+        except (RuntimeError, ValueError):
+            return None
+
+    def active(self):
+        """The node of Tandem that says it is active."""
+        for node in NODES:
+            if (self.status(node) or {}).get("role") == "active":
+                return node
+        raise RuntimeError("no node is active")
+
+    def backend(self, node, pool, name):
+        pools = {each["name"]: each for each in self.status(node)["pools"]}
+        return next(each for each in pools[pool]["backends"] if each["name"] == name)
+
+    def tell(self, node, line):
+        """One command to a node's runtime socket."""
+        return ask(f"{self.runtime}/{node}/run/admin.sock", line)
+
+    def start(self, node):
+        """Starts what of the pair does not run on a node; does not wait for anything."""
+        return subprocess.run(
+            ["bash", "-c", f". {NETNS}/lab.sh; start_node {node}"], env=self.environment,
+            check=True)
+
+    def filter_link(self, rule):
+        """A rule of nftables for what each node receives of the other on the pair's ports."""
+        for node in NODES:
+            for side in ("sport", "dport"):
+                self.shell(
+                    node, "nft", "-f", "-",
+                    text="table inet pair_link { chain input {\n"
+                    "type filter hook input priority 0;\n"
+                    f"tcp {side} {{ 7946, 7947 }} {rule}\n}}\n}}\n")
+
+    def unfilter(self):
+        for node in NODES:
+            self.shell(
+                node, "nft", "-f", "-",
+                text="table inet pair_link { }\ndelete table inet pair_link\n")
+
+    def keep_logs(self, folder):
+        """Copies every log of the lab; says where they are."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(Path(self.runtime).glob("*/*.log")):
+            shutil.copyfile(file, folder / f"{file.parent.name}-{file.name}")
+        return f"logs are in {folder}"
 
     def executed_twice(self, kind):
         """Numbers of requests that backends of mirror.c have seen more than once: P or G."""
