@@ -155,7 +155,8 @@ let package = Package(
             "ProxyServiceTests",
             [
                 "AccessLogLaboratory", "BalancerCore", "ConfigurationCore", "EventLoop", "HTTPCore",
-                "LinuxIO", "ProxyService", "ReplicationCore", "Telemetry", "WireCore",
+                "LinuxIO", "ProxyService", "ReplicationCore", "TLSIO", "Telemetry",
+                "WireCore",
             ]),
         tests(
             "VRRPServiceTests",

@@ -158,6 +158,8 @@ struct ClientConnection: ~Copyable {
     var expectsBytes = false
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?
+    /// Where its streams are, and what the other node was told of it.
+    var shadow = ClientShadow()
 
     /// The address of the client as text, made when it is asked for: an idle client needs none.
     var addressText: ClientAddressText {

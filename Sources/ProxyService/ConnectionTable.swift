@@ -108,6 +108,8 @@ struct EventToken {
     }
 
     static let slotMax = 1 << 30
+    /// The connection to the other node that tells it about clients.
+    static let shadowChannel = EventToken(.mailbox, slot: 1, generation: 0)
 
     let rawValue: UInt64
 

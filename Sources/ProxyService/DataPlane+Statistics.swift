@@ -105,6 +105,7 @@ extension DataPlane: MetricSource {
         collectRoutes(into: &text)
         collectAttempts(into: &text)
         collectCarryOver(into: &text)
+        collectShadows(into: &text)
         text.add(
             "tandem_buffer_bytes", .gauge, help: "Bytes of buffers in use.",
             Double(numbers.bufferByteCount))

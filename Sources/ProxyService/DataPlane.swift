@@ -48,6 +48,7 @@ public final class DataPlane: Sendable {
     private let journal: ConnectionJournal?
     private let nodeName: String
     private let stickyKey: [UInt8]
+    let shadowChannelLost: @Sendable (_ worker: Int) -> Void
     let accessLog: AccessLog
     let reports: Mailbox<TrafficReport>
     let samples = TrafficSamples()
@@ -65,13 +66,16 @@ public final class DataPlane: Sendable {
     ///   - journal: where workers report the connections of watched addresses.
     ///   - pairSecret: what both nodes know and nobody else, for cookies that name backends;
     ///     without it they are good until this process ends.
+    ///   - shadowChannelLost: told, on a worker's thread, that the worker's shadow channel ended.
     /// - Throws: what keeps the configuration from being served.
     public init(
         configuration: Configuration, nodeName: String, logger: Logger, descriptorLimit: Int,
         listenerNumbers: Range<CInt> = 0..<0, journal: ConnectionJournal? = nil,
-        pairSecret: [UInt8]? = nil
+        pairSecret: [UInt8]? = nil,
+        shadowChannelLost: @escaping @Sendable (_ worker: Int) -> Void = { _ in }
     ) throws(DataPlaneError) {
         stickyKey = StickyToken.key(pairSecret: pairSecret)
+        self.shadowChannelLost = shadowChannelLost
         let workerCount =
             switch configuration.workers {
             case .automatic: KernelThread.usableCoreCount()
@@ -155,7 +159,8 @@ public final class DataPlane: Sendable {
             index: index, connectionMax: connectionMax, workerCount: workerCount,
             mailbox: mailboxes[index], peers: mailboxes,
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
-            journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports)
+            journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports,
+            shadowChannelLost: shadowChannelLost)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))

@@ -21,6 +21,11 @@ struct Tally: ~Copyable, Sendable {
         cell.store(cell.load(ordering: .relaxed) &- amount, ordering: .relaxed)
     }
 
+    /// Begins anew; only the owning worker may call this.
+    borrowing func reset() {
+        cell.store(0, ordering: .relaxed)
+    }
+
     var value: UInt64 { cell.load(ordering: .relaxed) }
 }
 
@@ -143,6 +148,7 @@ final class WorkerTallies: Sendable {
     let responseFaults: FaultTallies
     let limits = LimitTallies()
     let carry = CarryTallies()
+    let shadows = ShadowTallies()
 
     init() {
         requestFaults = FaultTallies()

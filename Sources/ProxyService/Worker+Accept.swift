@@ -119,6 +119,7 @@ extension Worker {
         noteCause(client, .clientAborted)
         endRecord(client)
         noteClosed(client)
+        closeShadow(client)
         endAdmission(client)
         forgetStream(client)
         timers.disarm(clients.slot(of: client))
@@ -171,6 +172,8 @@ extension Worker {
     mutating func finishWriting(_ client: ClientConnection.Pointer) {
         sentByteCount = 0
         let flushed = flush(client)
+        let sent = UInt64(sentByteCount)
+        client.pointee.listener.pointee.count { $0.bytesSent.add(sent) }
         noteSent(client, sentByteCount)
         switch flushed {
         case .done where client.pointee.keepsAlive: nextRequest(client)

@@ -76,6 +76,7 @@ extension Worker {
         noteAnswer(client, status: status, headByteCount: count &- bodyByteCount)
         // What the answer was made of may go with the table.
         releasePool(client)
+        if isBodyTaken { client.pointee.requestEnded = true }
         guard sendAnswer(count, client) else {
             close(client)
             return
@@ -91,17 +92,21 @@ extension Worker {
             discardBody(client)
             return
         }
-        client.pointee.requestEnded = true
         finishAnswer(client)
     }
 
     /// Sends what is in the scratch buffer behind what waits; false when the client is gone.
     private mutating func sendAnswer(_ count: Int, _ client: ClientConnection.Pointer) -> Bool {
+        if owesEnd(client), holdsEnd(client, rest: count) {
+            keep(headScratch[..<count], in: &client.pointee.output)
+            return true
+        }
         var sent = 0
         if !client.pointee.output.isAttached, let base = headScratch.baseAddress {
             let outcome = SocketTransfer.send(client.pointee.socket, base, count: count)
             guard outcome.byteCount > 0 || outcome.wouldBlock else { return false }
             sent = max(0, outcome.byteCount)
+            client.pointee.shadow.noteSent(sent)
             noteSent(client, sent)
             client.pointee.listener.pointee.count { $0.bytesSent.add(UInt64(sent)) }
         }
@@ -158,6 +163,7 @@ extension Worker {
                 &client.pointee.readiness)
             switch progress {
             case .bytes(let count):
+                client.pointee.shadow.noteReceived(count)
                 noteReceived(client, count)
                 client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
             case .nothing:

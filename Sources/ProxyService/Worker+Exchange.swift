@@ -49,7 +49,7 @@ extension Worker {
             } else {
                 _ = pumpRequest(client, upstream)
             }
-        case .blocked:
+        case .blocked, .held:
             break
         case .failed:
             upstream.pointee.requestBegan = false
@@ -173,7 +173,7 @@ extension Worker {
                 armAnswer(upstream, client)
                 switch progress {
                 case .moved: continue
-                case .blocked: return true
+                case .blocked, .held: return true
                 case .failed: return sendingFailed(client, upstream)
                 case .malformed(let fault):
                     requestIsMalformed(client, upstream, fault)
@@ -234,6 +234,7 @@ extension Worker {
             &client.pointee.readiness)
         if case .bytes(let count) = progress {
             client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
+            client.pointee.shadow.noteReceived(count)
             noteReceived(client, count)
             noteBodyBytes(client, count)
         } else if client.pointee.input.isEmpty, !client.pointee.isRequestKept {

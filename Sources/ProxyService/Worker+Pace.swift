@@ -150,6 +150,7 @@ extension Worker {
         let count = bytes.utf8CodeUnitCount
         let outcome = SocketTransfer.send(
             client.pointee.socket, UnsafeRawPointer(bytes.utf8Start), count: count)
+        client.pointee.shadow.noteSent(max(0, outcome.byteCount))
         guard outcome.byteCount < count else { return }
         let whole = UnsafeMutableRawBufferPointer(
             mutating: UnsafeRawBufferPointer(start: bytes.utf8Start, count: count))

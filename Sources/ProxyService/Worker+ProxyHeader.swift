@@ -34,6 +34,7 @@ extension Worker {
             return
         }
         client.pointee.phase = .readingHead
+        openShadow(client)
         arm(client, after: timeouts.requestHead)
         if !client.pointee.input.isEmpty { serveHead(client) }
     }
@@ -48,6 +49,7 @@ extension Worker {
                 &client.pointee.readiness)
             switch progress {
             case .bytes(let count):
+                client.pointee.shadow.noteReceived(count)
                 client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
             case .nothing:
                 return

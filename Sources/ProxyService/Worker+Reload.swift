@@ -22,6 +22,7 @@ extension Worker {
         let oldBackends = backends
         let oldPools = adoptPools(snapshot)
         adoptListeners(snapshot, newSockets: newSockets)
+        adoptShadowLevels(snapshot)
         for pool in oldPools {
             pool.pointee.isRetired = true
             moveLine(from: pool)

@@ -13,6 +13,7 @@ internal import WireCore
 extension Worker {
     /// Reads until a head is complete, wrong, or the client has to send more.
     mutating func serveHead(_ client: ClientConnection.Pointer) {
+        guard !client.pointee.shadow.isHeld else { return }
         while true {
             if !client.pointee.input.isEmpty {
                 let outcome = request.parse(
@@ -23,6 +24,9 @@ extension Worker {
                     let policy = client.pointee.listener.pointee.routes.pointee.policy
                     if let fault = request.applyPathPolicy(policy, in: message) {
                         refuse(client, fault)
+                        return
+                    }
+                    if isShadowed(client), holdsRequest(client, headByteCount: headByteCount) {
                         return
                     }
                     beginExchange(client, headByteCount: headByteCount)
@@ -41,6 +45,8 @@ extension Worker {
     /// RFC 9112 §9.5 leaves timeouts to us: a head has its whole time from its first byte on, so
     /// that a client cannot keep it open by sending a byte now and then.
     private mutating func noteHeadBegan(_ client: ClientConnection.Pointer) {
+        // Bytes of a part of it may be acknowledged, and would be missing at the other node.
+        if isShadowed(client) { tellBusy(client) }
         guard !client.pointee.headBegan else { return }
         client.pointee.headBegan = true
         arm(client, after: timeouts.requestHead)
@@ -65,6 +71,7 @@ extension Worker {
         switch progress {
         case .bytes(let count):
             if isFirst { noteFirstByte(client) }
+            client.pointee.shadow.noteReceived(count)
             client.pointee.listener.pointee.count { $0.bytesReceived.add(UInt64(count)) }
             return true
         case .nothing:
@@ -123,6 +130,7 @@ extension Worker {
         }
         client.pointee.phase = .readingHead
         noteIdle(client)
+        noteShadowIdle(client)
         client.pointee.headBegan = false
         client.pointee.input.mark = client.pointee.input.start
         let hasBytes = !client.pointee.input.isEmpty

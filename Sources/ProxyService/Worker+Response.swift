@@ -108,9 +108,11 @@ extension Worker {
                 from: upstream.pointee.input.message, rewrite: rewrite, into: headScratch)
         {
             client.pointee.progress.sawInterim = true
+            sentByteCount = 0
             let progress = relayHead(
                 count, to: client.pointee.socket, output: &client.pointee.output,
                 readiness: &client.pointee.readiness)
+            client.pointee.shadow.noteSent(sentByteCount)
             if case .failed = progress {
                 clientIsGone(client)
                 return false
@@ -208,8 +210,10 @@ extension Worker {
         let progress = relay(
             headCount: headCount, from: &upstream.pointee.input, body: &upstream.pointee.body,
             trailers: &upstream.pointee.trailers, isChunked: upstream.pointee.isBodyChunked,
-            framesChunks: upstream.pointee.framesChunks, to: client.pointee.socket,
-            output: &client.pointee.output, readiness: &client.pointee.readiness)
+            framesChunks: upstream.pointee.framesChunks, holdsEnd: owesEnd(client),
+            to: client.pointee.socket, output: &client.pointee.output,
+            readiness: &client.pointee.readiness)
+        client.pointee.shadow.noteSent(sentByteCount)
         let sent = UInt64(sentByteCount)
         client.pointee.listener.pointee.count { $0.bytesSent.add(sent) }
         noteSent(client, sentByteCount)
@@ -218,6 +222,11 @@ extension Worker {
             return true
         case .blocked:
             beginWaiting(client)
+            return false
+        case .held:
+            // What was kept goes out at the end of the turn, and what was left behind it.
+            let rest = upstream.pointee.body.remainingByteCount ?? 0
+            if !holdsEnd(client, rest: Int(truncatingIfNeeded: rest)) { enqueue(client) }
             return false
         case .failed:
             clientIsGone(client)
@@ -233,6 +242,8 @@ extension Worker {
     mutating func pumpResponse(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
+        if upstream.pointee.body.isComplete, owesEnd(client), holdsEnd(client, rest: 0) { return }
+        guard !client.pointee.shadow.isHeld else { return }
         sentByteCount = 0
         let flushed = flush(client)
         if sentByteCount > 0 {

@@ -24,6 +24,8 @@ enum RelayProgress {
     case moved
     /// The receiving side has to read first.
     case blocked
+    /// The step would have been the last one, and was not sent.
+    case held
     /// The receiving side is gone.
     case failed
     /// The sending side broke a rule.
@@ -64,6 +66,8 @@ extension Worker {
     ///   - trailers: what follows its last chunk.
     ///   - isChunked: the body arrives in chunks.
     ///   - framesChunks: the body leaves in chunks.
+    ///   - holdsEnd: a step that ends the body is not sent: what was framed is put into `output`,
+    ///     and a body that needs no framing may stay where it is.
     ///   - socket: the receiving side.
     ///   - output: takes what is framed but was not sent.
     ///   - readiness: of the receiving side.
@@ -72,18 +76,42 @@ extension Worker {
     mutating func relay(
         headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
         trailers: inout TrailerHold, isChunked: Bool, framesChunks: Bool,
-        to socket: borrowing FileDescriptor, output: inout ByteBuffer,
+        holdsEnd: Bool = false, to socket: borrowing FileDescriptor, output: inout ByteBuffer,
         readiness: inout Readiness
     ) -> RelayProgress {
         guard isChunked || framesChunks else {
+            if holdsEnd, holdPlain(headCount: headCount, from: &input, body: &body, &output) {
+                return .held
+            }
             return relayPlain(
                 headCount: headCount, from: &input, body: &body, to: socket, output: &output,
                 readiness: &readiness)
         }
         return relayFramed(
             headCount: headCount, from: &input, body: &body, trailers: &trailers,
-            framesChunks: framesChunks,
+            framesChunks: framesChunks, holdsEnd: holdsEnd,
             to: socket, output: &output, readiness: &readiness)
+    }
+
+    /// Keeps a step that would end the body; false when it would not.
+    ///
+    /// With its head a body is copied, so that both leave in one send; a body that follows alone
+    /// stays where it is.
+    private mutating func holdPlain(
+        headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
+        _ output: inout ByteBuffer
+    ) -> Bool {
+        guard let remaining = body.remainingByteCount, remaining <= UInt64(input.unreadCount)
+        else { return false }
+        guard headCount > 0 else { return true }
+        keep(headScratch[..<headCount], in: &output)
+        let bodyCount = Int(truncatingIfNeeded: remaining)
+        guard bodyCount > 0, bodyCount <= output.room else { return true }
+        let bytes = UnsafeRawBufferPointer(rebasing: input.unread[..<bodyCount])
+        output.append(bytes)
+        _ = body.next(bytes)
+        input.start &+= bodyCount
+        return true
     }
 
     /// Body bytes go out as they came in, from where they are.
@@ -143,8 +171,8 @@ extension Worker {
     /// Body bytes are taken out of their chunks, or put into ours, or both.
     private mutating func relayFramed(
         headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
-        trailers: inout TrailerHold, framesChunks: Bool, to socket: borrowing FileDescriptor,
-        output: inout ByteBuffer,
+        trailers: inout TrailerHold, framesChunks: Bool, holdsEnd: Bool,
+        to socket: borrowing FileDescriptor, output: inout ByteBuffer,
         readiness: inout Readiness
     ) -> RelayProgress {
         let sizeLineMax = ChunkFramer.sizeLineByteCountMax
@@ -176,6 +204,11 @@ extension Worker {
                 end &+= 1
             }
             if body.isComplete, trailers.memory.isAttached { writeBodyEnd(&trailers, at: &end) }
+        }
+        if holdsEnd, body.isComplete {
+            keep(headScratch[..<headCount], in: &output)
+            keep(chunkScratch[begin..<end], in: &output)
+            return .held
         }
         return sendFramed(
             headCount: headCount, UnsafeRawBufferPointer(rebasing: chunkScratch[begin..<end]),
@@ -250,9 +283,11 @@ extension Worker {
     @inline(__always)
     mutating func flush(_ client: ClientConnection.Pointer) -> WriteProgress {
         guard client.pointee.output.isAttached else { return .done }
+        guard !client.pointee.shadow.isHeld else { return .blocked }
         let before = sentByteCount
         let progress = flush(
             &client.pointee.output, to: client.pointee.socket, &client.pointee.readiness)
+        client.pointee.shadow.noteSent(sentByteCount &- before)
         if case .blocked = progress {
             if sentByteCount != before { beginWaiting(client) }
         } else {

@@ -32,6 +32,8 @@ struct WorkerSetup: Sendable {
     let nodeName: String
     /// Where it tells what traffic shows about backends.
     let reports: Mailbox<TrafficReport>
+    /// Told when its shadow channel ended and it wants another one.
+    let shadowChannelLost: @Sendable (_ worker: Int) -> Void
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -123,6 +125,9 @@ struct Worker: ~Copyable {
     var owesJournal = false
     var journalResumes = Instant(nanoseconds: 0)
 
+    /// What the other node is told about connections.
+    var shadows = ShadowDesk()
+
     // Leaving.
     /// New clients are served, but each connection ends with its next response.
     var isSayingFarewell = false
@@ -184,6 +189,7 @@ struct Worker: ~Copyable {
     mutating func run() {
         while !isStopping { turn() }
         closeEverything()
+        commitShadows()
         accessDesk.buffer.handOver()
     }
 
@@ -199,15 +205,22 @@ struct Worker: ~Copyable {
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
         if isDraining { checkDrain() }
         if parting != nil { closePatientClients() }
+        if shadows.needsTending { tendShadows() }
         setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
         if buffers.isTrimDue { giveMemoryBack() }
         if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
     }
 
+    /// How long it may wait for events.
+    private var turnIntervalMax: TimeSpan {
+        guard shadows.needsTending else { return Self.turnIntervalMax }
+        return shadows.wantsTurn ? .zero : ShadowDesk.turnIntervalMax
+    }
+
     private mutating func waitForEvents() -> Int {
         var timeout = TimeSpan.zero
         if queue.isEmpty, !linesAreDue, !isAcceptBlocked || !canResumeAccepting {
-            timeout = timers.quietSpan(now: now, limit: Self.turnIntervalMax)
+            timeout = timers.quietSpan(now: now, limit: turnIntervalMax)
         }
         do {
             return try epoll.wait(timeout: timeout)
@@ -243,7 +256,9 @@ struct Worker: ~Copyable {
         for index in 0..<eventCount {
             let (rawValue, events) = epoll.event(at: index)
             let token = EventToken(rawValue: rawValue)
-            if token.kind == .upstream { dispatch(token, events) }
+            guard token.kind == .upstream else { continue }
+            dispatch(token, events)
+            if shadows.heldCount >= ShadowDesk.heldCountMax { commitShadows() }
         }
     }
 
@@ -265,6 +280,8 @@ struct Worker: ~Copyable {
             upstreamIsReady(upstream)
         case .listener:
             listenerIsReady(slot: token.slot)
+        case .mailbox where token.slot == EventToken.shadowChannel.slot:
+            shadowChannelIsReady(events)
         case .mailbox:
             for command in setup.mailbox.drain() { obey(command) }
         }
@@ -285,6 +302,7 @@ struct Worker: ~Copyable {
         case .beginParting: beginParting()
         case .endParting: parting = nil
         case .adoptClients(let adopted): adoptClients(adopted)
+        case .openShadowChannel(let grant): openShadowChannel(grant)
         case .closeIdle(let backends): closeIdle(backends)
         case .cut(let backends, let tunnelsToo): cut(backends, tunnelsToo: tunnelsToo)
         case .drain(let deadline): beginDrain(deadline: deadline)

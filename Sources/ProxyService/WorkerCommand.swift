@@ -21,6 +21,8 @@ enum WorkerCommand: Sendable {
     case endParting
     /// Serve these connections, which began at the other node.
     case adoptClients([AdoptedClient])
+    /// Tell the other node about client connections from now on.
+    case openShadowChannel(ShadowChannelGrant)
     /// Close idle connections to these backends.
     case closeIdle([SharedBackend])
     /// Close connections to these backends that have work; tunnels when asked.

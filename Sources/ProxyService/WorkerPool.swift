@@ -6,6 +6,7 @@
 internal import BalancerCore
 internal import ConfigurationCore
 internal import LinuxIO
+internal import ReplicationCore
 internal import Synchronization
 internal import WireCore
 
@@ -374,6 +375,8 @@ struct WorkerListener: ~Copyable {
     var streamPool: UnsafeMutablePointer<WorkerPool>?
     /// Whom it believes when it is told about clients.
     var trust = ListenerTrust()
+    /// What the other node is told about its connections.
+    var shadowLevel = ShadowLevel.reset
     /// Connections may wait in the kernel's queue.
     var isReadable = false
     /// Its limit keeps connections waiting there.

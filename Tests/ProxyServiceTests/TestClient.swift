@@ -46,6 +46,14 @@ final class TestClient {
     /// The port it connected from.
     var localPort: UInt16? { (try? StreamSocket.localEndpoint(socket))?.port }
 
+    /// Where its end of the connection is.
+    func transport() throws -> TransportState {
+        try ConnectionRepair.capture(socket)
+    }
+
+    /// Bytes it has sent that were not acknowledged.
+    var unacknowledgedByteCount: Int { SocketTransfer.unacknowledgedByteCount(socket) }
+
     func send(_ text: String) throws {
         try send(Array(text.utf8))
     }
