@@ -184,12 +184,16 @@ def await_in_flight(lab, count):
         for backend in pool["backends"]) >= count)
 
 
-def await_known(lab, count):
-    """The backup knows so many connections of the active node."""
+def await_known(lab, count, gauge="tandem_carry_over_shadows"):
+    """The backup could go on with so many connections of the active node."""
     node = other(lab.active())
-    poll(5, lambda: f"{node} knows {count} connections: "
-         f"{lab.metric(node, 'tandem_replication_peer_entries')}",
-         lambda: lab.metric(node, "tandem_replication_peer_entries") >= count)
+    poll(5, lambda: f"{node} knows {count} connections: {lab.metric(node, gauge)}",
+         lambda: lab.metric(node, gauge) >= count)
+
+
+def await_told_of(lab, count):
+    """The backup knows the addresses of so many clients, and no more of them."""
+    await_known(lab, count, "tandem_replication_peer_entries")
 
 
 def close(clients):

@@ -5,8 +5,8 @@
 # is executed twice that must not be.
 
 from carried import (
-    LEDGER_POOL, Ledger, Takeover, await_in_flight, await_known, close, expect_answers,
-    expect_reset, keep)
+    LEDGER_POOL, Ledger, Takeover, await_in_flight, await_known, await_told_of, close,
+    expect_answers, expect_reset, keep)
 from client import Connection, Truncated, try_get
 from configuration import configuration
 from lab import VIP, expect, poll
@@ -237,7 +237,7 @@ def pipelined_requests_are_answered_in_order_or_reset(lab):
 def clients_of_a_listener_without_it_are_reset(lab):
     idle = keep(CLIENTS // 2, port=OFF_PORT)
     waiting = keep(CLIENTS // 2, port=OFF_PORT)
-    await_known(lab, CLIENTS)
+    await_told_of(lab, CLIENTS)
     for client in waiting:
         client.request("/delay/3000")
     await_in_flight(lab, len(waiting))

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from carried import Takeover, await_known
+from carried import Takeover, await_known, await_told_of
 from configuration import configuration
 from lab import ADDRESS, VIP, expect, pause, poll
 from namespace import PREFIX, inside
@@ -135,7 +135,7 @@ class _Pool:
 def _pool_goes_on(lab, fault):
     with _Pool() as pool:
         poll(5, "the pool is in use", lambda: pool.answers > 20 * POOL_CLIENTS)
-        await_known(lab, 1)
+        await_known(lab, POOL_CLIENTS // 2)
         before, connections = pool.answers, pool.pool.num_connections
         with Takeover(lab) as takeover:
             takeover.inject(fault)
@@ -260,7 +260,7 @@ def _tunnels_are_told(lab, fault):
         clients = [await _tunnel() for _ in range(TUNNELS)]
         ports = [
             client.transport.get_extra_info("sockname")[1] for client in clients]
-        await_known(lab, TUNNELS)
+        await_told_of(lab, TUNNELS)
         endings = [asyncio.ensure_future(hear_the_end(client)) for client in clients]
         with Takeover(lab) as takeover:
             await asyncio.get_running_loop().run_in_executor(None, takeover.inject, fault)
