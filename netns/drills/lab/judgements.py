@@ -63,7 +63,7 @@ class Row:
             words += f", asked {detail['number']} at {detail['due_ms']:+.1f} ms"
         words += f", {detail['received']} bytes received"
         if "wrong_offset" in detail:
-            words += f", wrong from {detail['wrong_offset']}"
+            words += f", body wrong from byte {detail['wrong_offset']}"
         return f"{words}: {detail['bytes']!r}"
 
     def add_outside(self, outside):

@@ -85,7 +85,7 @@ static void note_detail(uint32_t index, enum outcome outcome, size_t wrong_offse
         .at = now_ns(), .client = index, .port = client->port, .outcome = (uint8_t)outcome,
         .was_busy = (uint8_t)is_busy, .number = client->number, .wrong_offset = wrong_offset,
         .due = is_busy ? records[client->record].due : 0,
-        .received = client->head_count + client->body_received};
+        .received = client->body_received + (client->has_head ? 0 : client->head_count)};
     detail->byte_count = client->head_count < sizeof detail->bytes
         ? client->head_count : sizeof detail->bytes;
     memcpy(detail->bytes, client->head, detail->byte_count);
@@ -217,6 +217,9 @@ static int take(struct client *client, const char *bytes, size_t count, size_t *
             continue;
         }
         *offset = client->body_received;
+        // The wrong bytes are worth more than the head.
+        client->head_count = count - index < HEAD_MAX ? count - index : HEAD_MAX - 1;
+        memcpy(client->head, bytes + index, client->head_count);
         return -1;
     }
     return client->body_received == client->byte_count;
