@@ -77,6 +77,16 @@ struct ConfigurationFacts: Sendable {
         var bind: Endpoint?
         /// The value of `carry_over`.
         var range: SourceRange
+        /// Pools it sends requests to.
+        var pools: Set<String> = []
+    }
+
+    /// A pool's `tunnel_source`.
+    struct TunnelSource: Sendable {
+        var pool: String
+        var address: Located<IPAddress>
+        /// Addresses of its backends, where no name stands for them.
+        var backends: [IPAddress]
     }
 
     /// A route's readable parts.
@@ -131,6 +141,7 @@ struct ConfigurationFacts: Sendable {
     var sockets: [Socket] = []
     /// Those whose `carry_over` is not off.
     var carryOvers: [CarriedListener] = []
+    var tunnelSources: [TunnelSource] = []
     /// Routes in file order, listener by listener.
     var routes: [Route] = []
     /// `nil` when the key `pools` is missing or no mapping: nothing can be said about names then.

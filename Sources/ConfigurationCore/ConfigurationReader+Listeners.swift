@@ -95,22 +95,28 @@ extension ConfigurationReader {
         let place = RoutePlace(
             listener: name, port: bind?.port, path: path, allowsTrace: allowsTrace,
             requestHeaders: requestHeaders, responseHeaders: responseHeaders)
+        let earlier = facts.poolReferences.count
+        let routes = routes(in: section, place)
+        let pools = Set(facts.poolReferences[earlier...].map(\.value))
         return HTTPListenerConfiguration(
-            routes: routes(in: section, place),
+            routes: routes,
             trustedProxies: trustedProxies(in: section),
             sendsForwarded: booleanOrDefault("forwarded", in: section),
             path: path, allowsTrace: allowsTrace,
             requestHeaders: requestHeaders, responseHeaders: responseHeaders,
             rateLimits: rateLimits(in: section), errorPages: errorPages(in: section),
-            carryOver: carryOver(in: section, bind: bind))
+            carryOver: carryOver(in: section, bind: bind, pools: pools))
     }
 
-    private mutating func carryOver(in section: Section, bind: Endpoint?) -> CarryOver {
+    private mutating func carryOver(
+        in section: Section, bind: Endpoint?, pools: Set<String>
+    ) -> CarryOver {
         let carryOver = CarryOver(rawValue: choiceOrDefault("carry_over", in: section)) ?? .off
         if carryOver != .off, let field = section.fields["carry_over"] {
             facts.carryOvers.append(
                 ConfigurationFacts.CarriedListener(
-                    listener: section.title ?? "", bind: bind, range: field.value.range))
+                    listener: section.title ?? "", bind: bind, range: field.value.range,
+                    pools: pools))
         }
         return carryOver
     }

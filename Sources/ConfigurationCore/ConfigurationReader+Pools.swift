@@ -25,6 +25,7 @@ extension ConfigurationReader {
         pool.sendsProxyHeader = choice("send_proxy_protocol", in: section).flatMap {
             ProxyHeaderVersion(rawValue: $0)
         }
+        pool.tunnelSource = tunnelSource(in: section, of: pool)
         pool.hash = optionalSection("hash", in: section, absent: HashConfiguration()) {
             $0.hash(in: $1)
         }
@@ -45,6 +46,20 @@ extension ConfigurationReader {
         PoolReview.run(
             pool, hasBalance: section.fields["balance"] == nil || balance != nil, section, &self)
         return pool
+    }
+
+    private mutating func tunnelSource(
+        in section: Section, of pool: PoolConfiguration
+    ) -> IPAddress? {
+        let source = value("tunnel_source", "address", in: section) {
+            text throws(ScalarProblem) in try AddressText.ip(text)
+        }
+        guard let source else { return nil }
+        facts.tunnelSources.append(
+            ConfigurationFacts.TunnelSource(
+                pool: pool.name, address: source,
+                backends: pool.backends.compactMap(\.address?.address)))
+        return source.value
     }
 
     /// What bounds the work of the pool.

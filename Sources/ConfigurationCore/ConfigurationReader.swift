@@ -89,6 +89,7 @@ public struct ConfigurationReader {
         ZoneCheck.run(facts, into: &diagnostics)
         PairCheck.run(facts, into: &diagnostics)
         CarryOverCheck.run(facts, into: &diagnostics)
+        TunnelSourceCheck.run(facts, into: &diagnostics)
         RouteCheck.run(facts, into: &diagnostics)
     }
 

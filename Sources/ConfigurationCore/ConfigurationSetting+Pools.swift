@@ -13,6 +13,7 @@ extension PoolConfiguration {
         }
         values += [
             ("send_proxy_protocol", sendsProxyHeader?.rawValue ?? "none"),
+            ("tunnel_source", tunnelSource?.description ?? "none"),
             ("hash", hash.text),
             ("sticky", sticky?.text ?? "off"),
             ("panic_threshold", String(sharing.panicPercent)),

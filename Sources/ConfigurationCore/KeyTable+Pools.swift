@@ -29,6 +29,10 @@ extension KeyTable {
             .choice(ProxyHeaderVersion.allCases.map(\.rawValue)), .optional("no header"),
             "PROXY header that each connection to a backend begins with.",
             example: "send_proxy_protocol: v2"),
+        KeyDescription(
+            "\(poolPath).tunnel_source", .ipAddress, .optional("WebSockets end at a takeover"),
+            "Virtual address that connections for WebSockets come from, so that they carry over.",
+            example: "tunnel_source: 10.0.0.100"),
     ]
 
     private static let backends: [KeyDescription] = [

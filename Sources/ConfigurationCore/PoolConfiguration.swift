@@ -47,6 +47,11 @@ public struct PoolConfiguration: Hashable, Sendable {
     ///
     /// It names one client, so an HTTP pool that wants it has a connection for each request.
     public var sendsProxyHeader: ProxyHeaderVersion?
+    /// Key `tunnel_source`: a virtual address from which connections for WebSockets are made.
+    ///
+    /// The other node can go on with those, too, since the address moves there; `nil` (the default)
+    /// lets the kernel choose, and a takeover ends the WebSockets.
+    public var tunnelSource: IPAddress?
 
     /// Makes a pool; what is not named has its default.
     public init(

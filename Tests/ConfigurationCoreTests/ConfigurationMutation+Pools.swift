@@ -42,6 +42,8 @@ extension ConfigurationMutation {
         pool("a backend less") { $0.backends.removeLast() },
         pool("PROXY header") { $0.sendsProxyHeader = .v1 },
         pool("no PROXY header") { $0.sendsProxyHeader = nil },
+        pool("tunnel source") { $0.tunnelSource = .v4(.any) },
+        pool("no tunnel source") { $0.tunnelSource = nil },
     ]
 
     static let balancing = [

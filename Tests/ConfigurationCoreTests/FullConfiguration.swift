@@ -140,6 +140,7 @@ enum FullConfiguration {
                 probe: probe, interval: .seconds(5), timeout: .seconds(3), fall: 3, rise: 2,
                 port: 9_000),
             sendsProxyHeader: .v2)
+        pool.tunnelSource = IPAddress("10.77.0.100")
         pool.readinessCheck = HealthCheckConfiguration(probe: readiness, port: 9_001)
         pool.hash = HashConfiguration(key: name == "web" ? .header("x-user") : .cookie("user"))
         pool.sticky = StickyConfiguration(maxAge: .seconds(60), domain: "example.org")

@@ -26,6 +26,7 @@ import WireCore
     @Test func backendsStandWhereTheySay() throws {
         let pool = try Self.pool("web")
         #expect(pool.balance == .leastRequests)
+        #expect(pool.tunnelSource == IPAddress("10.77.0.100"))
         #expect(
             pool.backends == [
                 BackendConfiguration(
