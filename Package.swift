@@ -130,7 +130,7 @@ let package = Package(
             name: "NameLaboratory", dependencies: ["EventLoop", "LinuxIO", "WireCore"],
             path: "Tests/NameLaboratory", swiftSettings: common),
         .target(
-            name: "NamespaceLaboratory", dependencies: ["LinuxIO"],
+            name: "NamespaceLaboratory", dependencies: ["LinuxIO", "WireCore"],
             path: "Tests/NamespaceLaboratory", swiftSettings: common),
         tests("WireCoreTests", ["WireCore"]),
         tests("HTTPCoreTests", ["HTTPCore", "LinuxIO", "WireCore"]),
@@ -142,7 +142,8 @@ let package = Package(
         tests("EventLoopTests", ["EventLoop", "LinuxIO", "WireCore"]),
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
-        tests("NFTablesIOTests", ["NamespaceLaboratory", "NFTablesIO", "WireCore"]),
+        tests(
+            "NFTablesIOTests", ["LinuxIO", "NamespaceLaboratory", "NFTablesIO", "WireCore"]),
         tests("DNSIOTests", ["DNSIO", "EventLoop", "LinuxIO", "NameLaboratory", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
         tests(
@@ -167,8 +168,8 @@ let package = Package(
         tests(
             "ReplicationServiceTests",
             [
-                "ConfigurationCore", "EventLoop", "LinuxIO", "ReplicationCore",
-                "ReplicationService", "TLSIO", "Telemetry", "WireCore",
+                "ConfigurationCore", "EventLoop", "LinuxIO", "NamespaceLaboratory",
+                "ReplicationCore", "ReplicationService", "TLSIO", "Telemetry", "WireCore",
             ]),
         tests("HTTP2IOTests", ["HTTP2IO"]),
         tests(

@@ -12,12 +12,14 @@ public import WireCore
 public struct RawSegmentSocket: ~Copyable {
     private let descriptor: FileDescriptor
 
-    /// Opens a socket.
+    /// Opens a socket whose packets carry ``ConnectionMark/adopted`` where the process may mark them.
     ///
     /// - Throws: EPERM without CAP_NET_RAW, EAFNOSUPPORT without that family.
     public init(_ family: AddressFamily) throws(Errno) {
         let domain = family == .ipv4 ? AF_INET : AF_INET6
         descriptor = try StreamSocket.open(domain, SOCK_RAW, CInt(IPPROTO_RAW))
+        try? descriptor.setOption(
+            SOL_SOCKET, SO_MARK, CInt(bitPattern: ConnectionMark.adopted))
     }
 
     /// Sends one packet (sendto); `destination` is of the socket's family.

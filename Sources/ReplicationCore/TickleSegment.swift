@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The bare acknowledgement that makes a client show its real sequence numbers to the host that
-// holds the address now. That host has no such connection and answers with a reset that fits.
+// holds the address now. A host that has no such connection answers with a reset that fits; where
+// its kernel may not, that reset is made here.
 
 import WireCore
 
@@ -16,6 +17,10 @@ public struct TickleSegment: Sendable {
     ///
     /// A client whose window happens to be around 0 finds nothing wrong; it is asked with this.
     public static let otherSequence: UInt32 = 1 << 31
+
+    /// Flags of a TCP header (RFC 9293 §3.1).
+    private static let acknowledgementFlag: UInt32 = 0x10
+    private static let resetFlag: UInt32 = 0x04
 
     private var ipv4: [UInt8]
     private var ipv6: [UInt8]
@@ -32,19 +37,38 @@ public struct TickleSegment: Sendable {
         ipv4[6] = 0x40  // do not fragment
         ipv4[8] = 64  // time to live
         ipv4[9] = 6  // TCP
-        ipv4[32] = 0x50  // five words of header
-        ipv4[33] = 0x10  // ACK
         ipv6 = [UInt8](repeating: 0, count: Self.ipv6ByteCount)
         ipv6[0] = 0x60  // version 6
         ipv6[5] = 20  // payload length
         ipv6[6] = 6  // TCP
         ipv6[7] = 64  // hop limit
-        ipv6[52] = 0x50  // five words of header
-        ipv6[53] = 0x10  // ACK
     }
 
     /// Writes the packet from the local to the remote end of `client`.
     public mutating func address(to client: ClientKey, sequence: UInt32) {
+        write(client, Header(sequence: sequence, acknowledgement: 0, flags: 0))
+    }
+
+    /// Writes a reset to the remote end of `client` in the place of the acknowledgement.
+    ///
+    /// RFC 9293 §3.10.7.4: a reset counts at once only when its number is exactly that of the next
+    /// byte the client expects; the question it would ask otherwise it does not ask when it has
+    /// just answered a tickle.
+    public mutating func addressReset(to client: ClientKey, for answer: ClientAnswer) {
+        write(
+            client,
+            Header(
+                sequence: answer.received, acknowledgement: answer.sent, flags: Self.resetFlag))
+    }
+
+    private struct Header {
+        var sequence: UInt32
+        var acknowledgement: UInt32
+        /// Besides ACK.
+        var flags: UInt32
+    }
+
+    private mutating func write(_ client: ClientKey, _ header: Header) {
         switch (client.localAddress, client.remoteAddress) {
         case (.v4(let source), .v4(let destination)):
             family = .ipv4
@@ -53,13 +77,13 @@ public struct TickleSegment: Sendable {
             let addresses = Self.halves(source.rawValue) + Self.halves(destination.rawValue)
             // RFC 791 §3.1: header checksum with its own field as 0.
             ipv4.put(Self.checksum(addresses + 0x4500 + 40 + 0x4000 + 0x4006), at: 10)
-            Self.write(client, sequence, addresses, into: &ipv4, at: 20)
+            Self.write(client, header, addresses, into: &ipv4, at: 20)
         case (.v6(let source), .v6(let destination)):
             family = .ipv6
             ipv6.put(source, at: 8)
             ipv6.put(destination, at: 24)
             let addresses = Self.halves(source) + Self.halves(destination)
-            Self.write(client, sequence, addresses, into: &ipv6, at: 40)
+            Self.write(client, header, addresses, into: &ipv6, at: 40)
         case (.v4, .v6), (.v6, .v4):
             preconditionFailure("a connection between two families")
         }
@@ -67,17 +91,21 @@ public struct TickleSegment: Sendable {
 
     /// Writes the TCP header at `offset`; `addresses` is the sum of both addresses' halves.
     private static func write(
-        _ client: ClientKey, _ sequence: UInt32, _ addresses: UInt32, into packet: inout [UInt8],
+        _ client: ClientKey, _ header: Header, _ addresses: UInt32, into packet: inout [UInt8],
         at offset: Int
     ) {
         packet.put(client.localPort, at: offset)
         packet.put(client.remotePort, at: offset + 2)
-        packet.put(sequence, at: offset + 4)
+        packet.put(header.sequence, at: offset + 4)
+        packet.put(header.acknowledgement, at: offset + 8)
+        // Five words of header, then the flags.
+        let flags = 0x5000 + acknowledgementFlag + header.flags
+        packet.put(UInt16(truncatingIfNeeded: flags), at: offset + 12)
         // RFC 9293 §3.1, RFC 8200 §8.1: pseudo header (addresses, protocol, TCP length), then the
-        // header; window and acknowledgement are 0.
+        // header; the window is 0.
         let ports = UInt32(client.localPort) + UInt32(client.remotePort)
-        packet.put(
-            checksum(addresses + 6 + 20 + ports + halves(sequence) + 0x5010), at: offset + 16)
+        let numbers = halves(header.sequence) + halves(header.acknowledgement)
+        packet.put(checksum(addresses + 6 + 20 + ports + numbers + flags), at: offset + 16)
     }
 
     private static func halves(_ word: UInt32) -> UInt32 { (word >> 16) + (word & 0xFFFF) }

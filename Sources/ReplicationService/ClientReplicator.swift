@@ -48,6 +48,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private var lostAddresses: Set<IPAddress> = []
     private let staleConnections: StaleConnections?
     private var campaigns: [TickleCampaign] = []
+    private let adopter: ConnectionAdopter
 
     /// Makes a replicator that does nothing yet.
     ///
@@ -87,6 +88,8 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         self.logger = logger
         self.sender = sender
         staleConnections = StaleConnections(logger: logger)
+        adopter = ConnectionAdopter(
+            loop: loop, sender: sender, report: report.adoption, logger: logger)
         inbound = InboundChannels(
             loop: loop, settings: settings, identity: identity, counters: counters,
             logger: logger)
@@ -105,10 +108,15 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         SecureRandom.bytes(count: 8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// Reads what the peer's workers say about their connections; set before ``start()``.
-    public weak var shadowReceiver: (any ShadowChannelReceiver)? {
-        get { inbound.shadowReceiver }
-        set { inbound.shadowReceiver = newValue }
+    /// Goes on with connections of the peer, on the replication thread; without it all of them are
+    /// reset at a takeover.
+    ///
+    /// Set before ``start()``.
+    public func carryOver(
+        silencer: (any ResetSilencing)?, to handOn: @escaping ([AdoptedClient]) -> Void
+    ) {
+        adopter.silencer = silencer
+        adopter.handOn = handOn
     }
 
     /// Listens and dials.
@@ -116,6 +124,10 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     /// - Throws: when the port above the pair link's cannot be bound on the node's own address.
     public func start() throws(Errno) {
         inbound.stateReceiver = self
+        inbound.shadowReceiver = adopter
+        adopter.isDoomed = { [weak self] client in
+            self?.campaigns.contains { $0.contains(client) } ?? false
+        }
         try inbound.start()
         outbound.onEstablished = { [weak self] in self?.streamBegins() }
         outbound.start()
@@ -129,6 +141,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         outbound.stop()
         shadows?.stop()
         inbound.stop()
+        adopter.stop()
         for campaign in campaigns { campaign.cancel() }
         campaigns = []
     }
@@ -275,11 +288,13 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             takeOver(Set(addresses), at: instant)
         case .addressesPrepared(let addresses):
             lostAddresses.subtract(addresses)
+            adopter.prepare(Set(addresses))
             endHold()
             pump()
         case .addressesLost(let addresses):
             let lost = Set(addresses)
             cancelCampaigns(on: lost)
+            adopter.lose(lost)
             lostAddresses.formUnion(lost)
             hold()
         case .shadowChannelLost(let worker):
@@ -292,6 +307,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         // The peer's last words may still wait in the socket.
         inbound.readNow()
         cancelCampaigns(on: addresses)
+        adopter.takeOver(addresses, at: instant)
         let campaign = TickleCampaign(
             addresses: addresses, snapshotCount: table.snapshotCount, loop: loop, sender: sender,
             report: report)
@@ -323,7 +339,8 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             table.forget(addresses)
             noteTable()
         }
-        return clients
+        let refused = adopter.takeRefused(addresses)
+        return clients.filter { !adopter.isAdopting($0) } + refused
     }
 
     private func logTakeover(_ campaign: TickleCampaign, at instant: Instant) {

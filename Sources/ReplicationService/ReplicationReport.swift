@@ -9,6 +9,8 @@ import WireCore
 
 /// Counters and gauges of replication.
 public final class ReplicationReport: MetricSource {
+    /// What became of the peer's connections here.
+    public let adoption = AdoptionReport()
     let isSending = Gauge()
     let isReceiving = Gauge()
     let ownClients = Gauge()
@@ -35,6 +37,7 @@ public final class ReplicationReport: MetricSource {
 
     /// Writes the present values.
     public func collect(into text: inout MetricsText) {
+        adoption.collect(into: &text)
         func gauge(_ name: String, _ help: String, _ value: Double) {
             text.add("tandem_replication_\(name)", .gauge, help: help, value)
         }

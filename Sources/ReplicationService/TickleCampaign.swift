@@ -92,6 +92,9 @@ final class TickleCampaign {
         self.report = report
     }
 
+    /// Whether the client is one of those that are reset.
+    func contains(_ client: ClientKey) -> Bool { known.contains(client) }
+
     var isOver: Bool { round == Self.rounds.count }
 
     /// Begins with the first round at once.

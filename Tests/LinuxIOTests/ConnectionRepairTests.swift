@@ -15,11 +15,11 @@ struct ConnectionRepairTests {
     private static let look = CInt(MSG_PEEK) | CInt(MSG_DONTWAIT)
 
     private static func endpoints() throws -> [Endpoint] {
-        [try #require(RepairedPair.server), try #require(RepairedPair.serverIPv6)]
+        [try #require(ConnectedHosts.server), try #require(ConnectedHosts.serverIPv6)]
     }
 
     @Test func capturedConnectionGoesOn() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             for endpoint in try Self.endpoints() {
                 let (_, client, server, _) = try pair.connect(to: endpoint)
                 let first = try ConnectionRepair.capture(server.descriptor)
@@ -40,7 +40,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func unreadBytesAreNotCounted() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let (_, client, server, _) = try pair.connect(to: try Self.endpoints()[0])
             let first = try ConnectionRepair.capture(server.descriptor)
             try client.send("unread")
@@ -59,7 +59,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func halfClosedConnectionIsNotCaptured() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let (_, client, server, _) = try pair.connect(to: try Self.endpoints()[0])
             StreamSocket.shutdownWrite(client.descriptor)
             try untilTrue { try server.hasInput() }
@@ -72,7 +72,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func recreatedConnectionGoesOnInBothDirections() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             for endpoint in try Self.endpoints() {
                 let (listener, client, server, remote) = try pair.connect(to: endpoint)
                 var state = try ConnectionRepair.capture(server.descriptor)
@@ -105,7 +105,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func listenerBesideRecreatedConnectionsGoesOn() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let endpoint = try Self.endpoints()[0]
             let (listener, client, server, remote) = try pair.connect(to: endpoint)
             let state = try ConnectionRepair.capture(server.descriptor)
@@ -125,7 +125,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func requestNobodyHeardIsRepeatedByTheClient() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let endpoint = try Self.endpoints()[0]
             let (_, client, server, remote) = try pair.connect(to: endpoint)
             try ConnectionRepair.deafen(server.descriptor)
@@ -141,7 +141,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func nothingIsFrozenBeforeItIsDrained() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let (_, client, server, _) = try pair.connect(to: try Self.endpoints()[0])
             try client.send("waits")
             var byte: UInt8 = 0
@@ -162,7 +162,7 @@ struct ConnectionRepairTests {
     }
 
     @Test func listenerPassesLateAcknowledgementsOn() throws {
-        try RepairedPair.run { pair in
+        try ConnectedHosts.run { pair in
             let (_, client, server, _) = try pair.connect(to: try Self.endpoints()[0])
             try client.send("first")
             #expect(try server.receive(5) == "first")

@@ -4,21 +4,21 @@
 // Loopback would not do: a host cannot have both ends of a connection re-created.
 
 internal import Glibc
-import LinuxIO
-import NamespaceLaboratory
-import Testing
-import WireCore
+public import LinuxIO
+public import WireCore
 
 /// The server's host with a client's host beside it.
-struct RepairedPair: ~Copyable {
-    static let server = Endpoint("10.77.0.1:8080")
-    static let serverIPv6 = Endpoint("[fd77::1]:8080")
+public struct ConnectedHosts: ~Copyable {
+    /// Where the server listens.
+    public static let server = Endpoint("10.77.0.1:8080")
+    /// Where the server listens over IPv6.
+    public static let serverIPv6 = Endpoint("[fd77::1]:8080")
 
-    let serverHost: FileDescriptor
-    let clientHost: FileDescriptor
+    private let serverHost: FileDescriptor
+    private let clientHost: FileDescriptor
 
     /// Runs `body` in the server's namespace with a client's namespace beside it.
-    static func run(_ body: (borrowing RepairedPair) throws -> Void) throws {
+    public static func run(_ body: (borrowing ConnectedHosts) throws -> Void) throws {
         let home = try NetworkNamespace.current()
         defer { try? NetworkNamespace.enter(home) }
         try NetworkNamespace.enterNew()
@@ -37,16 +37,18 @@ struct RepairedPair: ~Copyable {
         try Laboratory.ip("addr add 10.77.0.2/24 dev cable")
         try Laboratory.ip("addr add fd77::2/64 dev cable nodad")
         try NetworkNamespace.enter(serverHost)
-        try body(RepairedPair(serverHost: serverHost, clientHost: clientHost))
+        try body(ConnectedHosts(serverHost: serverHost, clientHost: clientHost))
     }
 
     /// A listener, a client that is connected to it and the connection that the listener gave out.
-    borrowing func connect(
-        to endpoint: Endpoint
+    ///
+    /// With `listener` no other listener is made.
+    public borrowing func connect(
+        to endpoint: Endpoint, listener: TestSocket? = nil
     ) throws -> (
         listener: TestSocket, client: TestSocket, server: TestSocket, remote: Endpoint
     ) {
-        let listener = TestSocket(try StreamSocket.listen(on: endpoint))
+        let listener = try listener ?? TestSocket(StreamSocket.listen(on: endpoint))
         ConnectionRepair.delayAcknowledgements(listener.descriptor)
         try NetworkNamespace.enter(clientHost)
         defer { try? NetworkNamespace.enter(serverHost) }
@@ -58,23 +60,25 @@ struct RepairedPair: ~Copyable {
             }
             return accepted != nil
         }
-        let server = try #require(accepted)
-        let remote = try #require(try StreamSocket.remoteEndpoint(server.descriptor))
+        guard let server = accepted, let remote = try StreamSocket.remoteEndpoint(server.descriptor)
+        else { throw Laboratory.Failure(description: "not connected") }
         return (listener, client, server, remote)
     }
 }
 
 /// A socket that tuples and optionals can hold.
-final class TestSocket {
+public final class TestSocket {
     private var held: FileDescriptor?
     private let number: CInt
 
-    init(_ descriptor: consuming FileDescriptor) {
+    /// Takes a socket over.
+    public init(_ descriptor: consuming FileDescriptor) {
         number = descriptor.rawValue
         held = consume descriptor
     }
 
-    var descriptor: FileDescriptor {
+    /// The socket, which must not be closed yet.
+    public var descriptor: FileDescriptor {
         _read {
             switch held {
             case .some(let descriptor): yield descriptor
@@ -84,18 +88,28 @@ final class TestSocket {
     }
 
     /// Ends the connection without a word.
-    func closeSilently() {
+    public func closeSilently() {
         if let descriptor = held.take() { ConnectionRepair.closeSilently(descriptor) }
     }
 
-    func close() { held = nil }
+    /// Ends the connection with a reset.
+    public func reset() {
+        if let descriptor = held.take() { StreamSocket.resetOnClose(descriptor) }
+    }
 
-    func send(_ text: String) throws {
-        #expect(try StreamSocket.send(descriptor, Array(text.utf8)) == .bytes(text.utf8.count))
+    /// Closes the socket.
+    public func close() { held = nil }
+
+    /// Sends a text that must fit.
+    public func send(_ text: String) throws {
+        let outcome = try StreamSocket.send(descriptor, Array(text.utf8))
+        guard outcome == .bytes(text.utf8.count) else {
+            throw Laboratory.Failure(description: "sent \(outcome)")
+        }
     }
 
     /// What arrives, as soon as it is `count` bytes; a shorter text when the stream ended.
-    func receive(_ count: Int, within span: TimeSpan = .seconds(5)) throws -> String {
+    public func receive(_ count: Int, within span: TimeSpan = .seconds(5)) throws -> String {
         var bytes: [UInt8] = []
         try untilTrue(within: span) {
             guard let more = try descriptor.read(upTo: count - bytes.count) else { return false }
@@ -106,13 +120,13 @@ final class TestSocket {
     }
 
     /// Whether something can be read now.
-    func hasInput() throws -> Bool {
+    public func hasInput() throws -> Bool {
         try descriptor.read(upTo: 1) != nil
     }
 }
 
 /// Repeats `condition` until it is true.
-func untilTrue(
+public func untilTrue(
     within span: TimeSpan = .seconds(5), _ condition: () throws -> Bool
 ) throws {
     let end = Clock.now() + span
@@ -124,6 +138,7 @@ func untilTrue(
 }
 
 /// What a test waited for did not happen.
-struct Late: Error {
-    let milliseconds: UInt64
+public struct Late: Error {
+    /// After so long.
+    public let milliseconds: UInt64
 }

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What this node knows of the peer's connections beyond their addresses, and who goes on with them
+// when the addresses come here. Belongs to the loop of the replication thread.
+
+import EventLoop
+import LinuxIO
+import ReplicationCore
+import Telemetry
+public import WireCore
+
+/// Keeps the kernel from saying that it does not know connections that are being made.
+public protocol ResetSilencing: AnyObject {
+    /// The kernel's own resets from `addresses` go nowhere from now on.
+    func silence(_ addresses: Set<IPAddress>)
+    /// They leave again.
+    func release(_ addresses: Set<IPAddress>)
+    /// Whether the kernel's own resets from any address go nowhere.
+    var isSilenced: Bool { get }
+}
+
+/// Takes the peer's connections over.
+final class ConnectionAdopter: ShadowChannelReceiver {
+    /// How long a connection that the peer left to this node waits for its address.
+    static let movedSpan = TimeSpan.seconds(10)
+
+    private let loop: EventLoop
+    private let sender: any SegmentSending
+    private let report: AdoptionReport
+    private let logger: Logger
+    private var table = PeerShadowTable()
+    private var heldAddresses: Set<IPAddress> = []
+    private var openWorkers: Set<Int> = []
+    /// Their channels must begin anew: something was taken out that may come back.
+    private var spentWorkers: Set<Int> = []
+    private var campaigns: [AdoptionCampaign] = []
+    /// Serves connections; without it nothing goes on here.
+    var handOn: (([AdoptedClient]) -> Void)?
+    /// `nil` where rules cannot be made.
+    var silencer: (any ResetSilencing)?
+    /// Whether a connection without a shadow is to be reset.
+    var isDoomed: (ClientKey) -> Bool = { _ in false }
+
+    init(
+        loop: EventLoop, sender: any SegmentSending, report: AdoptionReport, logger: Logger
+    ) {
+        self.loop = loop
+        self.sender = sender
+        self.report = report
+        self.logger = logger
+    }
+
+    // MARK: - What the peer's workers say
+
+    func shadowChannelBegan(worker: Int, incarnation: UInt64) {
+        spentWorkers.remove(worker)
+        if table.channelBegan(worker: worker, incarnation: incarnation) {
+            openWorkers.insert(worker)
+        }
+        noteTable()
+    }
+
+    func shadowChannelReceived(worker: Int, type: UInt8, payload: [UInt8]) -> Bool {
+        if spentWorkers.contains(worker) { return false }
+        switch type {
+        case ShadowFrame.recordsType:
+            guard apply(payload, worker) else { return false }
+        case ShadowFrame.snapshotBeganType:
+            table.snapshotBegan(worker: worker)
+        case ShadowFrame.snapshotEndedType:
+            var reader = ByteReader(payload.span.bytes)
+            guard let count = reader.readUInt32() else { return false }
+            table.snapshotEnded(worker: worker, openCount: count)
+        default:
+            // Standing, and what later versions say.
+            forgetMoved()
+        }
+        noteTable()
+        return true
+    }
+
+    func shadowChannelEnded(worker: Int, _ ending: ShadowChannelEnding) {
+        openWorkers.remove(worker)
+        switch ending {
+        case .endOfStream, .replaced, .stopped: table.channelEnded(worker: worker, .complete)
+        case .reset, .fault: table.channelEnded(worker: worker, .givenUp)
+        }
+        noteTable()
+    }
+
+    private func apply(_ payload: [UInt8], _ worker: Int) -> Bool {
+        let now = Clock.now()
+        do throws(ShadowRecordFault) {
+            try ShadowRecord.forEach(in: payload.span.bytes) { id, record in
+                table.apply(record, of: id, worker: worker, now: now)
+            }
+        } catch {
+            return false
+        }
+        takeMoved()
+        return true
+    }
+
+    private func noteTable() {
+        report.shadows.set(Int64(table.count))
+        report.omitted.set(Int64(clamping: table.omittedCount))
+        report.mismatches.set(Int64(clamping: table.mismatchCount))
+    }
+
+    // MARK: - What happens to addresses
+
+    /// The addresses are this node's; the channels have been read to their ends.
+    func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
+        heldAddresses.formUnion(addresses)
+        cancel(addresses)
+        let shadows = table.take(addresses)
+        noteTable()
+        spendChannels(shadows)
+        guard !shadows.isEmpty else {
+            silencer?.release(addresses)
+            return
+        }
+        begin(addresses, shadows, at: instant)
+    }
+
+    /// The addresses are here while the peer has them, too: what it leaves goes on here.
+    func prepare(_ addresses: Set<IPAddress>) {
+        heldAddresses.formUnion(addresses)
+        silencer?.release(addresses)
+        takeMoved()
+    }
+
+    /// The addresses are the peer's.
+    func lose(_ addresses: Set<IPAddress>) {
+        heldAddresses.subtract(addresses)
+        cancel(addresses)
+        silencer?.silence(addresses)
+    }
+
+    /// Whether the connection goes on here, as far as is known yet.
+    func isAdopting(_ key: ClientKey) -> Bool {
+        campaigns.contains { $0.contains(key) }
+    }
+
+    /// Connections known by their shadows that do not go on and were not reset yet.
+    func takeRefused(_ addresses: Set<IPAddress>) -> [ClientKey] {
+        campaigns.filter { !$0.addresses.isDisjoint(with: addresses) }.flatMap { $0.takeRefused() }
+    }
+
+    /// Ends everything.
+    func stop() {
+        for campaign in campaigns { campaign.cancel() }
+        campaigns = []
+    }
+
+    private func cancel(_ addresses: Set<IPAddress>) {
+        for campaign in campaigns where !campaign.addresses.isDisjoint(with: addresses) {
+            campaign.cancel()
+        }
+        campaigns.removeAll(where: \.isOver)
+    }
+
+    /// A peer that lives on goes on talking about connections that were taken out: if they become
+    /// its own again, only a new beginning tells them all.
+    private func spendChannels(_ shadows: [ConnectionShadow]) {
+        if !shadows.isEmpty { spentWorkers.formUnion(openWorkers) }
+    }
+
+    private func takeMoved() {
+        guard table.movedCount > 0 else { return }
+        let moved = table.takeMoved(heldAddresses)
+        guard !moved.isEmpty else { return }
+        begin(Set(moved.map(\.key.localAddress)), moved, at: Clock.now())
+    }
+
+    private func forgetMoved() {
+        guard table.movedCount > 0 else { return }
+        let now = Clock.now()
+        let limit = Instant(nanoseconds: 0) + (now - Instant(nanoseconds: 0) - Self.movedSpan)
+        let count = table.forgetMoved(before: limit)
+        guard count > 0 else { return }
+        logger.warning(
+            "connections the peer handed over are lost: their addresses did not come",
+            ["count": "\(count)"])
+    }
+
+    private func begin(
+        _ addresses: Set<IPAddress>, _ shadows: [ConnectionShadow], at instant: Instant
+    ) {
+        guard let handOn else { return }
+        let campaign = AdoptionCampaign(
+            addresses: addresses, shadows: shadows, takenAt: instant,
+            environment: AdoptionCampaign.Environment(
+                loop: loop, sender: sender, report: report, logger: logger, handOn: handOn,
+                allMade: { [weak self] in self?.silencer?.release($0) },
+                isSilenced: { [weak self] in self?.silencer?.isSilenced ?? false },
+                isDoomed: { [weak self] in self?.isDoomed($0) ?? false }))
+        campaign.onOver = { [weak self, weak campaign] in
+            self?.campaigns.removeAll { $0 === campaign }
+        }
+        campaigns.append(campaign)
+        campaign.start()
+    }
+}
