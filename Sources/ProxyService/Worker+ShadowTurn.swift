@@ -139,7 +139,8 @@ extension Worker {
 
     /// Gives the channel up, if there is one.
     ///
-    /// Who waits goes on at the end of the turn. A reset tells the other node that nothing it heard there may be believed any more.
+    /// Who waits goes on at the end of the turn. A reset tells the other node that nothing it heard
+    /// there may be believed any more.
     mutating func loseShadows(_ end: ShadowChannelEnd) {
         guard let writer = shadows.writer else { return }
         shadows.writer = nil
@@ -235,7 +236,10 @@ extension Worker {
 
     /// Bytes of the connection are counted, and it may be between requests again.
     private func canBeShadowed(_ client: ClientConnection.Pointer) -> Bool {
-        switch client.pointee.phase {
+        guard client.pointee.listener.pointee.shadowLevel != .reset,
+            client.pointee.journalKey != nil
+        else { return false }
+        return switch client.pointee.phase {
         case .readingHead, .waiting, .pausing, .exchanging, .finishing, .discarding:
             !client.pointee.isStream
         case .readingProxyHeader, .opening, .tunnelling, .lingering:
