@@ -28,7 +28,7 @@ extension Node {
     /// Starts the pair thread and, where there is another node, the replication thread.
     func startPair(
         _ pair: PairConfiguration, own: NodeConfiguration, plan: DescriptorPlan?,
-        dataPlane: DataPlane, journal: ConnectionJournal?
+        dataPlane: DataPlane, wires: ReplicationWires?
     ) throws {
         let commands = try Mailbox<PairCommand>()
         let events = try Mailbox<PairEvent>()
@@ -40,23 +40,21 @@ extension Node {
         // Before the addresses can come here: what an earlier process left behind.
         StaleConnections(logger: logger.named("replication"))?
             .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
-        let replication = try journal.map { _ throws(Errno) in try Mailbox<ReplicationCommand>() }
         let setUp = PairSetUp(
             pair: pair, node: own, peer: loaded.peerNode, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
             drain: loaded.configuration.timeouts.drain,
-            isMemoryLocked: isMemoryLocked, replication: replication, logger: logger)
+            isMemoryLocked: isMemoryLocked, replication: wires?.commands, logger: logger)
         // A node must not speak before it could bind all it needs: leaving again is an outage.
         startSpeaking = { try PairDriver.start(setUp, commands: commands, events: events) }
-        guard let journal, let replication else { return replicationStarted(nil) }
+        guard let wires else { return replicationStarted(nil) }
         guard
             let settings = PairLinkSettings(
                 pair: pair, ownName: own.name, secret: secret, descriptors: plan,
                 seed: RandomBytes.seed())
         else { preconditionFailure("the loader gave a node that is not in its pair") }
-        let addresses = pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses)
         try ReplicationThread.start(
-            for: addresses, settings, journal: journal, commands: replication, events: events,
+            wires, settings, dataPlane: dataPlane, events: events,
             logger: logger.named("replication"))
     }
 

@@ -105,12 +105,14 @@ final class Node {
         if let pair = loaded.configuration.pair, let own = loaded.localNode {
             try checkHost(pair, own)
         }
-        let journal = try makeJournal()
+        let wires = try makeReplicationWires()
+        let replication = wires?.commands
         let dataPlane = try DataPlane(
             configuration: effectiveConfiguration, nodeName: name,
             logger: logger.named("proxy"), descriptorLimit: plan?.ordinaryCount ?? limit,
             listenerNumbers: plan?.clientListeners ?? 0..<0,
-            journal: journal, pairSecret: loaded.secret)
+            journal: wires?.journal, pairSecret: loaded.secret,
+            shadowChannelLost: { replication?.post(.shadowChannelLost(worker: $0)) })
         try dataPlane.start()
         self.dataPlane = dataPlane
         try startHealth(dataPlane)
@@ -119,7 +121,7 @@ final class Node {
         metricSources.append(dataPlane)
         metricSources.append(dataPlane.accessLogMetrics)
         if let pair = loaded.configuration.pair, let own = loaded.localNode {
-            try startPair(pair, own: own, plan: plan, dataPlane: dataPlane, journal: journal)
+            try startPair(pair, own: own, plan: plan, dataPlane: dataPlane, wires: wires)
         } else {
             feedWatchdogWithoutPair()
             becomeReady()
@@ -168,11 +170,13 @@ final class Node {
         admin = server
     }
 
-    /// What the other node is to know of clients; `nil` where there is no other node.
-    private func makeJournal() throws(Errno) -> ConnectionJournal? {
+    /// What the other threads tell the replication thread by; `nil` where there is no other node.
+    private func makeReplicationWires() throws(Errno) -> ReplicationWires? {
         guard loaded.peerNode != nil, let pair = loaded.configuration.pair else { return nil }
-        return try ConnectionJournal(
-            watching: pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses))
+        let addresses = pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses)
+        return ReplicationWires(
+            addresses: addresses, journal: try ConnectionJournal(watching: addresses),
+            commands: try Mailbox())
     }
 
     /// The replication thread listens, or there is none: adverts may begin.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The replication thread: a loop with the replicator on it. Decides nothing.
+// The thread that replicates what clients and operators did. What it does grows with traffic, so it
+// has a loop of its own, and ordinary priority.
 
 internal import ConfigurationCore
 internal import EventLoop
@@ -10,32 +11,54 @@ internal import ReplicationService
 internal import Telemetry
 internal import WireCore
 
-/// Starts the replication thread.
+/// What other threads tell the replication thread by.
+struct ReplicationWires: Sendable {
+    /// The virtual addresses whose connections are told.
+    let addresses: [IPAddress]
+    /// Which connections there are.
+    let journal: ConnectionJournal
+    /// What happens to addresses and channels.
+    let commands: Mailbox<ReplicationCommand>
+}
+
+/// Runs the replicator.
 enum ReplicationThread {
-    /// Starts the thread; what happens to `addresses` arrives in `commands`.
+    /// Starts the thread.
     static func start(
-        for addresses: [IPAddress], _ settings: PairLinkSettings, journal: ConnectionJournal,
-        commands: Mailbox<ReplicationCommand>, events: Mailbox<PairEvent>, logger: Logger
+        _ wires: ReplicationWires, _ settings: PairLinkSettings, dataPlane: DataPlane,
+        events: Mailbox<PairEvent>, logger: Logger
     ) throws(Errno) {
         try KernelThread.start(name: "replication") {
             do {
                 let loop = try EventLoop()
-                let replicator = try ClientReplicator(
-                    loop: loop, settings: settings, journal: journal.mailbox, commands: commands,
-                    logger: logger)
-                do {
-                    try replicator.start()
-                } catch {
-                    throw PairStartError(
-                        "replication: cannot listen on \(settings.own.address):"
-                            + "\(settings.port &+ 1): \(error)")
-                }
-                let filter = FarewellFilter.make(for: addresses, logger: logger)
+                let replicator = try makeReplicator(
+                    wires, settings, dataPlane: dataPlane, loop: loop, logger: logger)
+                let filter = FarewellFilter.make(for: wires.addresses, logger: logger)
                 events.post(.replicating(replicator.report))
                 withExtendedLifetime((replicator, filter)) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))
             }
         }
+    }
+
+    private static func makeReplicator(
+        _ wires: ReplicationWires, _ settings: PairLinkSettings, dataPlane: DataPlane,
+        loop: EventLoop, logger: Logger
+    ) throws -> ClientReplicator {
+        let shadows = ShadowChannelSettings(workerCount: dataPlane.workerCount) { grant in
+            dataPlane.openShadowChannel(grant, worker: grant.worker)
+        }
+        let replicator = try ClientReplicator(
+            loop: loop, settings: settings, journal: wires.journal.mailbox,
+            commands: wires.commands, logger: logger, shadows: shadows)
+        do {
+            try replicator.start()
+        } catch {
+            throw PairStartError(
+                "replication: cannot listen on \(settings.own.address):"
+                    + "\(settings.port &+ 1): \(error)")
+        }
+        return replicator
     }
 }
