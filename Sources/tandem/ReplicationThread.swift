@@ -52,6 +52,14 @@ enum ReplicationThread {
         let replicator = try ClientReplicator(
             loop: loop, settings: settings, journal: wires.journal.mailbox,
             commands: wires.commands, logger: logger, shadows: shadows)
+        if ConnectionRepair.isPermitted() {
+            let silence = ResetSilence.make(for: wires.addresses, logger: logger)
+            replicator.carryOver(silencer: silence) { dataPlane.adopt($0) }
+        } else {
+            logger.warning(
+                "connections cannot be carried over: this kernel does not make them again",
+                ["needs": "CONFIG_CHECKPOINT_RESTORE and CAP_NET_ADMIN"])
+        }
         do {
             try replicator.start()
         } catch {
