@@ -35,6 +35,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private let inbound: InboundChannels
     private let outbound: OutboundLink
     private let shadows: ShadowChannels?
+    private let state: StateReplicator
     /// The numbers, for the metrics.
     public let report = ReplicationReport()
 
@@ -59,21 +60,22 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     ///   - commands: what the pair thread says.
     ///   - logger: where takeovers and faults are told.
     ///   - shadows: who writes shadows of its connections; `nil` when nobody does.
+    ///   - tables: what else both nodes shall have.
     /// - Throws: EPERM when packets with a virtual address as source cannot be sent.
     public convenience init(
         loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
         commands: Mailbox<ReplicationCommand>, logger: Logger,
-        shadows: ShadowChannelSettings? = nil
+        shadows: ShadowChannelSettings? = nil, tables: [any ReplicatedTable] = []
     ) throws(Errno) {
         self.init(
             loop: loop, settings: settings, journal: journal, commands: commands, logger: logger,
-            sender: try SegmentSender(), shadows: shadows)
+            sender: try SegmentSender(), shadows: shadows, tables: tables)
     }
 
     init(
         loop: EventLoop, settings: PairLinkSettings, journal: Mailbox<ClientChangeBatch>,
         commands: Mailbox<ReplicationCommand>, logger: Logger, sender: any SegmentSending,
-        shadows: ShadowChannelSettings? = nil
+        shadows: ShadowChannelSettings? = nil, tables: [any ReplicatedTable] = []
     ) {
         let cryptography = LinkCryptography.openSSL
         let settings = settings.forReplication(with: cryptography)
@@ -102,6 +104,8 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
                 $0, incarnation: incarnation, loop: loop, commands: commands, settings: settings,
                 identity: identity, counters: counters, logger: logger)
         }
+        state = StateReplicator(
+            tables: tables, incarnation: incarnation, loop: loop, report: report, logger: logger)
     }
 
     private static func makeIncarnation() -> UInt64 {
@@ -130,7 +134,10 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         }
         try inbound.start()
         outbound.onEstablished = { [weak self] in self?.streamBegins() }
+        outbound.onLost = { [weak self] in self?.state.outboundEnded() }
         outbound.start()
+        state.onWork = { [weak self] in self?.pumpAgain(after: .zero) }
+        state.start()
         journalSource = try loop.add(journal.wakeUp.descriptor, .readable, handler: self)
         try loop.attach(commands) { [weak self] in self?.obey($0) }
         beat()
@@ -181,6 +188,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private func streamBegins() {
         waitingMessage = nil
         feed.connected()
+        state.outboundBegan()
         pump()
         shadows?.peerIsThere()
     }
@@ -204,8 +212,9 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             }
             budget -= 1
         }
+        let hasMoreState = waitingMessage == nil && state.pump(on: outbound)
         let isFlushed = outbound.flush() && waitingMessage == nil
-        if budget == 0 || !isFlushed {
+        if budget == 0 || hasMoreState || !isFlushed {
             pumpAgain(after: isFlushed ? .zero : Self.retryInterval)
         }
         noteProgress()
@@ -224,6 +233,8 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         report.isSending.set(outbound.isEstablished ? 1 : 0)
         report.snapshotsSent.set(Int64(clamping: feed.snapshotCount))
         report.waitingChanges.set(Int64(feed.waitingChangeCount))
+        report.shadowChannelsOut.set(Int64(shadows?.lentCount ?? 0))
+        report.shadowChannelsIn.set(Int64(inbound.shadowChannelCount))
         let isBehind = !outbound.isEstablished || isPumpScheduled || waitingMessage != nil
         behindSince = isBehind ? behindSince ?? loop.now : nil
         report.setBehind(since: behindSince)
@@ -243,14 +254,19 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     func stateChannelBegan(incarnation: UInt64) {
         table.streamBegan()
         report.isReceiving.set(1)
+        state.channelBegan(incarnation: incarnation)
         outbound.peerIsThere()
     }
 
     func stateChannelReceived(_ frame: OpenedLinkFrame) -> Bool {
-        do throws(ReplicationFault) {
-            let message = try ReplicationMessage(
+        do {
+            if let message = try ReplicationMessage(
                 type: frame.type, payload: frame.payload.span.bytes)
-            if let message { peerTold(message) }
+            {
+                peerTold(message)
+            } else if let message = try StateMessage(frame) {
+                return state.received(message)
+            }
             return true
         } catch {
             return false
@@ -269,6 +285,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     func stateChannelEnded() {
         // What is known stays: the peer may just have died.
         report.isReceiving.set(0)
+        state.channelEnded()
     }
 
     private func noteTable() {
@@ -306,6 +323,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         report.takeovers.add()
         // The peer's last words may still wait in the socket.
         inbound.readNow()
+        state.noteTakeover()
         cancelCampaigns(on: addresses)
         adopter.takeOver(addresses, at: instant)
         let campaign = TickleCampaign(

@@ -140,6 +140,14 @@ final class OutboundLink: EventHandler {
         send { $0.seal(message) }
     }
 
+    /// Sends a message about tables.
+    ///
+    /// - Returns: false when it was not taken: an earlier one still waits, or the connection is
+    ///   gone.
+    func send(_ message: StateMessage) -> Bool {
+        send { $0.seal(message) }
+    }
+
     /// Sends a message of a planned switchover.
     ///
     /// - Returns: false when it was not taken: an earlier one still waits, or the connection is

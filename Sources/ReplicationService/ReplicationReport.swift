@@ -26,13 +26,35 @@ public final class ReplicationReport: MetricSource {
     let takeovers = Counter()
     let ticklesSent = Counter()
     let ticklesFailed = Counter()
+    let shadowChannelsOut = Gauge()
+    let shadowChannelsIn = Gauge()
+    let entriesReceived = Counter()
+    /// Entries of the peer that were announced and missing at the last takeover; -1 when it was
+    /// not known.
+    let missingAtTakeover = Gauge()
     private let behindSince = Atomic<UInt64>(0)
+    private let state = Mutex(ReplicationStatus())
 
     init() {}
 
     /// Since when the peer lacks something; `nil` when it lacks nothing.
     func setBehind(since instant: Instant?) {
         behindSince.store(instant?.nanoseconds ?? 0, ordering: .relaxed)
+    }
+
+    /// Takes a new picture of the tables.
+    func note(_ status: ReplicationStatus) {
+        state.withLock { $0 = status }
+    }
+
+    /// What both nodes know of each other, at most 100 ms old.
+    public var status: ReplicationStatus {
+        var status = state.withLock { $0 }
+        status.isSending = isSending.value != 0
+        status.isReceiving = isReceiving.value != 0
+        status.shadowChannelsOut = Int(shadowChannelsOut.value)
+        status.shadowChannelsIn = Int(shadowChannelsIn.value)
+        return status
     }
 
     /// Writes the present values.
@@ -45,14 +67,43 @@ public final class ReplicationReport: MetricSource {
             text.add("tandem_replication_\(name)_total", .counter, help: help, value)
         }
         let since = behindSince.load(ordering: .relaxed)
-        let lag =
-            since == 0 ? 0 : (Clock.now() - Instant(nanoseconds: since)).milliseconds
+        let status = status
+        let lag = max(
+            since == 0 ? 0 : (Clock.now() - Instant(nanoseconds: since)).milliseconds,
+            status.lagMilliseconds)
         gauge("sending", "Whether the stream to the peer is up.", Double(isSending.value))
         gauge("receiving", "Whether the stream from the peer is up.", Double(isReceiving.value))
         gauge("entries", "Own client connections to tell.", Double(ownClients.value))
         gauge("peer_entries", "Client connections of the peer.", Double(peerClients.value))
-        gauge("lag_entries", "Changes that wait for the peer.", Double(waitingChanges.value))
+        gauge(
+            "lag_entries", "Changes that the peer does not have.",
+            Double(waitingChanges.value) + Double(status.lagEntryCount))
         gauge("lag_seconds", "Age of the oldest change that waits.", Double(lag) / 1_000)
+        gauge("in_sync", "Whether everything the peer has is here.", status.isInSync ? 1 : 0)
+        gauge(
+            "peer_in_sync", "Whether everything here is at the peer.",
+            status.isPeerInSync ? 1 : 0)
+        gauge(
+            "missing_entries", "Entries the peer announced and this node lacks; -1: not known.",
+            status.missingCount.map { Double($0) } ?? -1)
+        gauge(
+            "takeover_missing_entries", "Those at the last takeover; -1: not known.",
+            Double(missingAtTakeover.value))
+        gauge("shadow_channels_out", "Channels of own workers.", Double(status.shadowChannelsOut))
+        gauge("shadow_channels_in", "Channels of the peer's.", Double(status.shadowChannelsIn))
+        for table in status.tables {
+            text.add(
+                "tandem_replication_table_entries", .gauge, help: "Entries of a table.",
+                labels: ["table": table.name], Double(table.entryCount))
+        }
+        counter("entries_received", "Entries of tables received.", Double(entriesReceived.value))
+        counter("state_snapshots_sent", "Snapshots of tables.", Double(status.snapshotsSent))
+        counter(
+            "state_snapshots_received", "Snapshots of the peer's tables.",
+            Double(status.snapshotsReceived))
+        counter(
+            "resumptions", "Connections that went on without a snapshot.",
+            Double(status.resumptions))
         counter("changes_sent", "Changes sent.", Double(changesSent.value))
         counter("changes_received", "Changes received.", Double(changesReceived.value))
         counter("snapshots_sent", "Snapshots begun.", Double(snapshotsSent.value))
