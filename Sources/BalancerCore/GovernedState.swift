@@ -67,6 +67,13 @@ struct GovernedState: Sendable {
     /// Since when the liveness check passes; `nil` before it ever did.
     var livenessPassesSince: Instant?
 
+    /// Checks of this node that had a verdict; the peer's word counts for the others.
+    var checksThatSpoke: OwedReports = []
+    var peerLivenessFailure: ProbeFailure?
+    var peerReadinessFailure: ProbeFailure?
+    /// What the peer has to hear of.
+    var owed: OwedReports = []
+
     var ejection: Ejection?
     /// Ejections in a row; see `OutlierDetector.remaining`.
     var ejectionNumber = 0
@@ -106,7 +113,7 @@ struct GovernedState: Sendable {
     /// True when checks and traffic decide about it.
     var isJudged: Bool { admin == .ready && forced == nil }
 
-    var failsCheck: Bool { livenessFailure != nil || readinessFailure != nil }
+    var failsCheck: Bool { liveness != nil || readiness != nil }
 
     /// True when it serves whether or not the cause of bad verdicts is shared.
     var isSound: Bool {
@@ -127,7 +134,7 @@ struct GovernedState: Sendable {
     func isDead(now: Instant) -> Bool {
         if let ejection, ejection.cause.meansDead { return true }
         if let accusation, now < accusation.until, accusation.meansDead { return true }
-        return livenessFailure?.meansDead ?? false
+        return liveness?.meansDead ?? false
     }
 
     var admission: BackendStanding.Admission {

@@ -13,7 +13,7 @@ extension GovernorEvent {
             .trialBegan(let name), .returned(let name, _), .drainBegan(let name, _),
             .drainForced(let name, _, _), .drainEnded(let name, _, _, _),
             .slowStartBegan(let name, _), .slowStartEnded(let name, _), .madeReady(let name),
-            .weightSet(let name, _), .healthForced(let name, _):
+            .weightSet(let name, _), .healthForced(let name, _), .ejectedByPeer(let name, _, _):
             name
         case .cascadeBegan, .cascadeEnded, .failedOpen, .panicBegan, .panicEnded:
             nil
@@ -23,8 +23,8 @@ extension GovernorEvent {
     /// True when somebody should look at it; what was asked for or is over needs nobody.
     public var isWarning: Bool {
         switch self {
-        case .wentDown, .ejected, .ejectionRefused, .checkLies, .cascadeBegan, .failedOpen,
-            .panicBegan, .drainForced:
+        case .wentDown, .ejected, .ejectedByPeer, .ejectionRefused, .checkLies, .cascadeBegan,
+            .failedOpen, .panicBegan, .drainForced:
             true
         case .cameUp, .trialBegan, .returned, .cascadeEnded, .panicEnded, .drainBegan,
             .drainEnded, .slowStartBegan, .slowStartEnded, .madeReady, .weightSet,
@@ -44,6 +44,8 @@ extension GovernorEvent: CustomStringConvertible {
             "passes its \(check) check again after \(after.rounded)"
         case .ejected(_, let cause, let time, let number):
             "ejected for \(time.rounded) (\(number) in a row): \(cause)"
+        case .ejectedByPeer(_, let cause, let time):
+            "ejected for \(time.rounded), as the other node found: \(cause)"
         case .ejectionRefused(_, let cause, let refusal):
             "stays in although its traffic fails: \(cause); \(refusal)"
         case .checkLies(_, let cause, let passingFor, let ejections):

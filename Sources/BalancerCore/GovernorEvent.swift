@@ -38,6 +38,8 @@ public enum GovernorEvent: Hashable, Sendable {
     case cameUp(backend: String, CheckKind, after: TimeSpan)
     /// Its traffic took a backend out for so long; it is the n-th time in a row.
     case ejected(backend: String, EjectionCause, time: TimeSpan, number: Int)
+    /// The traffic of the other node took a backend out; so long is left of it.
+    case ejectedByPeer(backend: String, EjectionCause, time: TimeSpan)
     /// Its traffic asks for it, but the backend stays.
     case ejectionRefused(backend: String, EjectionCause, EjectionRefusal)
     /// Its checks pass while its traffic fails: the check does not see what clients see.

@@ -48,6 +48,8 @@ public struct GradientLimiter: Sendable {
     /// A window takes at least so many times the latency of the last one: a limit that is changed
     /// before the last change can be seen swings from one end to the other.
     static let windowLatencies = 2.0
+    /// Without an answer for so long, what was learned is another node's business.
+    static let coldAfter = TimeSpan.seconds(10)
     /// While a measurement finds a tenth less than the last one, the next comes so soon.
     static let soon = TimeSpan.seconds(5)
 
@@ -70,6 +72,8 @@ public struct GradientLimiter: Sendable {
     /// The most requests in flight that were seen in this window and in the last one.
     private var inFlightMax = 0
     private var inFlightMaxBefore = 0
+    /// When an answer came last; `nil` before the first.
+    private var answeredAt: Instant?
     /// The first measurement may be of a pool that is full.
     private var isDoubtful = true
 
@@ -100,6 +104,30 @@ public struct GradientLimiter: Sendable {
         baselineNanoseconds > 0 ? TimeSpan(nanoseconds: UInt64(baselineNanoseconds)) : nil
     }
 
+    /// True when nothing was learned here for so long that another node knows better.
+    public func isCold(now: Instant) -> Bool {
+        guard let answeredAt else { return true }
+        return now - answeredAt >= Self.coldAfter
+    }
+
+    /// Goes on with what another node learned, unless something was learned here of late.
+    ///
+    /// - Parameters:
+    ///   - limit: requests in flight.
+    ///   - baseline: the latency that counts as good.
+    ///   - now: the time.
+    /// - Returns: true when `limit` changed.
+    public mutating func seed(limit: Int, baseline: TimeSpan, now: Instant) -> Bool {
+        guard isCold(now: now), baseline > .zero, limit > 0 else { return false }
+        let before = self.limit
+        window.removeAll()
+        settled = clamped(Double(limit))
+        baselineNanoseconds = Double(baseline.nanoseconds)
+        // The backends may be others soon: it is measured anew as after any interval.
+        phase = .following(since: now, measureAt: now + settings.baselineInterval)
+        return self.limit != before
+    }
+
     /// An answer's head came.
     ///
     /// - Parameters:
@@ -110,6 +138,7 @@ public struct GradientLimiter: Sendable {
     @discardableResult
     public mutating func answered(latency: TimeSpan, inFlight: Int, now: Instant) -> Bool {
         let before = limit
+        answeredAt = now
         inFlightMax = max(inFlightMax, min(inFlight, 1 << 30))
         switch phase {
         case .measuring(let since, let lowered):

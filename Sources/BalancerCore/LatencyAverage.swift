@@ -35,6 +35,8 @@ struct LatencyAverage {
     private(set) var isMeasured = false
     /// True when the last request to the backend failed.
     private(set) var lastFailed = false
+    /// What it knows came from another node.
+    private var isSeeded = false
     private var value = 0.0
     private var updatedAt = Instant(nanoseconds: 0)
 
@@ -51,6 +53,24 @@ struct LatencyAverage {
         now - updatedAt >= tuning.staleAfter
     }
 
+    /// True when another node knows better.
+    func isCold(now: Instant, tuning: LeastTimeTuning) -> Bool {
+        !isMeasured || isSeeded || isStale(now: now, tuning: tuning)
+    }
+
+    /// Takes over what another node found, when nothing was heard for long.
+    ///
+    /// - Returns: whether it did.
+    mutating func seed(nanoseconds: Double, now: Instant, tuning: LeastTimeTuning) -> Bool {
+        guard isCold(now: now, tuning: tuning) else { return false }
+        value = nanoseconds
+        isMeasured = true
+        isSeeded = true
+        lastFailed = false
+        updatedAt = max(updatedAt, now)
+        return true
+    }
+
     /// Blends an observation into the decayed average; the first observation sets it.
     mutating func observe(
         nanoseconds observed: Double, failed: Bool, now: Instant, median: Double,
@@ -64,6 +84,7 @@ struct LatencyAverage {
             isMeasured = true
         }
         lastFailed = failed
+        isSeeded = false
         updatedAt = max(updatedAt, now)
     }
 }

@@ -128,6 +128,22 @@ public struct PoolBalancer: Sendable {
         if isFirst || now >= medianDueAt { refreshMedian(now: now) }
     }
 
+    /// Takes over an average of the other node for a backend that nothing was heard of for long, or
+    /// ever.
+    public mutating func seedLatency(_ latency: TimeSpan, at index: Int, now: Instant) {
+        guard backends.indices.contains(index), latency > .zero else { return }
+        let isNew = backends[index].latency.seed(
+            nanoseconds: Double(min(latency, tuning.failurePenaltyMax).nanoseconds), now: now,
+            tuning: tuning)
+        if isNew { refreshMedian(now: now) }
+    }
+
+    /// True when an average of the other node would count for a backend.
+    public func wantsLatency(at index: Int, now: Instant) -> Bool {
+        guard backends.indices.contains(index) else { return false }
+        return backends[index].latency.isCold(now: now, tuning: tuning)
+    }
+
     /// The weight of a backend, its ramp not applied; 0 for an index that does not exist.
     public func weight(at index: Int) -> Int {
         backends.indices.contains(index) ? Int(backends[index].standing.weight) : 0

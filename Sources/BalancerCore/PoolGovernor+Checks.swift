@@ -21,6 +21,7 @@ extension PoolGovernor {
         _ backend: Int, _ check: CheckKind, failure: ProbeFailure?, now: Instant
     ) -> [GovernorAction] {
         guard backends.indices.contains(backend) else { return [] }
+        checkSpoke(backend, check)
         if let failure {
             checkFails(backend, check, failure, now: now)
         } else {
@@ -43,6 +44,9 @@ extension PoolGovernor {
             backends[backend].readinessFailure = nil
             backends[backend].readinessFailsSince = nil
         }
+        backends[backend].checksThatSpoke.remove(.check(check))
+        forgetPeer(backend, check)
+        owe(.check(check), about: backend)
         endForcedUp(backend, now: now)
         verdictImproved(backend, now: now)
         return finish(now: now)
@@ -71,6 +75,7 @@ extension PoolGovernor {
         }
         verdictWorsened(index, wasBad: wasBad, now: now)
         if isNew {
+            owe(.check(check), about: index)
             report(.wentDown(backend: backends[index].name, check, reason: failure))
         }
         refresh(index, now: now)
@@ -100,6 +105,7 @@ extension PoolGovernor {
         if let failedSince {
             // Rates of the time before it fell are no news of what came back.
             backends[index].tally = nil
+            owe(.check(check), about: index)
             endForcedUp(index, now: now)
             report(.cameUp(backend: backends[index].name, check, after: now - failedSince))
         }

@@ -51,8 +51,8 @@ extension GovernedState {
         if forced == .down { return .forcedDown }
         if forced == .stopping { return .forcedStopping }
         if forced == nil, !isExcused {
-            if let livenessFailure { return .check(.liveness, livenessFailure) }
-            if let readinessFailure { return .check(.readiness, readinessFailure) }
+            if let liveness { return .check(.liveness, liveness) }
+            if let readiness { return .check(.readiness, readiness) }
         }
         switch ejection?.phase {
         case .out(let until): return .ejected(ejection?.cause ?? .failedTrial, until: until)

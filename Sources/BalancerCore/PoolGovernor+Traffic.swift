@@ -25,6 +25,7 @@ extension PoolGovernor {
             case .trial(takenAt: nil) = backends[backend].ejection?.phase
         else { return [] }
         backends[backend].ejection?.phase = .trial(takenAt: now)
+        owe(.ejection, about: backend)
         return finish(now: now)
     }
 
@@ -39,11 +40,13 @@ extension PoolGovernor {
         case .succeeded:
             report(.returned(backend: backends[backend].name, after: now - ejection.since))
             endEjection(backend, now: now)
+            owe(.ejection, about: backend)
             verdictImproved(backend, now: now)
         case .failed:
             eject(backend, .failedTrial, since: ejection.since, now: now)
         case .abandoned:
             backends[backend].ejection?.phase = .trial(takenAt: nil)
+            owe(.ejection, about: backend)
             refresh(backend, now: now, repeats: true)
         }
         return finish(now: now)
@@ -116,6 +119,7 @@ extension PoolGovernor {
             {
                 report(.returned(backend: backends[index].name, after: now - since))
                 endEjection(index, now: now)
+                owe(.ejection, about: index)
                 verdictImproved(index, now: now)
             }
         }
@@ -145,7 +149,7 @@ extension PoolGovernor {
         eject(index, cause, since: now, now: now)
     }
 
-    private mutating func refusal(
+    mutating func refusal(
         of index: Int, _ cause: EjectionCause, _ outlier: OutlierSettings
     ) -> EjectionRefusal? {
         if guardState.isActive, !cause.meansDead { return .cascade }
@@ -183,6 +187,7 @@ extension PoolGovernor {
         backends[index].ejection = GovernedState.Ejection(
             cause: kept, since: since, phase: .out(until: now + time))
         let name = backends[index].name
+        owe(.ejection, about: index)
         report(.ejected(backend: name, cause, time: time, number: number))
         refresh(index, now: now)
     }

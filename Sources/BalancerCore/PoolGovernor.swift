@@ -48,6 +48,8 @@ public struct PoolGovernor: Sendable {
     var outCountTogether: (total: Int, out: Int)?
     /// True when one of these was bad.
     var hasFallenTogether = false
+    /// The peer has to hear of something.
+    var owesReports = false
     /// When the verdicts are counted next, while the guard is active.
     var nextReview = Instant(nanoseconds: 0)
     /// Since when too few are healthy.
@@ -138,6 +140,7 @@ public struct PoolGovernor: Sendable {
         else { return }
         backends[index].ramp = SlowStart(since: now, settings: slowStart)
         backends[index].rampToldAt = now
+        owe(.ramp, about: index)
         report(.slowStartBegan(backend: backends[index].name, window: slowStart.window))
     }
 
@@ -177,6 +180,7 @@ public struct PoolGovernor: Sendable {
     mutating func endRamp(_ index: Int, now: Instant) {
         guard let ramp = backends[index].ramp else { return }
         backends[index].ramp = nil
+        owe(.ramp, about: index)
         report(.slowStartEnded(backend: backends[index].name, after: now - ramp.since))
         refresh(index, now: now)
     }

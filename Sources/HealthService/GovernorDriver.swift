@@ -45,8 +45,8 @@ final class GovernorDriver {
     private var names: [String]
     private var addresses: [Endpoint?]
     private var indexes: [String: Int]
-    private let loop: EventLoop
-    private let ports: PoolPorts
+    let loop: EventLoop
+    var ports: PoolPorts
     private let logger: Logger
     private var lines = LogRateLimiter(
         burstCount: GovernorDriver.linesAtOnceMax, interval: GovernorDriver.lineInterval)
@@ -58,6 +58,9 @@ final class GovernorDriver {
     private var unreported: [BackendNews] = []
     private var newsTimer: TimerID?
     private var reportedAt = Instant(nanoseconds: 0)
+    /// Ejections of the peer that would have left too few, by backend.
+    var refused: [String: RefusedEjection] = [:]
+    var refusedTimer: TimerID?
 
     init(
         _ pool: PoolConfiguration, loop: EventLoop, ports: PoolPorts, logger: Logger, seed: UInt64
@@ -96,8 +99,8 @@ final class GovernorDriver {
 
     func stop() {
         isStopped = true
-        for timer in [timer?.id, sweepTimer, drainTimer, newsTimer].compactMap({ $0 }) {
-            loop.cancel(timer)
+        for timer in [timer?.id, sweepTimer, drainTimer, newsTimer, refusedTimer] {
+            if let timer { loop.cancel(timer) }
         }
         timer = nil
     }
@@ -255,6 +258,27 @@ final class GovernorDriver {
         if !cut.isEmpty { ports.forceClose(pool, cut, false) }
         if !cutWithTunnels.isEmpty { ports.forceClose(pool, cutWithTunnels, true) }
         armTimer()
+        tellPeer()
+    }
+
+    // MARK: The other node
+
+    func name(at index: Int) -> String { names[index] }
+
+    func address(at index: Int) -> Endpoint? { addresses[index] }
+
+    func takeReports() -> [(backend: Int, report: BackendReport)] {
+        governor.takeReports(now: Clock.now())
+    }
+
+    func failsAtPeer(_ backend: String, _ kind: CheckKind) -> Bool {
+        indexes[backend].map { governor.failsAtPeer($0, kind) } ?? false
+    }
+
+    /// Performs what the peer's word leads to.
+    func perform(now: Instant, _ body: (inout PoolGovernor, Instant) -> [GovernorAction]) {
+        guard !isStopped else { return }
+        perform(body(&governor, now))
     }
 
     private func tell(_ standings: [Int: BackendStanding]) {

@@ -26,7 +26,7 @@ public final class HealthService {
     public let metrics = HealthMetrics()
     private let loop: EventLoop
     private let logger: Logger
-    private let ports: PoolPorts
+    private var ports: PoolPorts
     private let slots: ProbeSlots
     private let kept = KeptConnections(capacity: HealthService.keptConnectionsMax)
     private var generator: SeededGenerator
@@ -111,6 +111,19 @@ public final class HealthService {
     /// - Returns: false when there is no such backend.
     public func holdHealth(pool: String, backend: String, _ health: ForcedHealth?) -> Bool {
         supervisors[pool]?.driver.holdHealth(backend, health) ?? false
+    }
+
+    // MARK: The other node
+
+    /// Tells what is found out from now on.
+    func setPeerPort(_ tell: @escaping (BackendWord) -> Void) {
+        ports.tellPeer = tell
+        for supervisor in supervisors.values { supervisor.driver.ports.tellPeer = tell }
+    }
+
+    /// Takes in what the peer found out; false when this node has no such backend.
+    func hear(_ word: PeerWord) -> Bool {
+        supervisors[word.pool]?.hear(word) ?? false
     }
 
     // MARK: Pictures

@@ -74,7 +74,8 @@ final class PoolCounters: Sendable {
             isCascading.set(1)
             events["failed_open"].add()
         case .ejectionRefused(_, _, let refusal): refusals[refusal.token].add()
-        case .wentDown, .cameUp, .ejected, .checkLies, .trialBegan, .returned, .drainBegan,
+        case .wentDown, .cameUp, .ejected, .ejectedByPeer, .checkLies, .trialBegan, .returned,
+            .drainBegan,
             .drainForced, .drainEnded, .slowStartBegan, .slowStartEnded, .madeReady, .weightSet,
             .healthForced:
             if let counters = event.backend.flatMap({ backend($0) }) { count(event, in: counters) }
@@ -87,6 +88,7 @@ final class PoolCounters: Sendable {
             counters.isEjected.set(1)
             ejections.add()
             counters.ejections[cause.token].add()
+        case .ejectedByPeer: counters.isEjected.set(1)
         case .returned, .madeReady: counters.isEjected.set(0)
         case .checkLies: counters.checkLies.add()
         case .drainForced(_, let exchanges, let tunnels):

@@ -17,6 +17,8 @@ public struct PoolPorts {
     public var tallies: (_ pool: String) -> [NamedTally]
     /// What a backend has in flight.
     public var work: (_ pool: String, _ backend: String) -> BackendWork
+    /// Where the other node is told what was found out; `nil` where there is none.
+    var tellPeer: ((BackendWord) -> Void)?
 
     /// Ports that lead nowhere.
     public init() {

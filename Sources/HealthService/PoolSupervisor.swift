@@ -99,6 +99,15 @@ final class PoolSupervisor {
         driver.stop()
     }
 
+    /// Takes in what the peer found out; false when this pool has no such backend.
+    func hear(_ word: PeerWord) -> Bool {
+        // Without a check of its own this node would never learn that it is over.
+        if case .check(let kind, _) = word.report, checks[word.backend]?[kind] == nil {
+            return false
+        }
+        return driver.hear(word)
+    }
+
     /// How every backend is, in the order of the configuration.
     func snapshot() -> [BackendHealth] {
         pool.backends.compactMap { backend in
@@ -154,7 +163,7 @@ final class PoolSupervisor {
                     continue
                 }
                 monitor.stop()
-                if monitor.machine.verdict != .unverified {
+                if monitor.machine.verdict != .unverified || driver.failsAtPeer(backend, kind) {
                     driver.checkForgotten(backend, kind)
                 }
             }

@@ -15,6 +15,8 @@ final class AdaptiveShares: Sendable {
     private final class Share: Sendable {
         let limit = Atomic<Int>(0)
         let settledLimit = Atomic<Int>(0)
+        /// The latency that counts as good, in nanoseconds; 0 before it was measured here.
+        let baseline = Atomic<UInt64>(0)
     }
 
     /// Requests that may be in flight; `Int.max` without adaptive concurrency, and while a worker
@@ -26,6 +28,23 @@ final class AdaptiveShares: Sendable {
 
     init(workerCount: Int) {
         shares = (0..<workerCount).map { _ in Share() }
+    }
+
+    /// What the other node learned for the pool: the limit, and the latency that counts as good in
+    /// microseconds; and when that was heard, in seconds.
+    let peerLimit = Atomic<Int>(0)
+    let peerBaselineMicroseconds = Atomic<UInt64>(0)
+    let peerSeconds = Atomic<UInt32>(0)
+
+    /// The latency that counts as good: the best that a worker knows; `nil` before one does.
+    var baseline: TimeSpan? {
+        let known = shares.map { $0.baseline.load(ordering: .relaxed) }.filter { $0 > 0 }
+        return known.min().map { TimeSpan(nanoseconds: $0) }
+    }
+
+    /// Makes known what a worker takes for a good latency; `nil` when it has measured none itself.
+    func set(baseline: TimeSpan?, worker: Int) {
+        shares[worker].baseline.store(baseline?.nanoseconds ?? 0, ordering: .relaxed)
     }
 
     /// Replaces the share of a worker; 0 for none.
@@ -93,6 +112,24 @@ struct AdaptiveLimit {
         // A worker's own requests are not counted; clients spread, so its share is about even.
         let share = (max(inFlight, 1) + workerCount - 1) / workerCount
         if limiter.answered(latency: latency, inFlight: share, now: now) { publish(pool) }
+    }
+
+    /// Makes known what was learned here, and takes what the other node has learned when nothing was
+    /// for a while.
+    mutating func share(_ pool: Unmanaged<SharedPool>, now: Instant) {
+        let hint = pool._withUnsafeGuaranteedRef { pool -> (limit: Int, baseline: TimeSpan)? in
+            pool.adaptive.set(
+                baseline: limiter.isCold(now: now) ? nil : limiter.baseline, worker: worker)
+            let seconds = pool.adaptive.peerSeconds.load(ordering: .acquiring)
+            guard PeerHint.isFresh(seconds, now: now) else { return nil }
+            return (
+                pool.adaptive.peerLimit.load(ordering: .relaxed),
+                .microseconds(pool.adaptive.peerBaselineMicroseconds.load(ordering: .relaxed))
+            )
+        }
+        guard let hint, hint.limit > 0 else { return }
+        let share = max(1, (hint.limit + workerCount - 1) / workerCount)
+        if limiter.seed(limit: share, baseline: hint.baseline, now: now) { publish(pool) }
     }
 
     /// Makes the limit count.

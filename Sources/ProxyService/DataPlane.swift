@@ -46,12 +46,15 @@ public final class DataPlane: Sendable {
     private let listenerNumbers: Range<CInt>
     private let logger: Logger
     private let journal: ConnectionJournal?
+    /// Where workers tell which cookies they remember; `nil` where there is no other node.
+    let stickyJournal: StickyJournal?
     private let nodeName: String
     private let stickyKey: [UInt8]
     let shadowChannelLost: @Sendable (_ worker: Int) -> Void
     let accessLog: AccessLog
     let reports: Mailbox<TrafficReport>
     let samples = TrafficSamples()
+    let stateTallies = StateTallies()
     private let state: Mutex<State>
     let workerTallies: [WorkerTallies]
 
@@ -92,6 +95,11 @@ public final class DataPlane: Sendable {
         }
         self.logger = logger
         self.journal = journal
+        do throws(Errno) {
+            stickyJournal = journal == nil ? nil : try StickyJournal()
+        } catch {
+            throw DataPlaneError(problems: ["cannot make a mailbox: \(error)"])
+        }
         self.listenerNumbers = listenerNumbers
         workerTallies = (0..<workerCount).map { _ in WorkerTallies() }
         var mailboxes: [Mailbox<WorkerCommand>] = []
@@ -160,7 +168,7 @@ public final class DataPlane: Sendable {
             mailbox: mailboxes[index], peers: mailboxes,
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
             journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports,
-            shadowChannelLost: shadowChannelLost)
+            shadowChannelLost: shadowChannelLost, stickyJournal: stickyJournal)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))

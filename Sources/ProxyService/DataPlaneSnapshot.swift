@@ -68,7 +68,7 @@ final class DataPlaneSnapshot: Sendable {
             workerCount: workerCount, stickyKey: stickyKey)
         let pools = configuration.pools.map { planner.plan($0) }
         var listenerPlanner = ListenerPlanner(
-            pools: pools, previous: previous, workerCount: workerCount)
+            pools: pools, previous: previous, workerCount: workerCount, key: stickyKey)
         let listeners = configuration.listeners.map { listenerPlanner.plan($0) }
         guard listenerPlanner.problems.isEmpty else {
             throw DataPlaneError(problems: listenerPlanner.problems)

@@ -13,13 +13,19 @@ struct ListenerPlanner {
     private(set) var problems: [String] = []
 
     private let workerCount: Int
+    /// The secret from which buckets are seeded.
+    private let key: [UInt8]
     private var poolPlaces: [String: Int] = [:]
     private var knownListeners: [ListenerIdentity: SharedListener] = [:]
     private var knownRoutes: [RouteIdentity: SharedRoute] = [:]
     private var knownLimits: [RateLimitIdentity: SharedRateLimit] = [:]
 
-    init(pools: [PoolPlan], previous: DataPlaneSnapshot?, workerCount: Int) {
+    init(
+        pools: [PoolPlan], previous: DataPlaneSnapshot?, workerCount: Int,
+        key: [UInt8] = RandomBytes.make(count: 32)
+    ) {
         self.workerCount = workerCount
+        self.key = key
         for (place, pool) in pools.enumerated() where poolPlaces[pool.name] == nil {
             poolPlaces[pool.name] = place
         }
@@ -126,7 +132,8 @@ struct ListenerPlanner {
                 continue
             }
             do throws(Errno) {
-                limits.append(try SharedRateLimit(identity, workerCount: workerCount))
+                limits.append(
+                    try SharedRateLimit(identity, workerCount: workerCount, key: key))
             } catch {
                 problems.append("listener \(listener.name): no memory for a rate limit: \(error)")
             }

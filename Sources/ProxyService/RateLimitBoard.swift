@@ -7,6 +7,8 @@ internal import BalancerCore
 internal import ConfigurationCore
 internal import LinuxIO
 internal import Synchronization
+internal import TLSIO
+internal import WireCore
 
 /// What makes a rate limit the same one after a reload, so that its buckets stay as they are.
 struct RateLimitIdentity: Hashable, Sendable {
@@ -45,13 +47,26 @@ final class SharedRateLimit: Sendable {
     /// The same for all workers, so that they mean the same bucket by the same key.
     let hash: SeededHash
     let cells: RateLimitCells
+    /// What the other node calls the same limit, if it has the same secret.
+    let fingerprint: UInt64
     private let pages: ZeroedPages
     /// One row for each worker.
     let tallies: [RateLimitTallies]
 
-    init(_ identity: RateLimitIdentity, workerCount: Int) throws(Errno) {
+    /// Makes full buckets.
+    ///
+    /// Nodes with the same `key`, which nobody else knows, mean the same bucket by the same client.
+    init(
+        _ identity: RateLimitIdentity, workerCount: Int,
+        key: [UInt8] = RandomBytes.make(count: 32)
+    ) throws(Errno) {
         self.identity = identity
-        hash = SeededHash(RandomBytes.seed(), RandomBytes.seed())
+        let code = HMACSHA256.authenticationCode(for: identity.bytes, key: key)
+        let words = (0..<3).map { word in
+            code[word * 8..<word * 8 + 8].reduce(UInt64(0)) { $0 &<< 8 | UInt64($1) }
+        }
+        hash = SeededHash(words[0], words[1])
+        fingerprint = words[2]
         let configuration = identity.configuration
         buckets = TokenBuckets(
             TokenRate(
@@ -112,5 +127,60 @@ final class SharedRoute: Sendable {
     init(identity: RouteIdentity, workerCount: Int) {
         self.identity = identity
         tallies = (0..<workerCount).map { _ in RouteTallies() }
+    }
+}
+
+extension RateLimitIdentity {
+    /// The same bytes on both nodes for the same limit of the same file: the address of the
+    /// listener is not in them, for nodes may differ in that.
+    var bytes: [UInt8] {
+        var text = IdentityText("rate limit 1")
+        text.add(listener.name)
+        if case .route(let route) = owner {
+            text.add("route")
+            text.add(route.match)
+            text.add(String(route.ordinal))
+        }
+        text.add(String(SharedRateLimit.keyCountMax))
+        text.add(String(configuration.requests))
+        text.add(String(configuration.per.nanoseconds))
+        text.add(String(configuration.burst))
+        switch configuration.key {
+        case .client: text.add("client")
+        case .header(let name): text.add("header:\(name)")
+        case .route: text.add("route")
+        }
+        text.add(String(ordinal))
+        return text.bytes
+    }
+}
+
+/// Texts one behind the other, each with its length, so that no two lists look alike.
+private struct IdentityText {
+    private(set) var bytes: [UInt8] = []
+
+    init(_ label: String) { add(label) }
+
+    mutating func add(_ text: String) {
+        bytes.appendBigEndian(UInt32(clamping: text.utf8.count))
+        bytes += text.utf8
+    }
+
+    mutating func add(_ match: RouteMatch) {
+        add(match.host ?? "*")
+        switch match.path {
+        case nil: add("any path")
+        case .prefix(let path): add("prefix \(path)")
+        case .exact(let path): add("exact \(path)")
+        }
+        add(String(match.methods.count))
+        for method in match.methods { add(method) }
+        for conditions in [match.headers, match.query, match.cookies] {
+            add(String(conditions.count))
+            for condition in conditions {
+                add(condition.name)
+                add(condition.value.map { "= \($0)" } ?? "present")
+            }
+        }
     }
 }

@@ -45,6 +45,8 @@ final class SharedBackend: Sendable {
     let tunnelsInFlight = Atomic<Int>(0)
     /// Connections of all workers, whatever they do.
     let connections = Atomic<Int>(0)
+    /// The latency that the other node's choices go by; see `PeerHint`.
+    let peerLatency = Atomic<UInt64>(0)
     /// One row for each worker.
     let tallies: [BackendTallies]
 

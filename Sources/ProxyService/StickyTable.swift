@@ -23,12 +23,19 @@ final class StickyTable: Sendable {
         let usedAtSeconds: UInt32
     }
 
+    /// A use is told to the other node when the last one was in another span of so many seconds.
+    static let toldSpanSeconds: UInt32 = 8
+    /// How many tables there were so far.
+    private static let madeCount = Atomic<UInt32>(0)
+
     /// Entries that one key may be in: two cache lines.
     private static let ways = 8
     private static let entryByteCount = 16
     private static let emptyKey: UInt64 = 0
     private static let busyKey: UInt64 = 1
 
+    /// Names it within this process.
+    let number: UInt32
     /// Entries it has room for.
     let capacity: Int
     private let pages: ZeroedPages
@@ -41,6 +48,7 @@ final class StickyTable: Sendable {
     init(entriesMax: Int) throws(Errno) {
         var buckets = 1
         while buckets * Self.ways < entriesMax { buckets *= 2 }
+        number = Self.madeCount.wrappingAdd(1, ordering: .relaxed).newValue
         capacity = buckets * Self.ways
         bucketMask = UInt64(buckets - 1)
         // Zeroed pages are empty entries, and cost nothing until they are used.
@@ -67,12 +75,21 @@ final class StickyTable: Sendable {
     /// Another worker's clock, read once a turn, may be ahead of ours: what was used in our future
     /// was used just now.
     @inline(__always)
-    private static func ageSeconds(of used: UInt32, nowSeconds: UInt32) -> UInt32 {
+    static func ageSeconds(of used: UInt32, nowSeconds: UInt32) -> UInt32 {
         UInt32(max(0, Int32(bitPattern: nowSeconds &- used)))
     }
 
     /// The backend that a key was given, unless it was not used for `expireSeconds`; refreshes it.
     func find(_ key: UInt64, nowSeconds: UInt32, expireSeconds: UInt32) -> UInt32? {
+        var isNews = false
+        return find(
+            key, nowSeconds: nowSeconds, expireSeconds: expireSeconds, isNews: &isNews)
+    }
+
+    /// The same; `isNews` becomes true when the other node should hear of the use.
+    func find(
+        _ key: UInt64, nowSeconds: UInt32, expireSeconds: UInt32, isNews: inout Bool
+    ) -> UInt32? {
         let key = usable(key)
         let first = firstWay(key)
         for way in first..<first + Self.ways {
@@ -86,9 +103,12 @@ final class StickyTable: Sendable {
             guard age < expireSeconds else { return nil }
             if age > 0 {
                 // Lost when somebody changes the entry at the same time, who then has used it.
-                _ = valueWord.pointee.compareExchange(
+                let isFirst = valueWord.pointee.compareExchange(
                     expected: value, desired: value & ~0xFFFF_FFFF | UInt64(nowSeconds),
-                    ordering: .relaxed)
+                    ordering: .relaxed
+                ).exchanged
+                isNews =
+                    isFirst && used / Self.toldSpanSeconds != nowSeconds / Self.toldSpanSeconds
             }
             return UInt32(truncatingIfNeeded: value &>> 32)
         }
@@ -121,6 +141,81 @@ final class StickyTable: Sendable {
         replace(victim, key, value)
     }
 
+    /// Takes over what another node remembers: the newer use counts.
+    ///
+    /// - Returns: whether the entry is in the table now as it was told; `nil` when all entries of
+    ///   its bucket were used later.
+    func merge(
+        _ key: UInt64, backendID: UInt32, usedAtSeconds: UInt32, nowSeconds: UInt32
+    ) -> Bool? {
+        let key = usable(key)
+        let age = UInt64(Self.ageSeconds(of: usedAtSeconds, nowSeconds: nowSeconds))
+        let first = firstWay(key)
+        var victim = first
+        var victimAge: UInt64 = 0
+        for way in first..<first + Self.ways {
+            let present = word(way * 2).pointee.load(ordering: .acquiring)
+            let used = UInt32(
+                truncatingIfNeeded: word(way * 2 + 1).pointee.load(ordering: .relaxed))
+            let presentAge =
+                present == Self.emptyKey
+                ? .max : UInt64(Self.ageSeconds(of: used, nowSeconds: nowSeconds))
+            if present == key {
+                guard presentAge > age else { return false }
+                victim = way
+                victimAge = presentAge
+                break
+            }
+            if present != Self.busyKey, presentAge >= victimAge {
+                victim = way
+                victimAge = presentAge
+            }
+        }
+        guard victimAge >= age else { return nil }
+        replace(victim, key, UInt64(backendID) &<< 32 | UInt64(usedAtSeconds))
+        return true
+    }
+
+    /// The entry of a key as it is now; refreshes nothing.
+    func entry(_ key: UInt64) -> Entry? {
+        let key = usable(key)
+        let first = firstWay(key)
+        for way in first..<first + Self.ways {
+            guard word(way * 2).pointee.load(ordering: .acquiring) == key else { continue }
+            return entry(at: way)
+        }
+        return nil
+    }
+
+    /// What is in a place, unless nothing is, or somebody changes it at this moment.
+    private func entry(at way: Int) -> Entry? {
+        let key = word(way * 2).pointee.load(ordering: .acquiring)
+        let value = word(way * 2 + 1).pointee.load(ordering: .acquiring)
+        guard key > Self.busyKey, word(way * 2).pointee.load(ordering: .relaxed) == key else {
+            return nil
+        }
+        return Entry(
+            key: key, backendID: UInt32(truncatingIfNeeded: value &>> 32),
+            usedAtSeconds: UInt32(truncatingIfNeeded: value))
+    }
+
+    /// Calls `body` with the entries in `places` that are not older than `expireSeconds`, and how
+    /// old they are, until it returns false.
+    ///
+    /// - Returns: the first place that was not looked at.
+    func walk(
+        _ places: Range<Int>, nowSeconds: UInt32, expireSeconds: UInt32,
+        _ body: (Entry, _ ageSeconds: UInt32) -> Bool
+    ) -> Int {
+        for way in places.clamped(to: 0..<capacity) {
+            guard let entry = entry(at: way) else { continue }
+            let age = Self.ageSeconds(of: entry.usedAtSeconds, nowSeconds: nowSeconds)
+            guard age < expireSeconds else { continue }
+            guard body(entry, age) else { return way }
+        }
+        return min(places.upperBound, capacity)
+    }
+
     private func replace(_ way: Int, _ key: UInt64, _ value: UInt64) {
         let keyWord = word(way * 2)
         let present = keyWord.pointee.load(ordering: .relaxed)
@@ -146,17 +241,12 @@ final class StickyTable: Sendable {
         var way = max(0, start)
         while way < capacity {
             guard entries.count < limit else { return (entries, way) }
-            let key = word(way * 2).pointee.load(ordering: .acquiring)
-            let value = word(way * 2 + 1).pointee.load(ordering: .acquiring)
-            let isStill = word(way * 2).pointee.load(ordering: .relaxed) == key
+            let entry = entry(at: way)
             way += 1
-            let used = UInt32(truncatingIfNeeded: value)
-            let age = Self.ageSeconds(of: used, nowSeconds: nowSeconds)
-            guard key > Self.busyKey, isStill, age < expireSeconds else { continue }
-            entries.append(
-                Entry(
-                    key: key, backendID: UInt32(truncatingIfNeeded: value &>> 32),
-                    usedAtSeconds: used))
+            guard let entry,
+                Self.ageSeconds(of: entry.usedAtSeconds, nowSeconds: nowSeconds) < expireSeconds
+            else { continue }
+            entries.append(entry)
         }
         return (entries, nil)
     }

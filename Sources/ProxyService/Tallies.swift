@@ -126,6 +126,8 @@ final class BackendTallies: Sendable {
     let latencyCount = Tally()
     let latencies = LatencyCells()
     let statuses = StatusTallies()
+    /// The average that choices go by, in microseconds; 0 while this worker knows nothing of late.
+    let averageMicroseconds = Atomic<UInt32>(0)
 }
 
 /// What one worker counts about itself, and what other threads may ask of it at any time.

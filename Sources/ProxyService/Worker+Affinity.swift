@@ -141,8 +141,10 @@ extension Worker {
         let key = affinity.cookieHash.hash(value)
         client.pointee.affinity.cookieKey = key
         client.pointee.affinity.hasCookie = true
+        var isNews = false
         let found = table.find(
-            key, nowSeconds: nowSeconds, expireSeconds: sticky.expireSeconds)
+            key, nowSeconds: nowSeconds, expireSeconds: sticky.expireSeconds, isNews: &isNews)
+        if isNews { noteRemembered(key, in: table) }
         guard let found, let index = affinity.backend(withID: found) else {
             affinity.counters.unknown.wrappingAdd(1, ordering: .relaxed)
             return
@@ -278,12 +280,14 @@ extension Worker {
         if let value = set, value.count <= Self.learnedCookieByteCountMax {
             let key = affinity.cookieHash.hash(value)
             table.insert(key, backendID: backendID, nowSeconds: nowSeconds)
+            noteRemembered(key, in: table)
             affinity.counters.assigned.wrappingAdd(1, ordering: .relaxed)
         } else if client.pointee.affinity.index >= 0, client.pointee.affinity.tie == .none {
             // It was tied to a backend that is gone, and goes on with the same cookie here. A
             // cookie that was never learned is not: clients could fill the table with those.
             table.insert(
                 client.pointee.affinity.cookieKey, backendID: backendID, nowSeconds: nowSeconds)
+            noteRemembered(client.pointee.affinity.cookieKey, in: table)
             affinity.counters.assigned.wrappingAdd(1, ordering: .relaxed)
         }
     }

@@ -34,6 +34,8 @@ struct WorkerSetup: Sendable {
     let reports: Mailbox<TrafficReport>
     /// Told when its shadow channel ended and it wants another one.
     let shadowChannelLost: @Sendable (_ worker: Int) -> Void
+    /// Where it tells which cookies it remembers; `nil` where there is no other node.
+    let stickyJournal: StickyJournal?
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -127,6 +129,10 @@ struct Worker: ~Copyable {
 
     /// What the other node is told about connections.
     var shadows = ShadowDesk()
+    /// Remembered cookies that the other node should hear of, of this turn.
+    var stickyChanges: [StickyChange] = []
+    /// When what was learned is made known next.
+    var sharingDue = Instant(nanoseconds: 0)
 
     // Leaving.
     /// New clients are served, but each connection ends with its next response.
@@ -203,6 +209,8 @@ struct Worker: ~Copyable {
         if linesAreDue { serveLines() }
         if isAcceptBlocked { resumeAccepting() }
         if !journalChanges.isEmpty || owesJournal { handOverJournal() }
+        if !stickyChanges.isEmpty { handOverSticky() }
+        if setup.stickyJournal != nil, now >= sharingDue { shareAverages() }
         if isDraining { checkDrain() }
         if parting != nil { closePatientClients() }
         if shadows.needsTending { tendShadows() }

@@ -49,6 +49,13 @@ public struct ByteReader: ~Escapable {
         return result
     }
 
+    /// Passes over `count` bytes; false when fewer are left or `count` is negative.
+    public mutating func skip(_ count: Int) -> Bool {
+        guard count >= 0, remainingByteCount >= count else { return false }
+        offset += count
+        return true
+    }
+
     private mutating func readInteger<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type
     ) -> Value? {

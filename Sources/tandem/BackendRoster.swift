@@ -47,11 +47,7 @@ struct BackendRoster {
 
     /// Notes everything that commands changed about a backend; false when too many are changed.
     mutating func set(_ override: RuntimeOverride, for name: Name) -> Bool {
-        let writtenName = EffectivePools.nameInFile(name.backend)
-        let writtenPool = written.first { $0.name == name.pool }
-        guard let backend = writtenPool?.backends.first(where: { $0.name == writtenName }) else {
-            return false
-        }
+        guard let backend = basis(of: name) else { return false }
         let present = present
         guard
             overrides.set(
@@ -59,6 +55,12 @@ struct BackendRoster {
         else { return false }
         pools = EffectivePools.apply(overrides, to: resolved)
         return true
+    }
+
+    /// What the file says about a backend, or about the name that it is an address of.
+    func basis(of name: Name) -> BackendConfiguration? {
+        let writtenName = EffectivePools.nameInFile(name.backend)
+        return written.first { $0.name == name.pool }?.backends.first { $0.name == writtenName }
     }
 
     private mutating func rebuild() {

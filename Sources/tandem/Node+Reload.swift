@@ -108,6 +108,7 @@ extension Node {
     private func governBackends() {
         health?.apply(roster.pools)
         for name in roster.overrides.names { govern(name, roster.overrides[name]) }
+        followPeer()
     }
 }
 

@@ -111,6 +111,7 @@ extension Node {
             }
         }
         govern(name, override)
+        tellPeer(name, override)
         if change == .health(.up) {
             _ = health?.setForcedHealth(pool: name.pool, backend: name.backend, .up)
         }

@@ -61,6 +61,8 @@ final class Node {
     var isHurried = false
     var handoverDrain: HandoverDrain?
     var controlTracking: ControlTracking?
+    /// What the other node says of backends; `nil` where there is none.
+    var peerState: PeerState?
     private(set) var isMemoryLocked = false
 
     init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
@@ -151,6 +153,8 @@ final class Node {
         health.apply(roster.pools)
         metricSources.append(health.metrics)
         self.health = health
+        guard loaded.peerNode != nil, loaded.configuration.pair != nil else { return }
+        try startPeerState(StateBoards(node: name, dataPlane: dataPlane))
     }
 
     private func startAdmin() throws {
