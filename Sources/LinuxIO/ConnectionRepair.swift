@@ -115,7 +115,12 @@ public enum ConnectionRepair {
 
     /// Closes a connection without a word to the client, whatever it has sent or received.
     public static func closeSilently(_ socket: consuming FileDescriptor) {
-        try? socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)
+        guard (try? socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)) != nil else { return }
+        // connect(2): AF_UNSPEC dissolves the association, now: a child that is about to be
+        // executed may hold a copy of the descriptor a little longer.
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        _ = tandem_connect(socket.rawValue, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
     }
 
     /// Lets acknowledgements travel with answers, or 40 ms later (TCP_QUICKACK 0).

@@ -5,7 +5,8 @@
 //
 // A node that takes addresses over makes the other node's connections one after the other. A client
 // whose packet comes before its turn must not hear the kernel's reset; it sends the packet again.
-// Resets that a program asked for leave as always: they have a socket, or a mark.
+// Resets that a program asked for carry an acknowledgement and leave as always. Sockets do not tell
+// the two apart: the kernel lends a listener's to the resets it sends (Linux 6.14 and later).
 
 public import WireCore
 
@@ -39,9 +40,7 @@ public struct ResetSilenceRules: Hashable, Sendable {
                 flags owner
                 chain leaving {
                     type filter hook output priority 0; policy accept;
-                    tcp flags & rst == 0 accept
-                    meta mark != 0 accept
-                    meta skuid >= 0 accept
+                    tcp flags & (rst | ack) != rst accept
                     \(drops.joined(separator: "\n        "))
                 }
             }

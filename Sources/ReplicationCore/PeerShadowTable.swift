@@ -176,6 +176,14 @@ public struct PeerShadowTable: Sendable {
         if shadow.isMoved { movedCount -= 1 }
     }
 
+    /// The connections on one of `addresses`.
+    public func keys(_ addresses: Set<IPAddress>) -> [ClientKey] {
+        channels.values.flatMap { channel in
+            channel.entries.values.lazy.map(\.shadow.key)
+                .filter { addresses.contains($0.localAddress) }
+        }
+    }
+
     // MARK: - Taking out
 
     /// Takes every connection on one of `addresses` out: they are this node's business now.

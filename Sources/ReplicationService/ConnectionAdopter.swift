@@ -23,6 +23,9 @@ public protocol ResetSilencing: AnyObject {
 final class ConnectionAdopter: ShadowChannelReceiver {
     /// How long a connection that the peer left to this node waits for its address.
     static let movedSpan = TimeSpan.seconds(10)
+    /// How long the peer's last words may be on their way after a planned switchover: longer than a
+    /// lost segment's first repetition on a short way.
+    static let lastWordsSpan = TimeSpan.milliseconds(100)
 
     private let loop: EventLoop
     private let sender: any SegmentSending
@@ -30,6 +33,12 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     private let logger: Logger
     private var table = PeerShadowTable()
     private var heldAddresses: Set<IPAddress> = []
+    /// Addresses that the peer is leaving in order: what it says of their connections is on its
+    /// way.
+    private var preparedAddresses: Set<IPAddress> = []
+    /// Connections on them that are waited for.
+    private var pendingKeys: Set<ClientKey> = []
+    private var pendingTimer: TimerID?
     private var openWorkers: Set<Int> = []
     /// Their channels must begin anew: something was taken out that may come back.
     private var spentWorkers: Set<Int> = []
@@ -109,10 +118,27 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     // MARK: - What happens to addresses
 
-    /// The addresses are this node's; the channels have been read to their ends.
+    /// The addresses are this node's; the channels have been read as far as they came.
     func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
         heldAddresses.formUnion(addresses)
         cancel(addresses)
+        let isPlanned = addresses.isSubset(of: preparedAddresses)
+        preparedAddresses.subtract(addresses)
+        guard isPlanned, !openWorkers.isEmpty else {
+            takeAll(addresses, at: instant)
+            return
+        }
+        takeMoved()
+        pendingKeys.formUnion(table.keys(addresses))
+        pendingTimer.map(loop.cancel)
+        pendingTimer = loop.schedule(after: Self.lastWordsSpan) { [weak self] in
+            guard let self else { return }
+            pendingKeys = []
+            takeAll(heldAddresses, at: instant)
+        }
+    }
+
+    private func takeAll(_ addresses: Set<IPAddress>, at instant: Instant) {
         let shadows = table.take(addresses)
         noteTable()
         spendChannels(shadows)
@@ -126,20 +152,24 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// The addresses are here while the peer has them, too: what it leaves goes on here.
     func prepare(_ addresses: Set<IPAddress>) {
         heldAddresses.formUnion(addresses)
-        silencer?.release(addresses)
+        preparedAddresses.formUnion(addresses)
         takeMoved()
     }
 
     /// The addresses are the peer's.
     func lose(_ addresses: Set<IPAddress>) {
         heldAddresses.subtract(addresses)
+        preparedAddresses.subtract(addresses)
+        pendingTimer.map(loop.cancel)
+        pendingTimer = nil
+        pendingKeys = []
         cancel(addresses)
         silencer?.silence(addresses)
     }
 
     /// Whether the connection goes on here, as far as is known yet.
     func isAdopting(_ key: ClientKey) -> Bool {
-        campaigns.contains { $0.contains(key) }
+        pendingKeys.contains(key) || campaigns.contains { $0.contains(key) }
     }
 
     /// Connections known by their shadows that do not go on and were not reset yet.
@@ -149,6 +179,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     /// Ends everything.
     func stop() {
+        pendingTimer.map(loop.cancel)
         for campaign in campaigns { campaign.cancel() }
         campaigns = []
     }

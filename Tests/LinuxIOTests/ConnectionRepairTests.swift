@@ -124,6 +124,21 @@ struct ConnectionRepairTests {
         }
     }
 
+    @Test func silentCloseDoesNotWaitForOtherCopies() throws {
+        try ConnectedHosts.run { pair in
+            let endpoint = try Self.endpoints()[0]
+            let (_, client, server, remote) = try pair.connect(to: endpoint)
+            let state = try ConnectionRepair.capture(server.descriptor)
+            let copy = TestSocket(try FileDescriptor(duplicating: server.descriptor.rawValue))
+            server.closeSilently()
+            let again = TestSocket(
+                try ConnectionRepair.recreate(local: endpoint, remote: remote, state))
+            try again.send("here")
+            #expect(try client.receive(4) == "here")
+            copy.close()
+        }
+    }
+
     @Test func requestNobodyHeardIsRepeatedByTheClient() throws {
         try ConnectedHosts.run { pair in
             let endpoint = try Self.endpoints()[0]

@@ -25,9 +25,7 @@ struct ResetSilenceRulesTests {
                     flags owner
                     chain leaving {
                         type filter hook output priority 0; policy accept;
-                        tcp flags & rst == 0 accept
-                        meta mark != 0 accept
-                        meta skuid >= 0 accept
+                        tcp flags & (rst | ack) != rst accept
                         ip saddr { 10.77.0.100 } drop
                         ip6 saddr { fd77::100 } drop
                     }
@@ -58,14 +56,15 @@ struct ResetSilenceRulesTests {
             let context = try RulesContext()
             let endpoint = try #require(ConnectedHosts.server)
             try context.run(Self.rules.setting([endpoint.address]))
-            let (_, client, server, _) = try hosts.connect(to: endpoint)
-            let (_, other, unknown, _) = try hosts.connect(to: endpoint)
+            let (listener, client, server, _) = try hosts.connect(to: endpoint)
+            let (_, other, unknown, _) = try hosts.connect(to: endpoint, listener: listener)
             unknown.closeSilently()
             try other.send("to nobody")
             server.reset()
             try untilTrue { (try? client.hasInput()) == nil }
             // The same went unanswered: the client goes on hoping.
             #expect(try !other.hasInput())
+            withExtendedLifetime(listener) {}
             try context.run(Self.rules.setting([]))
             // What it sends again meets the kernel's word now.
             try untilTrue { (try? other.hasInput()) == nil }

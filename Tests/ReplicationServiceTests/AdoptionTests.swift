@@ -56,7 +56,10 @@ private final class Adopting {
 
     /// Runs the loop until so many clients were handed on.
     func run(until count: Int, within span: TimeSpan = .seconds(3)) {
-        #expect(loop.run(until: Clock.now() + span) { self.clients.count >= count })
+        let isDone = loop.run(until: Clock.now() + span) { self.clients.count >= count }
+        var text = MetricsText()
+        report.collect(into: &text)
+        #expect(isDone, "\(text.rendered.split(separator: "\n").filter { !$0.hasPrefix("#") })")
     }
 
     /// Runs the loop until it is clear that a socket ended.
