@@ -54,7 +54,7 @@ extension Node {
                 seed: RandomBytes.seed())
         else { preconditionFailure("the loader gave a node that is not in its pair") }
         try ReplicationThread.start(
-            wires, settings, dataPlane: dataPlane, events: events,
+            wires, settings, dataPlane: dataPlane, boards: peerState?.boards, events: events,
             logger: logger.named("replication"))
     }
 

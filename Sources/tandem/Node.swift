@@ -64,6 +64,8 @@ final class Node {
     /// What the other node says of backends; `nil` where there is none.
     var peerState: PeerState?
     private(set) var isMemoryLocked = false
+    private(set) var replicationReport: ReplicationReport?
+    var synchronization = SynchronizationWatch(startedAt: Clock.now())
 
     init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
         self.loaded = loaded
@@ -184,8 +186,9 @@ final class Node {
     }
 
     /// The replication thread listens, or there is none: adverts may begin.
-    func replicationStarted(_ source: (any MetricSource)?) {
-        if let source { metricSources.append(source) }
+    func replicationStarted(_ report: ReplicationReport?) {
+        if let report { metricSources.append(report) }
+        replicationReport = report
         guard let start = startSpeaking.take(), !isLeaving else { return }
         do {
             try start()
@@ -244,13 +247,14 @@ final class Node {
             metricSources += sources
             startControlTracking()
             becomeReady()
-        case .replicating(let source):
-            replicationStarted(source)
+        case .replicating(let report):
+            replicationStarted(report)
         case .failed(let reason):
             pairFailed(reason)
         case .snapshot(let snapshot):
             pair = snapshot
             feedWatchdog()
+            watchSynchronization()
         case .switchover(let news):
             handle(news)
         case .left:

@@ -31,6 +31,7 @@ extension Node {
             ("trackers", .array((pair?.trackers ?? []).map(\.json))),
             ("link", pair?.link.map { linkJSON($0, at: takenAt) } ?? .null),
             ("peer", pair?.link.map(peerJSON) ?? .null),
+            ("replication", replicationJSON()),
             ("handover", handoverJSON()),
             ("timers", timersJSON()),
             ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),

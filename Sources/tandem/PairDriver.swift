@@ -153,6 +153,8 @@ final class PairDriver {
         group.onStateChange = { [unowned self] in stateChanged($0) }
         group.onHandoverWanted = { [unowned self] in handOverAsDegraded($0) }
         tracking.onVerdict = { [unowned self] in apply($0) }
+        // Until the control thread says that it knows what the other node knows.
+        group.setHold(.synchronizing, isPresent: setUp.replication != nil)
         // What the trackers say at once must be known before a router starts.
         try tracking.start()
         group.start()

@@ -67,7 +67,7 @@ enum PairEvent: Sendable {
     /// Adverts are sent and heard, the link listens.
     case started([any MetricSource])
     /// The replication thread runs.
-    case replicating(any MetricSource)
+    case replicating(ReplicationReport)
     /// The thread could not start; the text says why.
     case failed(String)
     /// The present state.

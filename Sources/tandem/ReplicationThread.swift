@@ -26,13 +26,15 @@ enum ReplicationThread {
     /// Starts the thread.
     static func start(
         _ wires: ReplicationWires, _ settings: PairLinkSettings, dataPlane: DataPlane,
-        events: Mailbox<PairEvent>, logger: Logger
+        boards: StateBoards?, events: Mailbox<PairEvent>, logger: Logger
     ) throws(Errno) {
         try KernelThread.start(name: "replication") {
             do {
                 let loop = try EventLoop()
+                let tables = try boards?.makeTables(on: loop) ?? []
                 let replicator = try makeReplicator(
-                    wires, settings, dataPlane: dataPlane, loop: loop, logger: logger)
+                    wires, settings, dataPlane: dataPlane, tables: tables, loop: loop,
+                    logger: logger)
                 let filter = FarewellFilter.make(for: wires.addresses, logger: logger)
                 events.post(.replicating(replicator.report))
                 withExtendedLifetime((replicator, filter)) { loop.run() }
@@ -44,14 +46,14 @@ enum ReplicationThread {
 
     private static func makeReplicator(
         _ wires: ReplicationWires, _ settings: PairLinkSettings, dataPlane: DataPlane,
-        loop: EventLoop, logger: Logger
+        tables: [any ReplicatedTable], loop: EventLoop, logger: Logger
     ) throws -> ClientReplicator {
         let shadows = ShadowChannelSettings(workerCount: dataPlane.workerCount) { grant in
             dataPlane.openShadowChannel(grant, worker: grant.worker)
         }
         let replicator = try ClientReplicator(
             loop: loop, settings: settings, journal: wires.journal.mailbox,
-            commands: wires.commands, logger: logger, shadows: shadows)
+            commands: wires.commands, logger: logger, shadows: shadows, tables: tables)
         if ConnectionRepair.isPermitted() {
             let silence = ResetSilence.make(for: wires.addresses, logger: logger)
             replicator.carryOver(silencer: silence) { dataPlane.adopt($0) }

@@ -27,6 +27,7 @@ extension Node {
             if pair.isHeldByConfiguration {
                 text += "  WARNING     this node does not take over until both run the same\n"
             }
+            text += replicationText()
             text += handoverText(pair)
             if let slow = latenessText(pair) { text += slow }
         }
