@@ -65,7 +65,7 @@ final class Node {
     var peerState: PeerState?
     private(set) var isMemoryLocked = false
     private(set) var replicationReport: ReplicationReport?
-    var synchronization = SynchronizationWatch(startedAt: Clock.now())
+    var synchronization = SynchronizationWatch(startedAt: .distantFuture)
 
     init(_ loaded: LoadedConfiguration, source: Source, loop: EventLoop, logger: Logger) {
         self.loaded = loaded
@@ -189,6 +189,7 @@ final class Node {
     func replicationStarted(_ report: ReplicationReport?) {
         if let report { metricSources.append(report) }
         replicationReport = report
+        synchronization = SynchronizationWatch(startedAt: Clock.now())
         guard let start = startSpeaking.take(), !isLeaving else { return }
         do {
             try start()

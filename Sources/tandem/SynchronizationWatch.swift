@@ -8,9 +8,10 @@ internal import WireCore
 
 /// Follows the replication stream from the node's start.
 struct SynchronizationWatch {
-    /// How long a node that has just started waits for a peer to tell it something.
-    ///
-    /// Dialling and the handshake take milliseconds; a peer that does not replicate never comes.
+    /// How long a node that has just started waits for a peer to take its call: that takes
+    /// milliseconds, and another program never does.
+    static let dialPatience = TimeSpan.milliseconds(200)
+    /// How long it waits for a peer that took its call to tell it something.
     static let patience = TimeSpan.seconds(3)
 
     /// What changed.
@@ -37,8 +38,9 @@ struct SynchronizationWatch {
         var news = News.alone
         if status.isReceiving {
             news = status.isInSync ? .inSync : .behind
-        } else if last == nil, now < startedAt + Self.patience {
-            return nil
+        } else if last == nil {
+            let patience = status.isSending ? Self.patience : Self.dialPatience
+            guard now >= startedAt + patience else { return nil }
         }
         guard news != last else { return nil }
         last = news
