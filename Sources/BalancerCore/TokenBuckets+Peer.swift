@@ -48,6 +48,7 @@ extension TokenBuckets {
     ///   - word: the bucket.
     ///   - told: the word when the peer heard of it last; 0 for never.
     ///   - now: the time.
+    /// - Returns: the debt to tell.
     @inlinable
     public func debt(at index: Int, _ word: UInt64, told: UInt64, now: Instant) -> BucketDebt? {
         let clock = clock(now)

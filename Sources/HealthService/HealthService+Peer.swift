@@ -63,6 +63,7 @@ extension HealthService {
     ///   - value: what it said.
     ///   - age: how long ago.
     ///   - node: the name of this node.
+    /// - Returns: what became of it.
     public func hearPeer(
         _ key: [UInt8], _ value: [UInt8], age: TimeSpan, as node: String
     ) -> PeerWordOutcome {

@@ -64,7 +64,10 @@ public final class StickyReplication: EventHandler {
 
     /// Serves the tables of a data plane; `nil` when it has no other node.
     ///
-    /// - Parameter loop: the loop of the replication thread; without one the owner polls.
+    /// - Parameters:
+    ///   - dataPlane: whose tables.
+    ///   - loop: the loop of the replication thread; without one the owner polls.
+    /// - Throws: when the loop can watch no further descriptor.
     init?(_ dataPlane: DataPlane, on loop: EventLoop?) throws(Errno) {
         guard let journal = dataPlane.stickyJournal else { return nil }
         self.dataPlane = dataPlane

@@ -54,6 +54,7 @@ public struct StateSectionWriter: Sendable {
     ///   - name: what the entries belong to; a longer one than `nameByteCountMax` never fits.
     ///   - fingerprint: what both nodes must agree on.
     ///   - entryByteCount: bytes of each entry, 1 to 255.
+    /// - Returns: whether it was begun.
     public mutating func begin(
         name: [UInt8], fingerprint: UInt64, entryByteCount: Int
     ) -> Bool {

@@ -69,6 +69,7 @@ public final class SharedStateBoard: Sendable {
     /// The board as a replicated table.
     ///
     /// - Parameter loop: the loop of the replication thread.
+    /// - Returns: the table.
     /// - Throws: when it can watch no further descriptor.
     public func makeTable(on loop: EventLoop) throws(Errno) -> any ReplicatedTable {
         let table = BoardTable(self)
