@@ -113,6 +113,12 @@ public enum ConnectionRepair {
         return nil
     }
 
+    /// Makes a frozen connection go on as before it was made deaf.
+    public static func thaw(_ socket: borrowing FileDescriptor) {
+        try? resume(socket)
+        undeafen(socket)
+    }
+
     /// Closes a connection without a word to the client, whatever it has sent or received.
     public static func closeSilently(_ socket: consuming FileDescriptor) {
         guard (try? socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)) != nil else { return }

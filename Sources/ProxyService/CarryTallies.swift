@@ -18,6 +18,8 @@ final class CarryTallies: Sendable {
     let superseded = Tally()
     /// Connections that were given to the other node.
     let moved = Tally()
+    /// Connections that the kernel did not let go yet, each time it was tried.
+    let unmovable = Tally()
     /// Connections that were to be given to the other node when the way there broke, and were
     /// reset.
     let stranded = Tally()

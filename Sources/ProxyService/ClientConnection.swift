@@ -47,6 +47,8 @@ enum ClientPhase: UInt8 {
     case tunnelling
     /// Between requests, or a request head is arriving.
     case readingHead
+    /// Nothing is read or written any more: it goes to the other node.
+    case moving
     /// A request is with a backend, or on its way there.
     case exchanging
     /// A response is being written whose request is over; the connection closes after it, or goes

@@ -269,8 +269,16 @@ public final class DataPlane: Sendable {
     ///
     /// For addresses that have moved to the peer already while their connections may still end
     /// here. Listeners go on; ``endParting()`` takes it back.
-    public func beginParting() {
-        post(.beginParting)
+    ///
+    /// - Parameter moving: connections that the other node knows stay as they are, until
+    ///   ``moveClients()`` gives them to it; that has to follow within a second.
+    public func beginParting(moving: Bool = false) {
+        post(.beginParting(moving: moving))
+    }
+
+    /// Gives connections that idle to the other node, which must hold their addresses by now.
+    public func moveClients() {
+        post(.moveClients)
     }
 
     /// Lets clients stay connected again.

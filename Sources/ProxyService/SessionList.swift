@@ -138,6 +138,7 @@ extension Worker {
         switch client.pointee.phase {
         case .readingProxyHeader: .reading
         case .readingHead: client.pointee.input.isEmpty ? .idle : .reading
+        case .moving: .closing
         case .opening, .waiting, .pausing: .queued
         case .exchanging: .exchanging
         case .finishing, .discarding: .answering

@@ -142,11 +142,13 @@ extension Worker {
         } else {
             arm(client, after: timeouts.keepAlive)
         }
-        guard !input.isEmpty else { return }
-        client.pointee.input = buffers.takeSmall()
-        input.withUnsafeBytes { client.pointee.input.append($0) }
-        noteFirstByte(client)
-        enqueue(client)
+        if !input.isEmpty {
+            client.pointee.input = buffers.takeSmall()
+            input.withUnsafeBytes { client.pointee.input.append($0) }
+            noteFirstByte(client)
+            enqueue(client)
+        }
+        beginShadow(client, known: adopted.transport)
     }
 
     /// What a client had sent before its node died did not come again: what was acknowledged over

@@ -62,7 +62,7 @@ extension Worker {
         assert(client.pointee.upstream == nil)
         let isBodyTaken = client.pointee.body.isComplete
         client.pointee.keepsAlive =
-            client.pointee.keepsAlive && !isParting
+            client.pointee.keepsAlive && !endsWithAnswer(client)
             && (isBodyTaken || mayDiscard && isWorthDiscarding(client))
         answer.keepsAlive = client.pointee.keepsAlive
         answer.clientMinorVersion = client.pointee.minorVersion

@@ -20,6 +20,8 @@ extension Worker {
                     client.pointee.input.message, progress: &client.pointee.headProgress)
                 switch outcome {
                 case .complete(let headByteCount):
+                    // The other node answers it: the response before is acknowledged with it.
+                    if isMoving, !client.pointee.shadow.isRequestTold, beginMove(client) { return }
                     let message = client.pointee.input.message
                     let policy = client.pointee.listener.pointee.routes.pointee.policy
                     if let fault = request.applyPathPolicy(policy, in: message) {
@@ -93,7 +95,7 @@ extension Worker {
         // A listener that was removed lets its clients go, one response each; so does a node that
         // is about to hand over.
         let isLeaving =
-            isParting || client.pointee.listener.pointee.socket == nil
+            endsWithAnswer(client) || client.pointee.listener.pointee.socket == nil
         client.pointee.wantsMore = request.keepsAlive
         client.pointee.keepsAlive = request.keepsAlive && !isLeaving && !isLastRequest(client)
         client.pointee.body = BodyDecoder(request.framing, chunkedByteCountMax: bodyByteCountMax)

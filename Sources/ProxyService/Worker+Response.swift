@@ -144,7 +144,7 @@ extension Worker {
         let clientFraming = response.clientFraming(
             clientMinorVersion: client.pointee.minorVersion)
         // An answer before the end of the request: whether the rest comes is anyone's guess.
-        if !client.pointee.requestEnded || isParting || clientFraming == .untilClose {
+        if !client.pointee.requestEnded || endsWithAnswer(client) || clientFraming == .untilClose {
             client.pointee.keepsAlive = false
         }
         upstream.pointee.body = BodyDecoder(framing)

@@ -242,7 +242,7 @@ extension Worker {
         return switch client.pointee.phase {
         case .readingHead, .waiting, .pausing, .exchanging, .finishing, .discarding:
             !client.pointee.isStream
-        case .readingProxyHeader, .opening, .tunnelling, .lingering:
+        case .readingProxyHeader, .opening, .tunnelling, .lingering, .moving:
             false
         }
     }

@@ -23,6 +23,8 @@ extension Worker {
             tunnelTimedOut(client)
         case .readingHead:
             headTimedOut(client)
+        case .moving:
+            strand(client)
         case .exchanging:
             exchangeTimedOut(client)
         case .finishing:

@@ -140,7 +140,9 @@ struct Worker: ~Copyable {
     /// While the addresses move to the peer and back: since when, if so.
     var parting: Parting?
     var isDraining = false
-    /// Responses end their connections.
+    /// Clients on their way to the other node, as event tokens.
+    var frozen: [UInt64] = []
+    /// Responses end their connections, except for those that are moved.
     var isParting: Bool { isDraining || isSayingFarewell || parting != nil }
     var drainDeadline = Instant.distantFuture
     var isStopping = false
@@ -212,7 +214,7 @@ struct Worker: ~Copyable {
         if !stickyChanges.isEmpty { handOverSticky() }
         if setup.stickyJournal != nil, now >= sharingDue { shareAverages() }
         if isDraining { checkDrain() }
-        if parting != nil { closePatientClients() }
+        if parting != nil || !frozen.isEmpty { tendParting() }
         if shadows.needsTending { tendShadows() }
         setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
         if buffers.isTrimDue { giveMemoryBack() }
@@ -221,8 +223,9 @@ struct Worker: ~Copyable {
 
     /// How long it may wait for events.
     private var turnIntervalMax: TimeSpan {
-        guard shadows.needsTending else { return Self.turnIntervalMax }
-        return shadows.wantsTurn ? .zero : ShadowDesk.turnIntervalMax
+        guard shadows.needsTending else { return moveTurnSpan(limit: Self.turnIntervalMax) }
+        guard !shadows.wantsTurn else { return .zero }
+        return moveTurnSpan(limit: ShadowDesk.turnIntervalMax)
     }
 
     private mutating func waitForEvents() -> Int {
@@ -307,7 +310,8 @@ struct Worker: ~Copyable {
         case .lookForRoom, .yieldConnections: break
         case .adopt(let snapshot, let newSockets): adopt(snapshot, newSockets: newSockets)
         case .sayFarewell: sayFarewell()
-        case .beginParting: beginParting()
+        case .beginParting(let moving): beginParting(moving: moving)
+        case .moveClients: moveClients()
         case .endParting: parting = nil
         case .adoptClients(let adopted): adoptClients(adopted)
         case .openShadowChannel(let grant): openShadowChannel(grant)
@@ -379,6 +383,7 @@ struct Worker: ~Copyable {
         case .waiting, .pausing: watchWaiting(client)
         case .tunnelling: driveTunnel(client)
         case .readingHead: serveHead(client)
+        case .moving: break
         case .exchanging: driveExchange(client)
         case .finishing: finishWriting(client)
         case .discarding: discardBody(client)

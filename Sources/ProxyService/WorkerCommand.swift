@@ -15,8 +15,11 @@ enum WorkerCommand: Sendable {
     case yieldConnections
     /// Go on serving, but part from clients between requests.
     case sayFarewell
-    /// Each client's next answer is its last here; close who idles, but not at once.
-    case beginParting
+    /// Each client's next answer is its last here; close who idles, but not at once. Whoever can be
+    /// moved waits for that instead.
+    case beginParting(moving: Bool)
+    /// The other node takes connections from now on.
+    case moveClients
     /// Who is still connected may stay.
     case endParting
     /// Serve these connections, which began at the other node.

@@ -56,10 +56,13 @@ public struct HandoverConnections: Hashable, Sendable {
     public var ended: UInt32
     /// They were cut at the end of the time.
     public var cut: UInt32
+    /// They go on at the other node.
+    public var moved: UInt32
 
-    /// Makes the two numbers.
-    public init(ended: UInt32, cut: UInt32) {
+    /// Makes the numbers.
+    public init(ended: UInt32, cut: UInt32, moved: UInt32 = 0) {
         self.ended = ended
         self.cut = cut
+        self.moved = moved
     }
 }

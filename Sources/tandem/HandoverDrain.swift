@@ -23,21 +23,30 @@ final class HandoverDrain {
     private let diagnosis: SocketDiagnosis?
     private let addresses: Set<IPAddress>
     private let deadline: Instant
+    private let isMoving: Bool
+    /// Connections moved before this drain.
+    private let movedBefore: UInt64
     private let completion: (HandoverConnections) -> Void
     private var seenMax = 0
     private var isOver = false
     private var timer: TimerID?
 
     /// Begins.
+    ///
+    /// With `isMoving` the other node takes connections as soon as it has the addresses; somebody
+    /// says so with ``peerHasAddresses()``.
     init(
-        of addresses: [IPAddress], until deadline: Instant, loop: EventLoop, dataPlane: DataPlane,
-        logger: Logger, completion: @escaping (HandoverConnections) -> Void
+        of addresses: [IPAddress], until deadline: Instant, isMoving: Bool, loop: EventLoop,
+        dataPlane: DataPlane, logger: Logger,
+        completion: @escaping (HandoverConnections) -> Void
     ) {
         self.loop = loop
         self.dataPlane = dataPlane
         self.logger = logger
         self.addresses = Set(addresses)
         self.deadline = deadline
+        self.isMoving = isMoving
+        movedBefore = dataPlane.carryOverStatistics.moved
         self.completion = completion
         do throws(Errno) {
             diagnosis = try SocketDiagnosis()
@@ -46,8 +55,14 @@ final class HandoverDrain {
             logger.warning(
                 "connections of the addresses cannot be listed", ["error": error.description])
         }
-        dataPlane.beginParting()
+        dataPlane.beginParting(moving: isMoving)
         look()
+    }
+
+    /// Connections may go there now.
+    func peerHasAddresses() {
+        guard isMoving, !isOver else { return }
+        dataPlane.moveClients()
     }
 
     /// Ends what is left now.
@@ -96,8 +111,10 @@ final class HandoverDrain {
             break
         }
         let all = max(seenMax, open.count)
+        let moved = UInt32(clamping: dataPlane.carryOverStatistics.moved &- movedBefore)
         completion(
             HandoverConnections(
-                ended: UInt32(clamping: all - open.count), cut: UInt32(clamping: open.count)))
+                ended: UInt32(clamping: max(0, all - open.count - Int(moved))),
+                cut: UInt32(clamping: open.count), moved: moved))
     }
 }

@@ -44,8 +44,8 @@ final class HandoverDriver {
     private var untoldAddresses: [IPAddress] = []
     private var isLeaving = false
 
-    /// Whether this node makes connections of the other one again (``ConnectionRepair``).
-    var canAdopt = false
+    /// Whether this node makes connections of the other one again.
+    private let canAdopt: Bool
 
     /// Called when a switchover because the node leaves is over, or cannot be; the node may go.
     var onLeavingEnded: (() -> Void)?
@@ -64,17 +64,17 @@ final class HandoverDriver {
         self.logger = logger
         self.drainSpan = drainSpan
         self.publish = publish
+        canAdopt = replication != nil && ConnectionRepair.isPermitted()
         tables = HandoverTables(logger: logger)
     }
 
     /// Why packets cannot be passed on, or `nil`.
     var forwardingRefusal: String? { tables.refusal }
 
-    /// Why connections cannot move between the nodes, or `nil`.
-    var movingRefusal: String? { tables.movingRefusal }
-
-    /// Whether connections of the other node can go on here.
-    private var takesConnections: Bool { tables.movingRefusal == nil && canAdopt }
+    /// Why connections of the other node cannot go on here while that lives, or `nil`.
+    var movingRefusal: String? {
+        tables.movingRefusal ?? (canAdopt ? nil : "this kernel does not make connections again")
+    }
 
     /// How far a switchover has come.
     var phase: HandoverStateMachine.Phase { machine.phase }
@@ -172,7 +172,7 @@ final class HandoverDriver {
         let standing = HandoverStateMachine.Standing(
             refusal: refusal(wanted, count: seats.count),
             seats: group.seats(of: wanted).map(Self.seat), canForward: tables.refusal == nil,
-            takesConnections: takesConnections)
+            takesConnections: movingRefusal == nil)
         // What a switchover is about stays as it is until that has ended.
         if machine.phase == .idle { instances = wanted }
         perform(
@@ -389,6 +389,7 @@ final class HandoverDriver {
                 "the switchover is over",
                 [
                     "finished": connections.map { "\($0.ended)" } ?? "-",
+                    "moved": connections.map { "\($0.moved)" } ?? "-",
                     "cut": connections.map { "\($0.cut)" } ?? "-",
                     "took": "\(took.milliseconds)ms",
                 ])

@@ -51,7 +51,7 @@ extension Node {
         switchoverTotals.hear(news)
         switch news {
         case .refused(let reason): logger.warning("switchover refused: \(reason)")
-        case .moved: break
+        case .moved: handoverDrain?.peerHasAddresses()
         case .finished: handoverDrain = nil
         case .partFromClients:
             guard let dataPlane else { return }
@@ -60,12 +60,12 @@ extension Node {
             loop.schedule(after: HandoverStateMachine.partingTime.multiplied(by: 2)) {
                 dataPlane.endParting()
             }
-        case .drain(let addresses, let deadline, _):
+        case .drain(let addresses, let deadline, let isMoving):
             guard let dataPlane, let pairCommands else { return }
             handoverDrain?.stop()
             handoverDrain = HandoverDrain(
-                of: addresses, until: deadline, loop: loop, dataPlane: dataPlane,
-                logger: logger.named("handover")
+                of: addresses, until: deadline, isMoving: isMoving, loop: loop,
+                dataPlane: dataPlane, logger: logger.named("handover")
             ) { pairCommands.post(.drained($0)) }
         case .cutDrain: handoverDrain?.cut()
         case .stopDrain:
@@ -79,6 +79,9 @@ extension Node {
         var text = ""
         if let reason = pair.forwardingRefusal, pair.link != nil {
             text += "  WARNING     a switchover closes connections, packets cannot be passed on: "
+            text += "\(reason)\n"
+        } else if let reason = pair.movingRefusal, pair.link != nil {
+            text += "  WARNING     a switchover to this node carries no connections over: "
             text += "\(reason)\n"
         }
         switch pair.handoverPhase {
@@ -104,6 +107,7 @@ extension Node {
         for (ending, count) in [
             ("finished", switchoverTotals.connectionsFinished),
             ("cut", switchoverTotals.connectionsCut),
+            ("moved", switchoverTotals.connectionsMoved),
         ] {
             text.add(
                 "tandem_switchover_connections_total", .counter,
@@ -122,6 +126,7 @@ extension Node {
         return .object([
             ("forwarding", .bool(pair.forwardingRefusal == nil)),
             ("reason", pair.forwardingRefusal.map(JSONValue.string) ?? .null),
+            ("takes_connections", .bool(pair.movingRefusal == nil)),
             ("phase", .string(pair.handoverPhase.rawValue)),
             ("last", switchover.json),
         ])

@@ -258,7 +258,8 @@ final class PairDriver {
                     trackers: tracking.statuses, isHeldByConfiguration: drift.isHeld,
                     peerBecameActiveAt: peerBecameActiveAt,
                     handoverPhase: handover?.phase ?? .idle,
-                    forwardingRefusal: handover?.forwardingRefusal, timers: lateness.status,
+                    forwardingRefusal: handover?.forwardingRefusal,
+                    movingRefusal: handover?.movingRefusal, timers: lateness.status,
                     takenAt: Clock.now())))
     }
 }

@@ -25,6 +25,8 @@ struct PairSnapshot: Sendable {
     var handoverPhase: HandoverStateMachine.Phase
     /// Why a switchover cannot pass packets on, or `nil`.
     var forwardingRefusal: String?
+    /// Why connections of the other node cannot go on here while that lives, or `nil`.
+    var movingRefusal: String?
     /// How late the pair thread ran.
     var timers: TimerLateness.Status
     /// When this was true.

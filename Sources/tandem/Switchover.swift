@@ -31,6 +31,7 @@ struct SwitchoverTotals {
     private(set) var refused: UInt64 = 0
     private(set) var connectionsFinished: UInt64 = 0
     private(set) var connectionsCut: UInt64 = 0
+    private(set) var connectionsMoved: UInt64 = 0
 
     /// Something happened.
     mutating func hear(_ news: SwitchoverNews) {
@@ -40,6 +41,7 @@ struct SwitchoverTotals {
             finished &+= 1
             connectionsFinished &+= UInt64(connections?.ended ?? 0)
             connectionsCut &+= UInt64(connections?.cut ?? 0)
+            connectionsMoved &+= UInt64(connections?.moved ?? 0)
         case .moved, .partFromClients, .drain, .cutDrain, .stopDrain: break
         }
     }
@@ -123,8 +125,9 @@ struct Switchover {
             return "connections of this node were closed between requests: "
                 + "packets cannot be passed on (see 'tandem status')\n"
         }
-        return "\(connections.ended) connections finished here, \(connections.cut) were cut; "
-            + "\(took.milliseconds) ms in all\n"
+        return
+            "\(connections.ended) connections finished here, \(connections.moved) went on there, "
+            + "\(connections.cut) were cut; \(took.milliseconds) ms in all\n"
     }
 
     /// The last switchover as JSON.
@@ -133,6 +136,7 @@ struct Switchover {
         var reason = JSONValue.null
         var ended = JSONValue.null
         var cut = JSONValue.null
+        var moved = JSONValue.null
         var duration = JSONValue.null
         switch stage {
         case .none: return .null
@@ -147,13 +151,14 @@ struct Switchover {
             if let connections {
                 ended = .unsigned(UInt64(connections.ended))
                 cut = .unsigned(UInt64(connections.cut))
+                moved = .unsigned(UInt64(connections.moved))
             }
         }
         return .object([
             ("state", .string(word)), ("reason", reason),
             ("gap_us", gap.map { .unsigned($0.microseconds) } ?? .null),
             ("forwarding", .bool(isForwarding)), ("connections_finished", ended),
-            ("connections_cut", cut), ("duration_us", duration),
+            ("connections_cut", cut), ("connections_moved", moved), ("duration_us", duration),
         ])
     }
 }
