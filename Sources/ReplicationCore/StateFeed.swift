@@ -292,8 +292,8 @@ public struct StateFeed: Sendable {
 
     /// What tells the peer where this stream stands; `nil` without a connection.
     ///
-    /// - Parameter waitingCount: entries that wait in the tables, those that the snapshot under way
-    ///   has not reached among them.
+    /// `waitingCount` is entries that wait in the tables, those that the snapshot under way has not
+    /// reached among them.
     public func standing(waitingCount: UInt64) -> StateMessage? {
         switch phase {
         case .disconnected: return nil

@@ -153,6 +153,17 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         campaigns = []
     }
 
+    /// For tests: hears the peer's workers instead of the adopter, when set after the start.
+    weak var shadowReceiver: (any ShadowChannelReceiver)? {
+        get { inbound.shadowReceiver }
+        set { inbound.shadowReceiver = newValue }
+    }
+
+    /// For tests: ends the connection to the peer as a broken network does.
+    func breakConnection() {
+        outbound.breakConnection()
+    }
+
     // MARK: - What this node tells
 
     /// The journal has reports: takes them, then leaves the workers alone for a moment.

@@ -214,6 +214,12 @@ final class OutboundLink: EventHandler {
         }
     }
 
+    /// Ends an established connection as a broken network does.
+    func breakConnection() {
+        guard isEstablished else { return }
+        lose("broken on purpose")
+    }
+
     // MARK: - Attempts
 
     private func dial() {

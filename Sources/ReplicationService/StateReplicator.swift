@@ -161,9 +161,11 @@ final class StateReplicator {
                 count += table.entryCount
             } else if index < snapshotTable {
                 count += table.waitingCount
+            } else if feed.willTell(table: index) {
+                count += table.entryCount
             } else {
-                let told = feed.willTell(table: index) ? 0 : snapshotEntryCount
-                count += max(0, table.entryCount - told)
+                // What changed behind the cursor waits, too.
+                count += max(0, table.entryCount - snapshotEntryCount) + table.waitingCount
             }
         }
         return UInt64(count)
