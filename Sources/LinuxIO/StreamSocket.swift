@@ -39,7 +39,12 @@ public enum StreamSocket {
     /// How a connection is set up.
     public struct ConnectOptions: Hashable, Sendable {
         /// Address to connect from; `nil` lets the kernel choose.
+        ///
+        /// With port 0 the kernel chooses one that is free towards the other end
+        /// (IP_BIND_ADDRESS_NO_PORT).
         public var source: Endpoint?
+        /// Mark of its packets (SO_MARK); without CAP_NET_ADMIN they have none.
+        public var mark: UInt32?
         /// Small segments leave at once (TCP_NODELAY).
         public var noDelay = true
         /// Longest time sent data may stay unacknowledged (TCP_USER_TIMEOUT); zero for the
@@ -99,7 +104,15 @@ public enum StreamSocket {
             let milliseconds = CInt(clamping: options.userTimeout.milliseconds)
             try socket.setOption(CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
         }
-        if let source = options.source { try bind(socket, SocketAddress(source)) }
+        if let mark = options.mark {
+            try? socket.setOption(SOL_SOCKET, SO_MARK, CInt(bitPattern: mark))
+        }
+        if let source = options.source {
+            if source.port == 0 {
+                try socket.setOption(CInt(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
+            }
+            try bind(socket, SocketAddress(source))
+        }
         let number = socket.rawValue
         let address = SocketAddress(endpoint)
         do {

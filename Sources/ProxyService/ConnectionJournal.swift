@@ -91,6 +91,12 @@ extension Worker {
             guard let key = clients.record(slot: slot)?.pointee.journalKey else { continue }
             changes.append(ClientChange(key, isOpen: true))
         }
+        for slot in 0..<upstreams.slotEnd {
+            guard let key = upstreams.record(slot: slot)?.pointee.tunnel.journalKey else {
+                continue
+            }
+            changes.append(ClientChange(key, isOpen: true))
+        }
         return changes
     }
 }

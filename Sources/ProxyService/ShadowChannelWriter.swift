@@ -108,6 +108,21 @@ struct ShadowChannelWriter: ~Copyable {
         return true
     }
 
+    /// Writes a record of four numbers; false when there is no room.
+    mutating func writeNumbers(
+        _ kind: ShadowRecord.Kind, _ id: UInt32, _ first: UInt32, _ second: UInt32,
+        _ third: UInt32, _ fourth: UInt32
+    ) -> Bool {
+        guard let place = room(ShadowRecord.headerByteCount &+ 16) else { return false }
+        Self.writeHeader(kind, bodyByteCount: 16, id, at: place)
+        let body = place + ShadowRecord.headerByteCount
+        body.storeBytes(of: first.bigEndian, as: UInt32.self)
+        (body + 4).storeBytes(of: second.bigEndian, as: UInt32.self)
+        (body + 8).storeBytes(of: third.bigEndian, as: UInt32.self)
+        (body + 12).storeBytes(of: fourth.bigEndian, as: UInt32.self)
+        return true
+    }
+
     /// Writes the head of a request; false when there is no room.
     mutating func writeAsked(
         _ id: UInt32, receiveSequence: UInt32, head: UnsafeRawBufferPointer

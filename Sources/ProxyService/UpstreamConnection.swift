@@ -74,6 +74,8 @@ struct UpstreamConnection: ~Copyable {
     var mirrored: CompiledRoute.Pointer?
     /// Bytes of an answer thrown away.
     var forgottenByteCount: UInt32 = 0
+    /// What the other node is told of it when it is a tunnel's side.
+    var tunnel = TunnelShadow()
     /// Other workers may take it.
     var offer = DescriptorExchange.Offer.none
     var idleNewer: Pointer?

@@ -72,7 +72,9 @@ extension Worker {
         let backend = beginAttempt(client, pool)
         backend.pointee.count { $0.requests.add() }
         expectHedge(client, pool)
-        if let upstream = takeIdle(backend, for: client.pointee.method) ?? takeOffered(backend) {
+        if tunnelSource(of: client, pool) == nil,
+            let upstream = takeIdle(backend, for: client.pointee.method) ?? takeOffered(backend)
+        {
             join(client, upstream)
             sendRequest(client, upstream, isHeadParsed: isHeadParsed)
             return true

@@ -85,7 +85,10 @@ extension Worker {
         }
         while true {
             do throws(Errno) {
-                guard let upstream = try openConnection(to: backend) else { return .noRoom }
+                let source = client.pointee.pool.flatMap { tunnelSource(of: client, $0) }
+                guard let upstream = try openConnection(to: backend, from: source) else {
+                    return .noRoom
+                }
                 join(client, upstream)
                 arm(upstream, after: timeouts.connect)
                 return .begun
@@ -109,12 +112,18 @@ extension Worker {
         answer(client, .serviceUnavailable)
     }
 
-    /// Opens a connection; `nil` when the limits of connections have no room for it.
+    /// Opens a connection, from a `source` that moves between the nodes if it is here; `nil` when
+    /// the limits of connections have no room for it.
     mutating func openConnection(
-        to backend: WorkerBackend.Pointer
+        to backend: WorkerBackend.Pointer, from source: IPAddress? = nil
     ) throws(Errno) -> UpstreamConnection.Pointer? {
         guard backend.pointee.takeConnection() || makeConnectionRoom(at: backend) else {
             return nil
+        }
+        if let source, let socket = dialTunnel(backend, from: source) {
+            let upstream = try register(socket, backend)
+            upstream.pointee.tunnel.isMovable = true
+            return upstream
         }
         let socket: FileDescriptor
         do throws(Errno) {

@@ -21,6 +21,7 @@ extension Worker {
         upstream.pointee.keepsAlive =
             mayKeep && response.keepsAlive && framing != .untilClose
             && upstream.pointee.backend.pointee.mayShareConnections
+            && !upstream.pointee.tunnel.isMovable
         guard upstream.pointee.keepsAlive else {
             close(upstream)
             return

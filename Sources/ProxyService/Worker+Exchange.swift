@@ -293,6 +293,7 @@ extension Worker {
             upstream.pointee.keepsAlive && client.pointee.requestEnded
             && !upstream.pointee.sendFailed && upstream.pointee.input.isEmpty
             && upstream.pointee.backend.pointee.mayShareConnections
+            && !upstream.pointee.tunnel.isMovable
         if mayReuse { park(upstream) } else { close(upstream) }
         nextRequest(client)
     }
@@ -348,6 +349,7 @@ extension Worker {
             }
         }
         if upstream.pointee.phase == .mirroring { endMirror(upstream) }
+        if let key = upstream.pointee.tunnel.journalKey { noteTunnelClosed(key) }
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
         buffers.giveBack(&upstream.pointee.input)
         buffers.giveBack(&upstream.pointee.output)

@@ -70,6 +70,7 @@ extension Worker {
         client.pointee.pool = pool
         pool.pointee.useCount &+= 1
         client.pointee.phase = .exchanging
+        if pool.pointee.tunnelSource != nil { _ = forwardsUpgrade(client) }
         findAffinity(client, pool)
         mirror(client)
         if !client.pointee.body.isComplete { arm(client, after: timeouts.bodyIdle) }

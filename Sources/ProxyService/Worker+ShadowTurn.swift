@@ -223,6 +223,7 @@ extension Worker {
             openShadow(client)
             let isIdle = client.pointee.phase == .readingHead && client.pointee.input.isEmpty
             if isShadowed(client), !isIdle { tellBusy(client) }
+            if client.pointee.phase == .tunnelling { noteTunnelRest(client) }
             guard shadows.isOpen else { return }
         }
         shadows.snapshotSlot = slot
@@ -242,7 +243,9 @@ extension Worker {
         return switch client.pointee.phase {
         case .readingHead, .waiting, .pausing, .exchanging, .finishing, .discarding:
             !client.pointee.isStream
-        case .readingProxyHeader, .opening, .tunnelling, .lingering, .moving:
+        case .tunnelling:
+            isMovableTunnel(client)
+        case .readingProxyHeader, .opening, .lingering, .moving:
             false
         }
     }

@@ -18,13 +18,13 @@ extension Worker {
         client.pointee.shadow.channel == shadows.channel
     }
 
-    private func shadowIdentifier(of client: ClientConnection.Pointer) -> UInt32 {
+    func shadowIdentifier(of client: ClientConnection.Pointer) -> UInt32 {
         UInt32(truncatingIfNeeded: clients.slot(of: client))
     }
 
     /// Lets `body` write to the channel; a buffer that is full is sent first, and a channel that
     /// takes nothing is given up.
-    private mutating func tell(_ body: (inout ShadowChannelWriter) -> Bool) {
+    mutating func tell(_ body: (inout ShadowChannelWriter) -> Bool) {
         guard let writer = shadows.writer else { return }
         if !body(&writer.pointee) {
             guard case .written = writer.pointee.commit(now: now), body(&writer.pointee) else {

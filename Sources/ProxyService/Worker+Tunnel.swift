@@ -92,6 +92,7 @@ extension Worker {
             $0.tunnelsOpen.add()
         }
         timers.disarm(clients.capacity &+ upstreams.slot(of: upstream))
+        if upstream.pointee.tunnel.isMovable { noteTunnelOpened(upstream) }
         arm(client, after: timeouts.tunnelIdle)
         driveTunnel(client, upstream)
     }
@@ -123,6 +124,8 @@ extension Worker {
         }
         if client.pointee.tunnel.isSuperset(of: [.clientEnded, .backendEnded]) {
             endTunnel(client, byReset: client.pointee.tunnel.contains(.isBroken))
+        } else if upstream.pointee.tunnel.isMovable {
+            noteTunnelRest(client, upstream)
         }
     }
 
@@ -142,6 +145,8 @@ extension Worker {
             client.pointee.listener.pointee.count { $0.bytesReceived.add(count) }
             noteReceived(client, receivedCount)
         }
+        upstream.pointee.tunnel.noteSent(sentByteCount)
+        client.pointee.shadow.noteReceived(receivedCount)
         noteMoved(client, receivedCount)
         switch flow {
         case .waiting: break
@@ -182,6 +187,8 @@ extension Worker {
             client.pointee.listener.pointee.count { $0.bytesSent.add(count) }
             noteSent(client, sentByteCount)
         }
+        upstream.pointee.tunnel.noteReceived(receivedCount)
+        client.pointee.shadow.noteSent(sentByteCount)
         noteMoved(client, receivedCount)
         switch flow {
         case .waiting: break

@@ -37,6 +37,8 @@ struct WorkerPool: ~Copyable {
     let rules: AttemptRules
     /// A limit of connections is configured, for the pool or a backend.
     let limitsConnections: Bool
+    /// Where connections for WebSockets come from.
+    let tunnelSource: IPAddress?
     let tallies: Unmanaged<PoolTallies>
     /// Retries that this worker may make.
     var retryBudget: RetryBudget
@@ -66,6 +68,7 @@ struct WorkerPool: ~Copyable {
         self.rules = rules
         limitsConnections =
             rules.connectionsMax < .max || plan.limits.contains { $0.connections != nil }
+        tunnelSource = plan.configuration.tunnelSource
         tallies = Unmanaged.passUnretained(plan.shared.tallies[worker.index])
         retryBudget = RetryBudget(
             percent: rules.budgetPercent, floorPerSecond: rules.budgetFloor,

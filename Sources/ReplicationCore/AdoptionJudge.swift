@@ -81,6 +81,7 @@ public enum AdoptionJudge {
         case (_, .busy): .busy
         case (.idle, .asked): .busy
         case (.idle, .idle), (.requests, .idle), (.requests, .asked), (_, .moved): nil
+        case (.idle, .tunnelling), (.requests, .tunnelling): nil
         }
     }
 
@@ -105,7 +106,8 @@ public enum AdoptionJudge {
             return reissue(request, shadow, answer)
         case .moved:
             return .resume(shadow.position, expectsBytes: false)
-        case .busy:
+        case .busy, .tunnelling:
+            // What one side of a tunnel says proves nothing.
             return .reset(.busy)
         }
     }
@@ -116,7 +118,7 @@ public enum AdoptionJudge {
         if let refusal = refusal(shadow) { return .reset(refusal) }
         switch shadow.phase {
         case .idle, .moved: return .resume(shadow.position, expectsBytes: false)
-        case .asked, .busy: return .reset(.silent)
+        case .asked, .busy, .tunnelling: return .reset(.silent)
         }
     }
 

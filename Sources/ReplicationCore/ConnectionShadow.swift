@@ -8,6 +8,8 @@
 // answered |   \ busy          moved                | asked, busy: the kept request is forgotten
 //          |    v              (from idle)
 //        busy                  moved: nothing follows
+//
+// From any of them a connection may become a tunnel, which stays one.
 
 public import WireCore
 
@@ -54,6 +56,34 @@ public struct ConnectionShadow: Hashable, Sendable {
         case busy
         /// The peer has left it to this node, with bytes that were received and not looked at.
         case moved(unread: [UInt8])
+        /// Bytes pass unread to ``ConnectionShadow/tunnel`` and back; the peer may have left it to
+        /// this node.
+        case tunnelling
+    }
+
+    /// The other connection of a tunnel.
+    public struct Tunnel: Hashable, Sendable {
+        /// Its ends; the remote one is the backend.
+        public let key: ClientKey
+        /// The pool of the backend.
+        public let pool: String
+        /// Its state when no bytes were on their way.
+        public fileprivate(set) var transport: TransportState
+        /// When the peer's word about its clock came.
+        public fileprivate(set) var heardAt: Instant
+
+        /// Where it was then.
+        public var position: StreamPosition {
+            StreamPosition(receive: transport.receiveSequence, send: transport.sendSequence)
+        }
+
+        /// The state to re-create it with.
+        public func transport(now: Instant) -> TransportState {
+            var state = transport
+            state.advanceTimestamp(
+                by: now - heardAt, marginMilliseconds: ConnectionShadow.marginMilliseconds)
+            return state
+        }
     }
 
     /// Its ends.
@@ -72,6 +102,8 @@ public struct ConnectionShadow: Hashable, Sendable {
     public private(set) var isMoved = false
     /// The request in flight or, while idle, the last one: its answer may not have arrived.
     public private(set) var request: ShadowRequest?
+    /// The connection to a backend with which bytes are exchanged unread.
+    public private(set) var tunnel: Tunnel?
 
     /// Makes the shadow of an idle connection.
     public init(
@@ -122,6 +154,7 @@ public struct ConnectionShadow: Hashable, Sendable {
 
     mutating func becomeBusy() {
         request = nil
+        tunnel = nil
         phase = .busy
     }
 
@@ -140,5 +173,40 @@ public struct ConnectionShadow: Hashable, Sendable {
         request = nil
         isMoved = true
         phase = unread.map { .moved(unread: $0) } ?? .busy
+    }
+
+    // MARK: - Tunnels
+
+    mutating func becomeTunnel(_ told: ShadowTunnel, at now: Instant) {
+        request = nil
+        phase = .tunnelling
+        tunnel = Tunnel(
+            key: told.key, pool: told.pool, transport: told.transport, heardAt: now)
+        rest(told.position)
+    }
+
+    mutating func rest(_ position: TunnelPosition) {
+        guard tunnel != nil else {
+            becomeBusy()
+            return
+        }
+        transport.receiveSequence = position.client.receive
+        transport.sendSequence = position.client.send
+        tunnel?.transport.receiveSequence = position.backend.receive
+        tunnel?.transport.sendSequence = position.backend.send
+    }
+
+    mutating func moveTunnel(
+        client: TransportState, backend: TransportState, at now: Instant
+    ) {
+        isMoved = true
+        guard tunnel != nil else {
+            becomeBusy()
+            return
+        }
+        transport = client
+        heardAt = now
+        tunnel?.transport = backend
+        tunnel?.heardAt = now
     }
 }

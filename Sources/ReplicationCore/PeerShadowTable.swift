@@ -141,6 +141,13 @@ public struct PeerShadowTable: Sendable {
             let hasRoom = contentByteCount + unread.count <= contentByteCountMax
             entry.shadow.move(transport, unread: hasRoom ? unread : nil, at: now)
             movedCount += 1
+        case .tunnelled(let tunnel):
+            entry.shadow.becomeTunnel(tunnel, at: now)
+        case .rested(let position):
+            entry.shadow.rest(position)
+        case .movedTunnel(let client, let backend):
+            entry.shadow.moveTunnel(client: client, backend: backend, at: now)
+            movedCount += 1
         }
         contentByteCount += entry.shadow.contentByteCount
         channels[worker]?.entries[id] = entry

@@ -10,11 +10,12 @@
 //     busy 4     nothing
 //     answered 5 receive sequence (4), send sequence (4)
 //     moved 6    transport (24), unread bytes (the rest)
+//     tunnelled 7, rested 8, moved tunnel 9: ShadowTunnel.swift
 //     transport  send sequence (4), receive sequence (4), send window (4), receive window (4),
 //                time stamp (4), segment (2), scales (1: send in the high half), options (1)
 //
-// All numbers are big-endian. Kinds that are not known, and bytes behind the known ones of opened,
-// closed, busy and answered, belong to later versions and are skipped.
+// All numbers are big-endian. Kinds that are not known, and bytes behind the known ones of others
+// than asked and moved, belong to later versions and are skipped.
 
 public import WireCore
 
@@ -44,6 +45,13 @@ public enum ShadowRecord: Hashable, Sendable {
     /// It was ended here without a word: it is the reader's now, with bytes that the client sent
     /// and nobody has looked at.
     case moved(transport: TransportState, unread: [UInt8])
+    /// Bytes pass unread between it and a backend from now on, and none are on their way.
+    case tunnelled(ShadowTunnel)
+    /// Bytes have passed, and none are on their way.
+    case rested(TunnelPosition)
+    /// It and the connection to its backend were ended here without a word while none were on their
+    /// way: both are the reader's now.
+    case movedTunnel(client: TransportState, backend: TransportState)
 }
 
 /// Why authenticated bytes are no records.
@@ -63,6 +71,9 @@ extension ShadowRecord {
         case busy = 4
         case answered = 5
         case moved = 6
+        case tunnelled = 7
+        case rested = 8
+        case movedTunnel = 9
     }
 
     /// Bytes before the body of each record.
@@ -83,6 +94,9 @@ extension ShadowRecord {
         case .busy: .busy
         case .answered: .answered
         case .moved: .moved
+        case .tunnelled: .tunnelled
+        case .rested: .rested
+        case .movedTunnel: .movedTunnel
         }
     }
 }
@@ -122,6 +136,13 @@ extension [UInt8] {
         case .moved(let transport, let unread):
             body.append(transport)
             body += unread
+        case .tunnelled(let tunnel):
+            body.append(tunnel)
+        case .rested(let position):
+            body.append(position)
+        case .movedTunnel(let client, let backend):
+            body.append(client)
+            body.append(backend)
         }
         precondition(
             body.count <= ShadowRecord.byteCountMax - ShadowRecord.headerByteCount,
@@ -132,7 +153,7 @@ extension [UInt8] {
         self += body
     }
 
-    fileprivate mutating func append(_ state: TransportState) {
+    mutating func append(_ state: TransportState) {
         appendBigEndian(state.sendSequence)
         appendBigEndian(state.receiveSequence)
         appendBigEndian(state.sendWindow)
@@ -143,7 +164,7 @@ extension [UInt8] {
         append(state.options.rawValue)
     }
 
-    fileprivate mutating func append(family: AddressFamily) {
+    mutating func append(family: AddressFamily) {
         append(family == .ipv4 ? 4 : 6)
     }
 }
@@ -190,6 +211,13 @@ extension ShadowRecord {
                 throw .truncated
             }
             self = .moved(transport: transport, unread: unread)
+        case .tunnelled:
+            self = .tunnelled(try ShadowTunnel(&reader))
+        case .rested:
+            self = .rested(try TunnelPosition(&reader))
+        case .movedTunnel:
+            let client = try Self.readTransport(&reader)
+            self = .movedTunnel(client: client, backend: try Self.readTransport(&reader))
         }
     }
 
@@ -202,12 +230,7 @@ extension ShadowRecord {
         guard let level = ShadowLevel(rawValue: level), let family = Self.family(family) else {
             throw .outOfRange
         }
-        guard let local = reader.readAddress(family), let localPort = reader.readUInt16(),
-            let remote = reader.readAddress(family), let remotePort = reader.readUInt16()
-        else { throw .truncated }
-        let key = ClientKey(
-            localAddress: local, localPort: localPort, remoteAddress: remote,
-            remotePort: remotePort)
+        let key = try readKey(&reader, family)
         let transport = try readTransport(&reader)
         guard let named = reader.readUInt8() else { throw .truncated }
         guard named != 0 else {
@@ -222,7 +245,18 @@ extension ShadowRecord {
             client: Endpoint(address: address, port: port))
     }
 
-    private static func readTransport(
+    static func readKey(
+        _ reader: inout ByteReader, _ family: AddressFamily
+    ) throws(ShadowRecordFault) -> ClientKey {
+        guard let local = reader.readAddress(family), let localPort = reader.readUInt16(),
+            let remote = reader.readAddress(family), let remotePort = reader.readUInt16()
+        else { throw .truncated }
+        return ClientKey(
+            localAddress: local, localPort: localPort, remoteAddress: remote,
+            remotePort: remotePort)
+    }
+
+    static func readTransport(
         _ reader: inout ByteReader
     ) throws(ShadowRecordFault) -> TransportState {
         guard let sendSequence = reader.readUInt32(), let receiveSequence = reader.readUInt32(),
@@ -241,7 +275,7 @@ extension ShadowRecord {
             options: TransportState.Options(rawValue: options))
     }
 
-    private static func family(_ byte: UInt8) -> AddressFamily? {
+    static func family(_ byte: UInt8) -> AddressFamily? {
         switch byte {
         case 4: .ipv4
         case 6: .ipv6

@@ -33,7 +33,17 @@ import WireCore
         .asked(receiveSequence: 4_000_000_000, head: Array("GET / HTTP/1.1\r\n\r\n".utf8)),
         .busy, .answered(receiveSequence: 1, sendSequence: .max), .closed,
         .moved(transport: transport, unread: []), .moved(transport: transport, unread: [1, 2, 3]),
+        .tunnelled(tunnel), .tunnelled(tunnelIPv6), .rested(position),
+        .movedTunnel(client: transport, backend: tunnel.transport),
     ]
+
+    private static let position = TunnelPosition(
+        client: StreamPosition(receive: 1, send: .max),
+        backend: StreamPosition(receive: 0x8000_0000, send: 2))
+    private static let tunnel = ShadowTunnel(
+        position: position, key: key, transport: transport, pool: "web")
+    private static let tunnelIPv6 = ShadowTunnel(
+        position: position, key: keyIPv6, transport: transport, pool: "")
 
     private static func read(
         _ bytes: some Sequence<UInt8>
@@ -58,6 +68,14 @@ import WireCore
         var bytes: [UInt8] = []
         bytes.append(.answered(receiveSequence: 0x0102_0304, sendSequence: 5), of: 0x0A0B)
         #expect(bytes == [5, 0, 12, 0, 0, 0x0A, 0x0B, 1, 2, 3, 4, 0, 0, 0, 5])
+    }
+
+    @Test func theBytesOfATunnelAreThoseOfTheProtocolPage() {
+        var bytes: [UInt8] = []
+        bytes.append(.rested(Self.position), of: 0x0A0B)
+        #expect(
+            bytes == [8, 0, 20, 0, 0, 0x0A, 0x0B, 0, 0, 0, 1, 255, 255, 255, 255]
+                + [0x80, 0, 0, 0, 0, 0, 0, 2])
     }
 
     @Test(arguments: records)
