@@ -41,6 +41,8 @@ public final class AdoptedClient: Sendable {
     public let expectsBytesWithin: TimeSpan?
     /// The client that a PROXY header named.
     public let namedClient: Endpoint?
+    /// The connection to a backend with which it exchanges bytes unread.
+    public let tunnel: AdoptedTunnel?
     private let descriptor: Mutex<FileDescriptor?>
 
     /// Names everything; `descriptor` is established, non-blocking and marked
@@ -48,7 +50,7 @@ public final class AdoptedClient: Sendable {
     public init(
         _ descriptor: consuming FileDescriptor, local: Endpoint, remote: Endpoint,
         transport: TransportState, input: Input = .none, expectsBytesWithin: TimeSpan? = nil,
-        namedClient: Endpoint? = nil
+        namedClient: Endpoint? = nil, tunnel: AdoptedTunnel? = nil
     ) {
         // What a listener would have handed down.
         _ = try? descriptor.setOption(CInt(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -59,6 +61,7 @@ public final class AdoptedClient: Sendable {
         self.input = input
         self.expectsBytesWithin = expectsBytesWithin
         self.namedClient = namedClient
+        self.tunnel = tunnel
     }
 
     deinit {
@@ -70,8 +73,10 @@ public final class AdoptedClient: Sendable {
         descriptor.withLock { $0.take() }
     }
 
-    /// Ends the connection so that the client notices, unless somebody took it.
+    /// Ends the connection so that the client notices, unless somebody took it; the backend of its
+    /// tunnel notices, too.
     public func reset() {
+        tunnel?.reset()
         guard let descriptor = takeDescriptor() else { return }
         StreamSocket.resetOnClose(descriptor)
     }

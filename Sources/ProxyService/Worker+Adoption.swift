@@ -68,6 +68,7 @@ extension Worker {
             reset(client)
             return false
         }
+        if let tunnel = adopted.tunnel { return resumeTunnel(client, adopted, tunnel) }
         resume(client, adopted, input)
         return true
     }

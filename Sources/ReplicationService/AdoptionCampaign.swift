@@ -80,6 +80,7 @@ final class AdoptionCampaign: EventHandler {
     private let environment: Environment
     private var candidates: [Candidate] = []
     private var awaited: [ClientKey: Candidate] = [:]
+    private var tunnels: TunnelAdoption?
     private var known: Set<ClientKey> = []
     private var refusedKeys: [ClientKey] = []
     private var next = 0
@@ -101,7 +102,8 @@ final class AdoptionCampaign: EventHandler {
         self.takenAt = takenAt
         self.environment = environment
         tally.known = shadows.count
-        for shadow in shadows {
+        addTunnels(shadows.filter { $0.tunnel != nil })
+        for shadow in shadows where shadow.tunnel == nil {
             if let position = AdoptionJudge.likelyPosition(shadow) {
                 candidates.append(Candidate(shadow, at: position))
                 known.insert(shadow.key)
@@ -115,25 +117,41 @@ final class AdoptionCampaign: EventHandler {
         candidates = waiting + idle.reversed()
     }
 
+    private func addTunnels(_ shadows: [ConnectionShadow]) {
+        guard !shadows.isEmpty else { return }
+        tunnels = TunnelAdoption(
+            shadows,
+            environment: TunnelAdoption.Environment(
+                ask: { [unowned self] in ask($0, sequence: 0) },
+                reset: { [unowned self] in sendReset(to: $0, for: $1) },
+                countRefused: { [unowned self] in count($0) },
+                countGone: { [unowned self] in countGone() }))
+    }
+
     /// Whether the connection goes on here, as far as is known yet.
-    func contains(_ key: ClientKey) -> Bool { known.contains(key) }
+    func contains(_ key: ClientKey) -> Bool {
+        known.contains(key) || tunnels?.contains(key) ?? false
+    }
 
     /// Connections that turned out not to go on and have no socket here: they are reset like those
     /// without a shadow.
     func takeRefused() -> [ClientKey] {
         defer { refusedKeys = [] }
-        return refusedKeys
+        return refusedKeys + (tunnels?.takeRefused() ?? [])
     }
 
     /// Begins.
     func start() {
-        if candidates.contains(where: { !$0.shadow.isMoved }) { listen() }
+        if candidates.contains(where: { !$0.shadow.isMoved }) || tunnels?.wantsEars ?? false {
+            listen()
+        }
         makeSome()
     }
 
     /// Ends everything: the addresses are the peer's again, and so are the connections.
     func cancel() {
         for candidate in candidates { candidate.closeSilently() }
+        tunnels?.cancel()
         awaited = [:]
         end()
     }
@@ -142,7 +160,7 @@ final class AdoptionCampaign: EventHandler {
 
     private func listen() {
         for family in [AddressFamily.ipv4, .ipv6] {
-            let own = addresses.filter { $0.family == family }
+            let own = addresses.union(tunnels?.addresses ?? []).filter { $0.family == family }
             guard !own.isEmpty else { continue }
             do throws(Errno) {
                 let ear = Ear(try SegmentListener(family, to: Array(own)))
@@ -163,9 +181,12 @@ final class AdoptionCampaign: EventHandler {
             make(candidates[next])
             next += 1
         }
+        let hasMoreTunnels =
+            next == candidates.count
+            && tunnels?.makeSome(Self.madePerTurnMax / 2) ?? false
         overhear()
         handOnFinished()
-        guard next < candidates.count else {
+        guard next < candidates.count || hasMoreTunnels else {
             allMade()
             return
         }
@@ -205,7 +226,8 @@ final class AdoptionCampaign: EventHandler {
         environment.allMade(addresses)
         for (index, span) in Self.repetitions.enumerated() {
             later(span) { campaign in
-                let waiting = Array(campaign.awaited.keys)
+                let waiting =
+                    Array(campaign.awaited.keys) + (campaign.tunnels?.awaitedKeys ?? [])
                 // Every second question reaches those whose window lies around the first number.
                 campaign.askAgain(waiting[...], index % 2 == 0 ? TickleSegment.otherSequence : 0)
             }
@@ -215,7 +237,8 @@ final class AdoptionCampaign: EventHandler {
     }
 
     private func askAgain(_ keys: ArraySlice<ClientKey>, _ sequence: UInt32) {
-        for key in keys.prefix(Self.askedPerTurnMax) where awaited[key] != nil {
+        for key in keys.prefix(Self.askedPerTurnMax)
+        where awaited[key] != nil || tunnels?.isAwaited(key) ?? false {
             ask(key, sequence: sequence)
         }
         let rest = keys.dropFirst(Self.askedPerTurnMax)
@@ -266,6 +289,7 @@ final class AdoptionCampaign: EventHandler {
 
     private func take(_ heard: OverheardSegment) {
         guard let candidate = awaited[heard.key] else {
+            if tunnels?.take(heard) ?? false { return }
             guard let answer = heard.answer, environment.isSilenced(),
                 environment.isDoomed(heard.key)
             else { return }
@@ -275,8 +299,7 @@ final class AdoptionCampaign: EventHandler {
         if heard.endsConnection {
             awaited[heard.key] = nil
             candidate.closeSilently()
-            tally.gone += 1
-            environment.report.gone.add()
+            countGone()
         } else if let answer = heard.answer {
             conclude(candidate, AdoptionJudge.judge(candidate.shadow, answer), answer)
         }
@@ -299,6 +322,7 @@ final class AdoptionCampaign: EventHandler {
             }
             conclude(candidate, verdict, nil)
         }
+        tunnels?.concludeSilent()
         handOnFinished()
         endIfDone()
     }
@@ -384,7 +408,22 @@ final class AdoptionCampaign: EventHandler {
         environment.report.countRefused(reason)
     }
 
+    private func countGone() {
+        tally.gone += 1
+        environment.report.gone.add()
+    }
+
+    private func takeTunnels() {
+        guard let taken = tunnels?.takeFinished(), !taken.isEmpty else { return }
+        finished += taken
+        tally.adopted += taken.count
+        tally.tunnels += taken.count
+        environment.report.adopted.add(UInt64(taken.count))
+        environment.report.tunnels.add(UInt64(taken.count))
+    }
+
     private func handOnFinished() {
+        takeTunnels()
         guard !finished.isEmpty else { return }
         let now = Clock.now()
         tally.first = tally.first ?? now
@@ -396,7 +435,9 @@ final class AdoptionCampaign: EventHandler {
     // MARK: - Ending
 
     private func endIfDone() {
-        guard !isOver, next == candidates.count, awaited.isEmpty else { return }
+        guard !isOver, next == candidates.count, awaited.isEmpty, tunnels?.isOver ?? true else {
+            return
+        }
         end()
         if tally.known > 0 { log() }
         onOver()
@@ -430,7 +471,8 @@ final class AdoptionCampaign: EventHandler {
             "clients of the peer go on here",
             [
                 "known": "\(tally.known)", "adopted": "\(tally.adopted)",
-                "reissued": "\(tally.reissued)", "expected": "\(tally.expected)",
+                "tunnels": "\(tally.tunnels)", "reissued": "\(tally.reissued)",
+                "expected": "\(tally.expected)",
                 "silent": "\(tally.silent)", "gone": "\(tally.gone)",
                 "reset": "\(tally.refusedCount)", "reasons": tally.refusals,
                 "first": after(tally.first), "last": after(tally.last),

@@ -14,6 +14,8 @@ struct AdoptionTally: Hashable {
     var known = 0
     /// Connections that go on, all kinds together.
     var adopted = 0
+    /// Of these: bytes pass unread between them and a backend.
+    var tunnels = 0
     /// Of these: their request was issued again.
     var reissued = 0
     /// Of these: the client has sent something that must come again.
@@ -45,6 +47,7 @@ public final class AdoptionReport: MetricSource {
     let mismatches = Gauge()
     let adopted = Counter()
     let moved = Counter()
+    let tunnels = Counter()
     let reissued = Counter()
     let expected = Counter()
     let silent = Counter()
@@ -72,6 +75,7 @@ public final class AdoptionReport: MetricSource {
         gauge("shadow_mismatches", "Times both ends counted differently.", mismatches)
         counter("adopted", "Client connections of the peer that went on here.", adopted)
         counter("moved_in", "Those that the peer handed over.", moved)
+        counter("tunnels", "Those that are tunnels, with their backends.", tunnels)
         counter("reissued", "Requests issued again after a takeover.", reissued)
         counter("expected", "Clients that had to repeat what they sent.", expected)
         counter("silent", "Clients that did not answer and go on.", silent)
