@@ -81,9 +81,16 @@ class Row:
         told = run["told_ms"].get("max")
         return (
             f"idle {idle['kept']}/{idle['count']} kept, busy {busy['kept']}/{busy['count']}, "
-            f"{gets['failed']} GETs failed, slowest {gets['latency_ms'].get('max', 0):.1f} ms, "
+            f"{gets['failed']} GETs failed, slowest {gets['latency_ms'].get('max', 0):.1f} ms"
+            f"{self.when(gets)}, "
             f"resumed after {run['resumed_ms']:.1f} ms"
             + (f", {run['told_ms']['count']} told within {told:.1f} ms" if told else ""))
+
+    @staticmethod
+    def when(gets):
+        if "slowest" not in gets:
+            return ""
+        return f" (asked {gets['slowest']['sent_ms']:+.1f} ms)"
 
     def document(self):
         runs = self.runs

@@ -103,6 +103,23 @@ static void judge_connections(uint64_t fault, uint64_t swept) {
 
 // MARK: Requests
 
+// The request that was answered last after it was due.
+static void print_slowest(uint64_t fault, int is_post) {
+    const struct record *slowest = NULL;
+    for (size_t index = 0; index < record_count; index++) {
+        const struct record *record = &records[index];
+        if (record->is_post != is_post || record->outcome != ANSWERED) continue;
+        if (!slowest || record->ended - record->due > slowest->ended - slowest->due)
+            slowest = record;
+    }
+    if (!slowest) return;
+    printf(
+        "\"slowest\": {\"client\": %u, \"port\": %u, \"due_ms\": %.3f, \"sent_ms\": %.3f, "
+        "\"ended_ms\": %.3f}, ", slowest->client, clients[slowest->client].port,
+        milliseconds(slowest->due, fault), milliseconds(slowest->sent, fault),
+        milliseconds(slowest->ended, fault));
+}
+
 static void judge_requests(uint64_t fault, int is_post) {
     uint64_t outcomes[OUTCOME_COUNT] = {0}, in_flight = 0, in_flight_failed = 0, failed = 0;
     for (size_t index = 0; index < record_count; index++) {
@@ -120,6 +137,7 @@ static void judge_requests(uint64_t fault, int is_post) {
     }
     printf("\"%s\": {", is_post ? "posts" : "gets");
     print_times("latency_ms");
+    print_slowest(fault, is_post);
     for (size_t index = 0; index < record_count; index++) {
         const struct record *record = &records[index];
         if (record->is_post == is_post && record->outcome == ANSWERED && record->sent
