@@ -45,8 +45,6 @@ final class AdoptionCampaign: EventHandler {
         /// All connections are made that will be: the kernel may refuse again what it does not
         /// know.
         var allMade: (Set<IPAddress>) -> Void
-        /// Whether the kernel may not say yet that it does not know a connection.
-        var isSilenced: () -> Bool
         /// Whether a connection without a shadow is to be reset.
         var isDoomed: (ClientKey) -> Bool
     }
@@ -224,6 +222,8 @@ final class AdoptionCampaign: EventHandler {
 
     private func allMade() {
         environment.allMade(addresses)
+        // What the kernel let pass without a word is answered here.
+        overhear()
         for (index, span) in Self.repetitions.enumerated() {
             later(span) { campaign in
                 let waiting =
@@ -290,9 +290,8 @@ final class AdoptionCampaign: EventHandler {
     private func take(_ heard: OverheardSegment) {
         guard let candidate = awaited[heard.key] else {
             if tunnels?.take(heard) ?? false { return }
-            guard let answer = heard.answer, environment.isSilenced(),
-                environment.isDoomed(heard.key)
-            else { return }
+            // The kernel may have been silent when it came, or not: a second reset harms nobody.
+            guard let answer = heard.answer, environment.isDoomed(heard.key) else { return }
             sendReset(to: heard.key, for: answer)
             return
         }

@@ -15,8 +15,6 @@ public protocol ResetSilencing: AnyObject {
     func silence(_ addresses: Set<IPAddress>)
     /// They leave again.
     func release(_ addresses: Set<IPAddress>)
-    /// Whether the kernel's own resets from any address go nowhere.
-    var isSilenced: Bool { get }
 }
 
 /// Takes the peer's connections over.
@@ -224,7 +222,6 @@ final class ConnectionAdopter: ShadowChannelReceiver {
             environment: AdoptionCampaign.Environment(
                 loop: loop, sender: sender, report: report, logger: logger, handOn: handOn,
                 allMade: { [weak self] in self?.silencer?.release($0) },
-                isSilenced: { [weak self] in self?.silencer?.isSilenced ?? false },
                 isDoomed: { [weak self] in self?.isDoomed($0) ?? false }))
         campaign.onOver = { [weak self, weak campaign] in
             self?.campaigns.removeAll { $0 === campaign }

@@ -47,6 +47,7 @@ final class Node {
     private(set) var metricSources: [any MetricSource] = []
     var reloads = ReloadCounters()
     private(set) var descriptorOrder: DescriptorOrderSelfTest.Verdict?
+    private(set) var farewell: FarewellFilter?
     private var admin: AdminServer?
     var pairCommands: Mailbox<PairCommand>?
     var pairEvents: Mailbox<PairEvent>?
@@ -98,6 +99,7 @@ final class Node {
         health?.stop()
         names?.stop()
         controlTracking?.stop()
+        farewell?.remove()
         logger.info("stopped")
         return exitCode
     }
@@ -296,6 +298,11 @@ final class Node {
         if findings.contains(where: { $0.severity == .error }) {
             throw PairStartError("this host cannot hold the virtual addresses: see the lines above")
         }
-        descriptorOrder = DescriptorOrderCommand.proveOrder(logger: logger)
+        let order = DescriptorOrderCommand.proveOrder(logger: logger)
+        descriptorOrder = order
+        guard loaded.peerNode != nil else { return }
+        farewell = FarewellFilter.install(
+            for: pair.virtualRouters.filter { $0.announce == .lan }.flatMap(\.addresses),
+            order: order, logger: logger)
     }
 }

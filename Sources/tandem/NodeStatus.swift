@@ -35,6 +35,7 @@ extension Node {
             ("handover", handoverJSON()),
             ("timers", timersJSON()),
             ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),
+            ("farewell", farewell.map { .string($0.verdict.rawValue) } ?? .null),
             ("pools", .array(poolsJSON())),
             ("names", namesJSON()),
             ("connections", .integer(Int64(dataPlane?.openConnectionCount ?? 0))),

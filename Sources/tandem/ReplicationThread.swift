@@ -35,9 +35,8 @@ enum ReplicationThread {
                 let replicator = try makeReplicator(
                     wires, settings, dataPlane: dataPlane, tables: tables, loop: loop,
                     logger: logger)
-                let filter = FarewellFilter.make(for: wires.addresses, logger: logger)
                 events.post(.replicating(replicator.report))
-                withExtendedLifetime((replicator, filter)) { loop.run() }
+                withExtendedLifetime(replicator) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))
             }

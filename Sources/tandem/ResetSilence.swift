@@ -42,8 +42,6 @@ final class ResetSilence: ResetSilencing {
         }
     }
 
-    var isSilenced: Bool { !addresses.isEmpty }
-
     func silence(_ addresses: Set<IPAddress>) {
         set(self.addresses.union(addresses))
     }
