@@ -40,11 +40,15 @@ extension Node {
         // Before the addresses can come here: what an earlier process left behind.
         StaleConnections(logger: logger.named("replication"))?
             .endAll(of: Set(pair.virtualRouters.flatMap(\.addresses)))
+        freezeGuard = wires.flatMap {
+            FreezeGuard.make(for: $0.addresses, loaded.configuration, logger: logger)
+        }
         let setUp = PairSetUp(
             pair: pair, node: own, peer: loaded.peerNode, secret: secret,
             configurationHash: loaded.hash.rawValue, descriptors: plan, dataPlane: dataPlane,
             drain: loaded.configuration.timeouts.drain,
-            isMemoryLocked: isMemoryLocked, replication: wires?.commands, logger: logger)
+            isMemoryLocked: isMemoryLocked, replication: wires?.commands, pulse: freezeGuard?.pulse,
+            logger: logger)
         // A node must not speak before it could bind all it needs: leaving again is an outage.
         startSpeaking = { try PairDriver.start(setUp, commands: commands, events: events) }
         guard let wires else { return replicationStarted(nil) }

@@ -48,6 +48,7 @@ final class Node {
     var reloads = ReloadCounters()
     private(set) var descriptorOrder: DescriptorOrderSelfTest.Verdict?
     private(set) var farewell: FarewellFilter?
+    var freezeGuard: FreezeGuard?
     private var admin: AdminServer?
     var pairCommands: Mailbox<PairCommand>?
     var pairEvents: Mailbox<PairEvent>?

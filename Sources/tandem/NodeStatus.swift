@@ -35,6 +35,7 @@ extension Node {
             ("handover", handoverJSON()),
             ("timers", timersJSON()),
             ("descriptor_order", descriptorOrder.map { .string($0.word) } ?? .null),
+            ("freeze_guard", .bool(freezeGuard != nil)),
             ("farewell", farewell.map { .string($0.verdict.rawValue) } ?? .null),
             ("pools", .array(poolsJSON())),
             ("names", namesJSON()),

@@ -31,6 +31,8 @@ struct PairSetUp: Sendable {
     var isMemoryLocked: Bool
     /// Hears which addresses come and go; `nil` where there is no other node.
     var replication: Mailbox<ReplicationCommand>?
+    /// Shows the host's rules that this process runs; `nil` where they do not ask.
+    var pulse: FreezeGuard.Pulse?
     var logger: Logger
 }
 
@@ -69,6 +71,7 @@ final class PairDriver {
                 let driver = try PairDriver(setUp, loop: loop) { events.post($0) }
                 try driver.start()
                 try loop.attach(commands) { driver.handle($0) }
+                setUp.pulse?.start(on: loop)
                 withExtendedLifetime(driver) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))

@@ -119,6 +119,15 @@ public final class TestSocket {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Bytes sent that the other end has not acknowledged (SIOCOUTQ).
+    public func unacknowledgedByteCount() throws -> Int {
+        var count: CInt = 0
+        guard ioctl(descriptor.rawValue, UInt(TIOCOUTQ), &count) == 0 else {
+            throw Laboratory.Failure(description: "SIOCOUTQ is refused")
+        }
+        return Int(count)
+    }
+
     /// Whether something can be read now.
     public func hasInput() throws -> Bool {
         try descriptor.read(upTo: 1) != nil

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The text of the rules that keep the kernel of a frozen process from acknowledging requests. Pure;
+// it runs nothing.
+//
+// A process that is stopped keeps its addresses and connections: 40 ms later its kernel acknowledges
+// what clients sent, and they never send it again to the node that takes over. So what is nothing
+// but an acknowledgement leaves only while the process has shown a sign of life in the last
+// ``freshMilliseconds``: a packet with a mark, which these rules take note of and drop.
+//
+// A sign that comes late delays acknowledgements, which the next segment brings along or the client
+// asks for again; nothing else is held back.
+
+public import WireCore
+
+/// The rules for some virtual addresses and ports.
+public struct FreezeGuardRules: Hashable, Sendable {
+    /// The mark of the packets that are signs of life.
+    public static let lifeSignMark: UInt32 = 0x7464_6C73
+    /// How long a sign counts: less than the 40 ms by which Linux delays acknowledgements
+    /// (TCP_DELACK_MIN), and several times the interval of the signs.
+    public static let freshMilliseconds = 30
+
+    /// The table's name.
+    public let tableName: String
+    /// The addresses; none of them twice.
+    public let addresses: [IPAddress]
+    /// The ports of listeners whose connections go on elsewhere.
+    public let ports: [UInt16]
+
+    /// Makes the rules; `owner` tells processes in one network namespace apart.
+    public init(addresses: [IPAddress], ports: [UInt16], owner: CInt) {
+        precondition(!addresses.isEmpty && !ports.isEmpty, "rules for nothing")
+        self.addresses = addresses
+        self.ports = ports
+        tableName = "tandem_freeze_\(owner)"
+    }
+
+    /// Makes the table.
+    public var installation: String {
+        let ports = ports.map(String.init).joined(separator: ", ")
+        let ipv4 = addresses.compactMap(\.ipv4).map(\.description)
+        let ipv6 = addresses.compactMap(\.ipv6).map(\.description)
+        var rules: [String] = []
+        // Headers without options, and with up to 40 bytes of them (RFC 9293 §3.1): nothing else
+        // fits when there is no payload.
+        for words in ipv4.isEmpty ? 0..<0 : 5..<16 {
+            rules.append(
+                "ip saddr { \(ipv4.joined(separator: ", ")) } tcp sport { \(ports) } "
+                    + "ip length \(20 + 4 * words) tcp doff \(words) drop")
+        }
+        for words in ipv6.isEmpty ? 0..<0 : 5..<16 {
+            rules.append(
+                "ip6 saddr { \(ipv6.joined(separator: ", ")) } tcp sport { \(ports) } "
+                    + "ip6 length \(4 * words) tcp doff \(words) drop")
+        }
+        // The set has one element, the same for a sign and for whatever is looked at.
+        return """
+            table inet \(tableName) {
+                flags owner
+                set fresh {
+                    typeof meta mark
+                    size 2
+                    flags dynamic,timeout
+                }
+                chain leaving {
+                    type filter hook output priority 0; policy accept;
+                    meta mark \(Self.lifeSignMark) \
+            update @fresh { meta mark & 0 timeout \(Self.freshMilliseconds)ms } drop
+                    tcp flags != ack accept
+                    meta length > 120 accept
+                    meta mark & 0 @fresh accept
+                    \(rules.joined(separator: "\n        "))
+                }
+            }
+
+            """
+    }
+
+    /// Lists what the rules know of signs.
+    public var look: String { "list set inet \(tableName) fresh\n" }
+
+    /// Removes the table.
+    public var removal: String { "delete table inet \(tableName)\n" }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeps the kernel from acknowledging requests while this process is stopped: puts the rules in
+// force, and shows them on the pair thread that the process runs.
+
+internal import ConfigurationCore
+internal import EventLoop
+internal import LinuxIO
+internal import NFTablesIO
+internal import Telemetry
+internal import WireCore
+
+/// Owns the rules; belongs to the thread that made it, except for what ``start(on:)`` takes.
+final class FreezeGuard {
+    /// How often the process shows that it runs.
+    static let interval = TimeSpan.milliseconds(10)
+
+    /// Shows that the process runs, as long as its loop turns.
+    final class Pulse: Sendable {
+        private let sign: LifeSign
+
+        fileprivate init(_ sign: consuming LifeSign) {
+            self.sign = sign
+        }
+
+        /// Begins; the loop's thread does the work, a few microseconds each time.
+        func start(on loop: EventLoop) {
+            sign.send()
+            loop.schedule(after: FreezeGuard.interval) { [self, unowned loop] in start(on: loop) }
+        }
+    }
+
+    private let context: RulesContext
+    /// For the pair thread.
+    let pulse: Pulse
+
+    private init(_ context: consuming RulesContext, _ pulse: Pulse) {
+        self.context = context
+        self.pulse = pulse
+    }
+
+    /// Puts the rules in force; `nil` when nothing is carried over or they do not work here.
+    static func make(
+        for addresses: [IPAddress], _ configuration: Configuration, logger: Logger
+    ) -> FreezeGuard? {
+        let ports = carriedPorts(configuration)
+        guard !addresses.isEmpty, !ports.isEmpty else { return nil }
+        let rules = FreezeGuardRules(
+            addresses: addresses, ports: ports,
+            owner: CInt(truncatingIfNeeded: ProcessLimits.processID))
+        do {
+            let sign = try LifeSign(mark: FreezeGuardRules.lifeSignMark)
+            let context = try RulesContext()
+            try context.run(rules.installation)
+            // Rules that do not see the signs would hold acknowledgements back for ever.
+            sign.send()
+            guard try context.run(rules.look).contains("elements") else {
+                try context.run(rules.removal)
+                throw RulesError("signs of life do not reach the rules")
+            }
+            return FreezeGuard(context, Pulse(sign))
+        } catch {
+            logger.warning(
+                "requests that arrive while this process is stopped are lost to the other node",
+                ["reason": String(describing: error), "needs": "nf_tables, CAP_NET_ADMIN"])
+            return nil
+        }
+    }
+
+    private static func carriedPorts(_ configuration: Configuration) -> [UInt16] {
+        let ports = configuration.listeners.filter { listener in
+            guard case .http(let http) = listener.service else { return false }
+            return http.carryOver != .off
+        }.map(\.bind.port)
+        return Set(ports).sorted()
+    }
+}
