@@ -155,9 +155,9 @@ struct ClientConnection: ~Copyable {
     /// The connection that a PROXY header spoke for; freed with this record's connection.
     var proxied: UnsafeMutablePointer<ProxyHeader.Connection>?
 
-    /// It came from the other node, and what its client had sent then must come again; meant until
-    /// its first request.
-    var expectsBytes = false
+    /// It came from the other node, and what its client had sent then must come again within this
+    /// time of idling; meant until the first byte, and 0 as a rule.
+    var expectedWithinMilliseconds: UInt16 = 0
     /// What the journal was told it is; `nil` when nobody was told.
     var journalKey: ClientKey?
     /// Where its streams are, and what the other node was told of it.

@@ -138,11 +138,9 @@ extension Worker {
         client.pointee.phase = .readingHead
         client.pointee.headBegan = false
         if let span = adopted.expectsBytesWithin {
-            client.pointee.expectsBytes = true
-            arm(client, after: span)
-        } else {
-            arm(client, after: timeouts.keepAlive)
+            client.pointee.expectedWithinMilliseconds = UInt16(clamping: span.milliseconds)
         }
+        arm(client, after: idleSpan(of: client))
         if !input.isEmpty {
             client.pointee.input = buffers.takeSmall()
             input.withUnsafeBytes { client.pointee.input.append($0) }
@@ -150,6 +148,23 @@ extension Worker {
             enqueue(client)
         }
         beginShadow(client, known: adopted.transport)
+    }
+
+    /// True while what an adopted client had sent has not come again.
+    @inline(__always)
+    func expectsBytes(_ client: ClientConnection.Pointer) -> Bool {
+        client.pointee.expectedWithinMilliseconds > 0
+            && client.pointee.shadow.receivedByteCount == 0
+    }
+
+    /// How long a client may idle.
+    ///
+    /// One whose request was issued again may have sent others behind it that are lost: nobody would
+    /// ever answer those.
+    @inline(__always)
+    func idleSpan(of client: ClientConnection.Pointer) -> TimeSpan {
+        guard expectsBytes(client) else { return timeouts.keepAlive }
+        return .milliseconds(UInt64(client.pointee.expectedWithinMilliseconds))
     }
 
     /// What a client had sent before its node died did not come again: what was acknowledged over

@@ -20,8 +20,10 @@ extension Worker {
     static let movesPerCommitMax = 64
     /// The shortest rest between two walks over all connections.
     static let moveRestMin = TimeSpan.milliseconds(2)
-    /// The rest is this many times what a walk takes.
+    /// The rest is this many times what a walk takes, up to a limit: on a busy machine most of that
+    /// time may have been another program's.
     static let moveRestFactor: UInt64 = 4
+    static let moveRestMax = TimeSpan.milliseconds(20)
     /// How long a frozen connection waits for the channel before it is reset.
     static let moveSpanMax = TimeSpan.seconds(1)
     /// What a time stamp is ahead, because the other node's clock of milliseconds may tick later
@@ -70,7 +72,8 @@ extension Worker {
         }
         let isWhole = slot >= clients.slotEnd
         let effort = Clock.now() - began
-        let pause = max(Self.moveRestMin, effort.multiplied(by: Self.moveRestFactor))
+        let pause = min(
+            max(Self.moveRestMin, effort.multiplied(by: Self.moveRestFactor)), Self.moveRestMax)
         parting?.moves = .now(slot: isWhole ? 0 : slot, rest: isWhole ? now + pause : now)
     }
 

@@ -137,7 +137,7 @@ extension Worker {
         client.pointee.input.mark = client.pointee.input.start
         let hasBytes = !client.pointee.input.isEmpty
         if !hasBytes { buffers.giveBack(&client.pointee.input) }
-        arm(client, after: timeouts.keepAlive)
+        arm(client, after: idleSpan(of: client))
         // Pipelined requests take turns with other connections (RFC 9112 §9.3.2).
         if hasBytes || client.pointee.readiness.contains(.readable) { enqueue(client) }
     }

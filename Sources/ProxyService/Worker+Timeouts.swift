@@ -39,7 +39,7 @@ extension Worker {
 
     private mutating func headTimedOut(_ client: ClientConnection.Pointer) {
         guard !client.pointee.input.isEmpty else {
-            if client.pointee.expectsBytes, client.pointee.requestCount == 0 {
+            if expectsBytes(client) {
                 expectedBytesAreLate(client)
                 return
             }

@@ -14,8 +14,10 @@ internal import WireCore
 final class HandoverDrain {
     /// The shortest time between two looks at the kernel's tables.
     static let lookIntervalMin = TimeSpan.milliseconds(10)
-    /// The rest between two looks is this many times what a look takes.
+    /// The rest between two looks is this many times what a look takes, up to a limit: on a busy
+    /// machine most of that time may have been another program's.
     static let restFactor: UInt64 = 20
+    static let restMax = TimeSpan.milliseconds(250)
 
     private let loop: EventLoop
     private let dataPlane: DataPlane
@@ -86,7 +88,8 @@ final class HandoverDrain {
         seenMax = max(seenMax, open.count)
         guard !open.isEmpty, began < deadline else { return end(open) }
         let effort = Clock.now() - began
-        let rest = max(Self.lookIntervalMin, effort.multiplied(by: Self.restFactor))
+        let rest = min(
+            max(Self.lookIntervalMin, effort.multiplied(by: Self.restFactor)), Self.restMax)
         let next = min(began + rest, deadline)
         timer = loop.schedule(at: next) { [weak self] in self?.look() }
     }

@@ -178,6 +178,18 @@ struct AdoptionTests {
         #expect(test.plane.carryOverStatistics.expired == 1)
     }
 
+    @Test func whatWasSentBehindARequestIsNotWaitedForEither() throws {
+        let backend = try echo()
+        let test = try TestPlane([backend.endpoint])
+        let (client, adopted) = try FormerNode().connect(
+            for: test.endpoint, input: .reissued(Array(Self.request.utf8)),
+            expectsBytesWithin: .milliseconds(50))
+        test.plane.adopt([adopted])
+        #expect(try client.response().text == "GET /first 127.0.0.1")
+        #expect(throws: Errno.connectionReset) { try client.response() }
+        #expect(test.plane.carryOverStatistics.expired == 1)
+    }
+
     @Test func whatComesAgainIsServed() throws {
         let backend = try echo()
         var timeouts = TimeoutConfiguration()

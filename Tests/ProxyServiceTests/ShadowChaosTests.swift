@@ -42,7 +42,7 @@ struct ShadowChaosTests {
                     faults.append("asked up to \(receive), before \(shadow.receive)")
                 }
                 shadow.isIdle = false
-            case .busy: shadow.isIdle = false
+            case .busy, .tunnelled, .rested: shadow.isIdle = false
             case .answered(let receive, let send):
                 if shadow.isIdle { faults.append("answered twice") }
                 let progress = min(
@@ -52,7 +52,7 @@ struct ShadowChaosTests {
                     faults.append("answered without progress")
                 }
                 shadow = Known(receive: receive, send: send)
-            case .closed, .moved, .opened:
+            case .closed, .moved, .movedTunnel, .opened:
                 known[id] = nil
                 return
             }
