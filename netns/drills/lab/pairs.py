@@ -106,6 +106,11 @@ class PairLab:
                 return node
         raise RuntimeError("no node is active")
 
+    def backup(self):
+        """The other one."""
+        active = self.active()
+        return next(node for node in NODES if node != active)
+
     def backend(self, node, pool, name):
         pools = {each["name"]: each for each in self.status(node)["pools"]}
         return next(each for each in pools[pool]["backends"] if each["name"] == name)
