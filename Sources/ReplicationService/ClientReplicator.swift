@@ -321,10 +321,13 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             pump()
         case .addressesLost(let addresses):
             let lost = Set(addresses)
+            // A node that was frozen may hear of its successor's clients before its own loss.
+            let moved = Set(table.clients(of: lost).map(\.localAddress))
             cancelCampaigns(on: lost)
             adopter.lose(lost)
             lostAddresses.formUnion(lost)
             hold()
+            findStaleConnections(of: moved)
         case .shadowChannelLost(let worker):
             shadows?.isLost(worker: worker)
         }
