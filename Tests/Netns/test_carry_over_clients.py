@@ -107,11 +107,13 @@ class _Pool:
         with inside("client"):
             while not self.ends.is_set():
                 turn += 1
-                path = f"/pool/{number}/{turn}"
+                # All at once at first, so that the pool has all of its connections.
+                path = f"/pool/{number}/{turn}" if turn > 1 else "/delay/200"
                 began = time.monotonic()
                 try:
                     response = self.pool.request("GET", path)
-                    if response.status != 200 or not response.data.endswith(path.encode() + b"\n"):
+                    is_right = turn == 1 or response.data.endswith(path.encode() + b"\n")
+                    if response.status != 200 or not is_right:
                         self.failures.append((path, response.status, response.data[:99]))
                 except urllib3.exceptions.HTTPError as error:
                     self.failures.append((path, error))
@@ -137,6 +139,7 @@ def _pool_goes_on(lab, fault):
         poll(5, "the pool is in use", lambda: pool.answers > 20 * POOL_CLIENTS)
         await_known(lab, POOL_CLIENTS // 2)
         before, connections = pool.answers, pool.pool.num_connections
+        expect(connections == POOL_CLIENTS, f"the pool has {connections} connections")
         with Takeover(lab) as takeover:
             takeover.inject(fault)
             poll(5, "the pool goes on", lambda: pool.answers > before + 20 * POOL_CLIENTS)
