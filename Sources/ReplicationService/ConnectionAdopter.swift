@@ -67,8 +67,9 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         noteTable()
     }
 
+    func shadowChannelCounts(worker: Int) -> Bool { !spentWorkers.contains(worker) }
+
     func shadowChannelReceived(worker: Int, type: UInt8, payload: [UInt8]) -> Bool {
-        if spentWorkers.contains(worker) { return false }
         switch type {
         case ShadowFrame.recordsType:
             guard apply(payload, worker) else { return false }

@@ -37,12 +37,20 @@ public enum ShadowChannelEnding: Hashable, Sendable {
 public protocol ShadowChannelReceiver: AnyObject {
     /// A new channel of the worker counts from now on; a former one has ended before.
     func shadowChannelBegan(worker: Int, incarnation: UInt64)
+    /// Whether what comes on the channel still counts; otherwise the channel ends, and the peer's
+    /// worker gets a new one.
+    func shadowChannelCounts(worker: Int) -> Bool
     /// An authentic frame came, in order and without gaps.
     ///
     /// - Returns: false when it makes no sense; the channel ends then.
     func shadowChannelReceived(worker: Int, type: UInt8, payload: [UInt8]) -> Bool
     /// The channel ended.
     func shadowChannelEnded(worker: Int, _ ending: ShadowChannelEnding)
+}
+
+extension ShadowChannelReceiver {
+    /// Every channel counts.
+    public func shadowChannelCounts(worker: Int) -> Bool { true }
 }
 
 /// Holds the peer's channels.
@@ -112,8 +120,13 @@ final class InboundChannels: InboundLinkOwner {
         case .state:
             return stateReceiver?.stateChannelReceived(frame) ?? true
         case .shadows(let worker):
-            return shadowReceiver?.shadowChannelReceived(
-                worker: worker, type: frame.type, payload: frame.payload) ?? true
+            guard let shadowReceiver else { return true }
+            guard shadowReceiver.shadowChannelCounts(worker: worker) else {
+                end(.shadows(worker: worker), .reset)
+                return true
+            }
+            return shadowReceiver.shadowChannelReceived(
+                worker: worker, type: frame.type, payload: frame.payload)
         }
     }
 

@@ -13,9 +13,10 @@ import WireCore
 final class StateReplicator {
     /// Items sent and pieces pulled before the loop gets its turn.
     static let stepsPerTurnMax = 64
-    /// How often the peer hears where this node stands, and tables are asked for changes that they
-    /// did not announce.
-    static let standingInterval = TimeSpan.milliseconds(100)
+    /// How often tables are asked for changes that they did not announce.
+    static let pollInterval = TimeSpan.milliseconds(10)
+    /// How often, in polls, the peer hears where this node stands.
+    static let pollsPerStanding = 10
 
     private let loop: EventLoop
     private let logger: Logger
@@ -32,6 +33,7 @@ final class StateReplicator {
     private var owesOpening = false
     private var owesAcknowledgement = false
     private var owesStanding = false
+    private var pollCount = 0
     /// Items were sent since the last standing.
     private var hasNews = false
     private var isOutboundUp = false
@@ -64,10 +66,13 @@ final class StateReplicator {
     }
 
     private func tick() {
-        loop.schedule(after: Self.standingInterval) { [weak self] in self?.tick() }
-        owesStanding = true
-        noteStatus()
-        if isOutboundUp { onWork() }
+        loop.schedule(after: Self.pollInterval) { [weak self] in self?.tick() }
+        pollCount += 1
+        if pollCount % Self.pollsPerStanding == 0 {
+            owesStanding = true
+            noteStatus()
+        }
+        if isOutboundUp, owesStanding || !tables.isEmpty { onWork() }
     }
 
     // MARK: - What this node tells

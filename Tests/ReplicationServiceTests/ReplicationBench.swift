@@ -91,6 +91,9 @@ enum ShadowEvent: Hashable {
 final class ShadowListener: ShadowChannelReceiver {
     private(set) var events: [ShadowEvent] = []
     var refusesType: UInt8?
+    var spentWorkers: Set<Int> = []
+
+    func shadowChannelCounts(worker: Int) -> Bool { !spentWorkers.contains(worker) }
 
     func shadowChannelBegan(worker: Int, incarnation: UInt64) {
         events.append(.began(worker: worker, incarnation: incarnation))

@@ -124,6 +124,21 @@ import WireCore
         #expect(heard.events.count == 3)
     }
 
+    /// After a takeover a thawed worker may go on telling on a channel that no longer counts.
+    @Test func channelThatNoLongerCountsEndsAndAnotherIsDialled() throws {
+        let loop = try EventLoop()
+        let (left, _, heard) = try pair(on: loop, workers: 1)
+        #expect(eventually(loop) { left.writers[0] != nil && heard.beganCount == 1 })
+        heard.spentWorkers = [0]
+        left.writers[0]?.send(type: 32, [1])
+        #expect(eventually(loop) { heard.events.last == .ended(worker: 0, .reset) })
+        heard.spentWorkers = []
+        left.commands.post(.shadowChannelLost(worker: 0))
+        #expect(eventually(loop) { heard.beganCount == 2 && left.grantCount == 2 })
+        left.writers[0]?.send(type: 32, [2])
+        #expect(eventually(loop) { heard.events.last == .received(worker: 0, type: 32, [2]) })
+    }
+
     @Test func newProcessEndsTheChannelsOfTheOldOneAfterItsLastWords() throws {
         let loop = try EventLoop()
         let (left, _, heard) = try pair(on: loop, workers: 2)
