@@ -68,7 +68,11 @@ extension Worker {
         while slot < clients.slotEnd, frozen.count < Self.movesPerCommitMax {
             defer { slot &+= 1 }
             guard let client = clients.record(slot: slot) else { continue }
-            _ = beginMove(client)
+            if client.pointee.phase == .tunnelling {
+                beginTunnelMove(client)
+            } else {
+                _ = beginMove(client)
+            }
         }
         let isWhole = slot >= clients.slotEnd
         let effort = Clock.now() - began
@@ -149,6 +153,11 @@ extension Worker {
             by: .zero, marginMilliseconds: Self.moveStampMarginMilliseconds)
         tellMoved(client, state, unread: client.pointee.input.message)
         client.pointee.phase = .moving
+        awaitMove(client)
+    }
+
+    /// The client is gone as soon as that was written.
+    mutating func awaitMove(_ client: ClientConnection.Pointer) {
         arm(client, after: Self.moveSpanMax)
         frozen.append(
             EventToken(
@@ -162,8 +171,8 @@ extension Worker {
         switch shadowCommit(of: client) {
         case .written:
             count { $0.carry.moved.add() }
-            // The socket is frozen: the kernel says nothing.
-            close(client)
+            // The socket is frozen, and the backend's of a tunnel: the kernel says nothing.
+            abandon(client, byReset: false)
         case .waiting:
             return false
         case .lost:
@@ -188,6 +197,9 @@ extension Worker {
     mutating func strand(_ client: ClientConnection.Pointer) {
         count { $0.carry.stranded.add() }
         ConnectionRepair.thaw(client.pointee.socket)
-        reset(client)
+        if let upstream = client.pointee.upstream {
+            ConnectionRepair.thaw(upstream.pointee.socket)
+        }
+        abandon(client, byReset: true)
     }
 }

@@ -219,7 +219,7 @@ extension Worker {
         tell { $0.write(.closed, id) }
     }
 
-    private mutating func forgetShadow(_ client: ClientConnection.Pointer) {
+    mutating func forgetShadow(_ client: ClientConnection.Pointer) {
         client.pointee.shadow.channel = 0
         shadows.openCount &-= 1
         count { $0.shadows.open.subtract() }

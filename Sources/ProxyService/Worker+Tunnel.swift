@@ -22,6 +22,8 @@ struct TunnelProgress: OptionSet {
     static let isBroken = TunnelProgress(rawValue: 4)
     /// Its deadline is that of a side that is gone.
     static let isHurried = TunnelProgress(rawValue: 8)
+    /// Both connections are frozen: they go to the other node.
+    static let isMoving = TunnelProgress(rawValue: 16)
 }
 
 extension Worker {
@@ -116,6 +118,7 @@ extension Worker {
     private mutating func driveTunnel(
         _ client: ClientConnection.Pointer, _ upstream: UpstreamConnection.Pointer
     ) {
+        guard !client.pointee.tunnel.contains(.isMoving) else { return }
         if !client.pointee.tunnel.contains(.clientEnded) {
             guard passClientBytes(client, upstream) else { return }
         }
@@ -239,6 +242,10 @@ extension Worker {
 
     /// Nothing moved for too long.
     mutating func tunnelTimedOut(_ client: ClientConnection.Pointer) {
+        guard !client.pointee.tunnel.contains(.isMoving) else {
+            strand(client)
+            return
+        }
         client.pointee.listener.pointee.count { $0.tunnelTimeouts.add() }
         noteCause(client, .clientTimedOut)
         let hasBytes =
