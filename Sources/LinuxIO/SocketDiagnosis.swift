@@ -18,6 +18,11 @@ public struct KernelConnection: Sendable {
     /// acknowledged everything up to our FIN.
     public var isOpen: Bool { !Self.spent.contains(CInt(state)) }
 
+    /// The port on this host.
+    public var localPort: UInt16 { UInt16(bigEndian: identity.idiag_sport) }
+    /// The port of the other end.
+    public var remotePort: UInt16 { UInt16(bigEndian: identity.idiag_dport) }
+
     private static let spent: Set<CInt> = [
         CInt(TCP_FIN_WAIT2), CInt(TCP_TIME_WAIT), CInt(TCP_CLOSE),
     ]
@@ -77,11 +82,21 @@ public struct SocketDiagnosis: ~Copyable {
     }
 
     private static func localAddress(_ message: inet_diag_msg) -> IPAddress {
-        let words = message.id.idiag_src
+        address(message.id.idiag_src, family: message.idiag_family)
+    }
+
+    /// The address of the other end of a connection.
+    public static func remoteAddress(of connection: KernelConnection) -> IPAddress {
+        address(connection.identity.idiag_dst, family: connection.family)
+    }
+
+    private static func address(
+        _ words: (UInt32, UInt32, UInt32, UInt32), family: UInt8
+    ) -> IPAddress {
         func pair(_ first: UInt32, _ second: UInt32) -> UInt64 {
             UInt64(UInt32(bigEndian: first)) << 32 | UInt64(UInt32(bigEndian: second))
         }
-        guard message.idiag_family == UInt8(AF_INET6) else {
+        guard family == UInt8(AF_INET6) else {
             return .v4(IPv4Address(rawValue: UInt32(bigEndian: words.0)))
         }
         let high = pair(words.0, words.1)

@@ -45,6 +45,8 @@ final class AdoptionCampaign: EventHandler {
         /// All connections are made that will be: the kernel may refuse again what it does not
         /// know.
         var allMade: (Set<IPAddress>) -> Void
+        /// Ends what this host has of such connections from an earlier time.
+        var endExisting: (Set<ClientKey>, Set<IPAddress>) -> Void
         /// Whether a connection without a shadow is to be reset.
         var isDoomed: (ClientKey) -> Bool
     }
@@ -221,6 +223,8 @@ final class AdoptionCampaign: EventHandler {
     }
 
     private func allMade() {
+        // What an earlier time as the active node left behind would keep the client waiting.
+        if tally.refused[.kernel] != nil { environment.endExisting(Set(refusedKeys), addresses) }
         environment.allMade(addresses)
         // What the kernel let pass without a word is answered here.
         overhear()

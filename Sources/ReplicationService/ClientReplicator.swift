@@ -129,6 +129,9 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     public func start() throws(Errno) {
         inbound.stateReceiver = self
         inbound.shadowReceiver = adopter
+        adopter.endExisting = { [weak self] clients, addresses in
+            self?.staleConnections?.end(clients, on: addresses)
+        }
         adopter.isDoomed = { [weak self] client in
             self?.campaigns.contains { $0.contains(client) } ?? false
         }
@@ -323,6 +326,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             let lost = Set(addresses)
             // A node that was frozen may hear of its successor's clients before its own loss.
             let moved = Set(table.clients(of: lost).map(\.localAddress))
+                .union(adopter.peerAddresses(among: lost))
             cancelCampaigns(on: lost)
             adopter.lose(lost)
             lostAddresses.formUnion(lost)

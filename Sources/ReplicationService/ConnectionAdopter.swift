@@ -45,6 +45,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     var handOn: (([AdoptedClient]) -> Void)?
     /// `nil` where rules cannot be made.
     var silencer: (any ResetSilencing)?
+    /// Ends connections that this host has from an earlier time.
+    var endExisting: (Set<ClientKey>, Set<IPAddress>) -> Void = { _, _ in }
     /// Whether a connection without a shadow is to be reset.
     var isDoomed: (ClientKey) -> Bool = { _ in false }
 
@@ -166,6 +168,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         silencer?.silence(addresses)
     }
 
+    /// Those of `addresses` on which the peer has connections.
+    func peerAddresses(among addresses: Set<IPAddress>) -> Set<IPAddress> {
+        Set(table.keys(addresses).map(\.localAddress))
+    }
+
     /// Whether the connection goes on here, as far as is known yet.
     func isAdopting(_ key: ClientKey) -> Bool {
         pendingKeys.contains(key) || campaigns.contains { $0.contains(key) }
@@ -223,6 +230,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
             environment: AdoptionCampaign.Environment(
                 loop: loop, sender: sender, report: report, logger: logger, handOn: handOn,
                 allMade: { [weak self] in self?.silencer?.release($0) },
+                endExisting: { [weak self] in self?.endExisting($0, $1) },
                 isDoomed: { [weak self] in self?.isDoomed($0) ?? false }))
         campaign.onOver = { [weak self, weak campaign] in
             self?.campaigns.removeAll { $0 === campaign }

@@ -7,6 +7,7 @@
 
 import EventLoop
 import LinuxIO
+import ReplicationCore
 public import Telemetry
 public import WireCore
 
@@ -37,6 +38,26 @@ public final class StaleConnections {
     public func endAll(of addresses: Set<IPAddress>) {
         find(addresses)
         while !endSome() {}
+    }
+
+    /// Ends the connections on `addresses` that have the ends of one of `clients`, now.
+    ///
+    /// The addresses may be on this host: the clients hear of it.
+    func end(_ clients: Set<ClientKey>, on addresses: Set<IPAddress>) {
+        do throws(Errno) {
+            for address in addresses {
+                for connection in try diagnosis.connections(of: [address]) {
+                    let key = ClientKey(
+                        localAddress: address, localPort: connection.localPort,
+                        remoteAddress: SocketDiagnosis.remoteAddress(of: connection),
+                        remotePort: connection.remotePort)
+                    guard clients.contains(key) else { continue }
+                    try? diagnosis.end(connection)
+                }
+            }
+        } catch {
+            logger.warning("stale connections cannot be listed", ["error": error.description])
+        }
     }
 
     /// Lists the connections on `addresses` for ``endSome()``, besides those listed before.
