@@ -6,7 +6,7 @@
 //     unknown --snapshotBegan--> arriving --snapshotEnded--> whole
 //        ^                          ^                          |
 //        |                          +------ snapshotBegan -----+
-//        +--- another incarnation, a gap --- any               (a break of the connection: as it is)
+//        +--- another incarnation, a gap --- any              (a break of the connection: as it is)
 
 public import WireCore
 

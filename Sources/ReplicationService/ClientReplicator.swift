@@ -42,6 +42,10 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private var feed = ReplicationFeed()
     private var table = PeerClientTable()
     private var waitingMessage: ReplicationMessage?
+    /// A peer that says nothing for so long on its state channel is not there: it says something
+    /// ten times a second. For tests it may be shorter.
+    var silenceMax = TimeSpan.seconds(6)
+    private var peerHeardAt = Instant(nanoseconds: 0)
     private var isPumpScheduled = false
     private var behindSince: Instant?
     private var journalSource: EventSource?
@@ -261,11 +265,23 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             waitingMessage = standing
         }
         pump()
+        endSilence()
     }
 
     // MARK: - What the peer tells
 
+    /// A peer without power never ends its connection.
+    private func endSilence() {
+        guard report.isReceiving.value != 0, loop.now - peerHeardAt > silenceMax else { return }
+        // This thread itself may have slept: what came meanwhile waits in the socket.
+        inbound.readState()
+        guard loop.now - peerHeardAt > silenceMax else { return }
+        logger.info("the peer's state channel is silent and ends")
+        inbound.endState()
+    }
+
     func stateChannelBegan(incarnation: UInt64) {
+        peerHeardAt = loop.now
         table.streamBegan()
         report.isReceiving.set(1)
         state.channelBegan(incarnation: incarnation)
@@ -273,6 +289,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     }
 
     func stateChannelReceived(_ frame: OpenedLinkFrame) -> Bool {
+        peerHeardAt = loop.now
         do {
             if let message = try ReplicationMessage(
                 type: frame.type, payload: frame.payload.span.bytes)

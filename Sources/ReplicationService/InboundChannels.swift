@@ -94,6 +94,16 @@ final class InboundChannels: InboundLinkOwner {
         for channel in ordered { channels[channel]?.readAll() }
     }
 
+    /// Takes what has arrived on the state channel.
+    func readState() {
+        channels[.state]?.readAll()
+    }
+
+    /// Closes the state channel; the peer, if it is there, dials again.
+    func endState() {
+        end(.state, .stopped)
+    }
+
     /// The state first: it is the smallest.
     private var ordered: [ReplicationChannel] {
         func number(_ channel: ReplicationChannel) -> Int {

@@ -21,8 +21,8 @@ public protocol ReplicatedTable: AnyObject {
 
     /// What changed since the last call, the oldest first; `nil` when nothing did.
     ///
-    /// Called while the peer can take it, so an entry that changes often waits once. The blob has at
-    /// most `byteCountMax` bytes.
+    /// Called while the peer can take it, so an entry that changes often waits once. The blob has
+    /// at most `byteCountMax` bytes.
     func nextChanges(byteCountMax: Int) -> StateBlob?
     /// The piece of the table at `cursor`.
     ///

@@ -139,6 +139,29 @@ import WireCore
         #expect(eventually(loop) { right.numbers.count == 10 && left.status.isPeerInSync })
     }
 
+    /// As after a power loss: the connection never ends by itself.
+    @Test func silentPeerIsNotReceivedAndComesBack() throws {
+        let loop = try EventLoop()
+        let otherLoop = try EventLoop()
+        let left = try node(isLeft: true, on: loop)
+        let right = try node(isLeft: false, on: otherLoop)
+        left.replicator.silenceMax = .milliseconds(500)
+        try left.replicator.start()
+        try right.replicator.start()
+        func both(_ condition: () -> Bool) -> Bool {
+            let deadline = Clock.now() + .seconds(5)
+            while Clock.now() < deadline {
+                for loop in [loop, otherLoop] {
+                    if loop.run(until: Clock.now() + .milliseconds(2), condition) { return true }
+                }
+            }
+            return false
+        }
+        #expect(both { left.status.isInSync && right.status.isInSync })
+        #expect(eventually(loop) { !left.status.isReceiving && !left.status.isInSync })
+        #expect(both { left.status.isInSync && right.status.isInSync && left.status.isReceiving })
+    }
+
     @Test func nodeWithoutAPeerIsNotInSync() throws {
         let loop = try EventLoop()
         let left = try node(isLeft: true, on: loop)

@@ -2,8 +2,8 @@
 //
 // Goal: an entry that was acknowledged is on the other node, whatever connections, processes and
 // the network do; nobody says it is in sync without being it; and when the faults end, both nodes
-// have the same. Method: seeded runs of the real machines; a failing seed is in the message with how to
-// replay it.
+// have the same. Method: seeded runs of the real machines; a failing seed is in the message with
+// how to replay it.
 
 import ReplicationCore
 import Testing
