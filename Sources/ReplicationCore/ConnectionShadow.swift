@@ -144,7 +144,7 @@ public struct ConnectionShadow: Hashable, Sendable {
     /// A node that was frozen reads late what its peer wrote meanwhile. Stamps that are behind make
     /// the client drop every segment (RFC 7323 §5.3); stamps that are ahead cost nothing, and
     /// thousands of takeovers of one connection stay within the 24 days that may be compared.
-    static let marginMilliseconds = 300_000
+    public static let marginMilliseconds = 300_000
 
     mutating func ask(_ receiveEnd: UInt32, _ head: [UInt8]) {
         // Something else was read before the head: what, nobody knows any more.
