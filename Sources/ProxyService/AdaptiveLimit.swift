@@ -114,8 +114,8 @@ struct AdaptiveLimit {
         if limiter.answered(latency: latency, inFlight: share, now: now) { publish(pool) }
     }
 
-    /// Makes known what was learned here, and takes what the other node has learned when nothing was
-    /// for a while.
+    /// Makes known what was learned here, and takes what the other node has learned when nothing
+    /// was for a while.
     mutating func share(_ pool: Unmanaged<SharedPool>, now: Instant) {
         let hint = pool._withUnsafeGuaranteedRef { pool -> (limit: Int, baseline: TimeSpan)? in
             pool.adaptive.set(

@@ -20,7 +20,7 @@ public struct ReplicatedTraffic {
 extension DataPlane {
     /// Makes the tables; once, on the replication thread.
     ///
-    /// - Parameter loop: the loop of that thread; without one changes wait until they are asked for.
+    /// - Parameter loop: the loop of that thread; without one changes wait until asked for.
     /// - Returns: the tables.
     /// - Throws: when the loop can watch no further descriptor.
     public func replicatedTraffic(on loop: EventLoop?) throws(Errno) -> ReplicatedTraffic {

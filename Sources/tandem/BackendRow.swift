@@ -105,7 +105,14 @@ extension Node {
             return BackendRow(
                 pool: health.pool, name: health.backend, address: health.address.description,
                 health: health, traffic: traffic[name],
-                changed: roster.overrides[name].description)
+                changed: noteOfChange(name))
         }
+    }
+
+    /// What commands changed about a backend, and where, when that was not here.
+    private func noteOfChange(_ name: BackendRoster.Name) -> String {
+        let text = roster.overrides[name].description
+        guard !text.isEmpty, let origin = overrideOrigin(of: name) else { return text }
+        return "\(text), by a command on \(origin)"
     }
 }
