@@ -42,8 +42,9 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private var feed = ReplicationFeed()
     private var table = PeerClientTable()
     private var waitingMessage: ReplicationMessage?
-    /// A peer that says nothing for so long on its state channel is not there: it says something
-    /// ten times a second. For tests it may be shorter.
+    /// A peer that says nothing for so long on its state channel is not there.
+    ///
+    /// It says something ten times a second. For tests it may be shorter.
     var silenceMax = TimeSpan.seconds(6)
     private var peerHeardAt = Instant(nanoseconds: 0)
     private var isPumpScheduled = false
