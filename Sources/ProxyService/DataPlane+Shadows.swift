@@ -42,8 +42,8 @@ extension DataPlane {
     /// listeners with `carry_over`.
     public func openShadowChannel(_ grant: ShadowChannelGrant, worker: Int) {
         guard mailboxes.indices.contains(worker) else { return }
-        // A mailbox that is full drops the grant, which resets the connection.
-        if !mailboxes[worker].post(.openShadowChannel(grant)) { shadowChannelLost(worker) }
+        // A mailbox that is full drops the grant, which says that nobody took it.
+        mailboxes[worker].post(.openShadowChannel(grant))
     }
 
     /// What the other node was told.

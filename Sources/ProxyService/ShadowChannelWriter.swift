@@ -17,6 +17,13 @@ enum ShadowCommit {
     case lost
 }
 
+/// What was sealed in some time.
+struct SealedCounts {
+    var frameCount: UInt64 = 0
+    var recordCount: UInt64 = 0
+    var byteCount: UInt64 = 0
+}
+
 /// Seals and sends the records of one channel.
 struct ShadowChannelWriter: ~Copyable {
     typealias Pointer = UnsafeMutablePointer<ShadowChannelWriter>
@@ -42,9 +49,8 @@ struct ShadowChannelWriter: ~Copyable {
     private var end = 0
     /// Records written on this channel.
     private(set) var recordCount: UInt64 = 0
-    /// Frames sealed and their bytes since somebody asked.
-    var frameCount = 0
-    var sealedByteCount = 0
+    /// What was sealed since somebody asked.
+    private var counts = SealedCounts()
     /// When something was sealed last.
     private(set) var lastSealed: Instant
     /// Since when bytes wait for the socket; `nil` when none do.
@@ -86,6 +92,7 @@ struct ShadowChannelWriter: ~Copyable {
         }
         end = place &+ byteCount
         recordCount &+= 1
+        counts.recordCount &+= 1
         return base + place
     }
 
@@ -189,8 +196,14 @@ struct ShadowChannelWriter: ~Copyable {
             at: base + sealed, payloadByteCount: payloadByteCount, type: type)
         sealed &+= byteCount
         end = sealed
-        frameCount &+= 1
-        sealedByteCount &+= byteCount
+        counts.frameCount &+= 1
+        counts.byteCount &+= UInt64(truncatingIfNeeded: byteCount)
+    }
+
+    /// What was sealed since the last call.
+    mutating func takeCounts() -> SealedCounts {
+        defer { counts = SealedCounts() }
+        return counts
     }
 
     // MARK: Sending

@@ -5,6 +5,7 @@
 
 internal import EventLoop
 internal import LinuxIO
+internal import Telemetry
 internal import WireCore
 
 /// One worker's way to tell the other node about its connections.
@@ -39,6 +40,8 @@ struct ShadowDesk: ~Copyable {
     var snapshotSlot: Int?
     /// Connections that the other node knows.
     var openCount = 0
+    /// What the log is told about channels and connections.
+    var log = LogRateLimiter()
     /// The kernel does not let this process look: it is not asked again for this channel.
     var isForbidden = false
 

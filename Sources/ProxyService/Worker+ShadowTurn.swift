@@ -9,6 +9,7 @@ internal import EventLoop
 internal import LinuxIO
 internal import ReplicationCore
 internal import Synchronization
+internal import Telemetry
 internal import WireCore
 
 extension Worker {
@@ -60,14 +61,12 @@ extension Worker {
     }
 
     private func noteFrames(of writer: ShadowChannelWriter.Pointer) {
-        guard writer.pointee.frameCount > 0 else { return }
-        let frames = UInt64(truncatingIfNeeded: writer.pointee.frameCount)
-        let bytes = UInt64(truncatingIfNeeded: writer.pointee.sealedByteCount)
-        writer.pointee.frameCount = 0
-        writer.pointee.sealedByteCount = 0
+        let sealed = writer.pointee.takeCounts()
+        guard sealed.frameCount > 0 else { return }
         count {
-            $0.shadows.frames.add(frames)
-            $0.shadows.bytes.add(bytes)
+            $0.shadows.frames.add(sealed.frameCount)
+            $0.shadows.records.add(sealed.recordCount)
+            $0.shadows.bytes.add(sealed.byteCount)
         }
     }
 
@@ -75,6 +74,11 @@ extension Worker {
     private mutating func releaseHeld() {
         let requestCount = shadows.heldRequests.count
         let answerCount = shadows.heldAnswers.count
+        guard requestCount &+ answerCount > 0 else { return }
+        count {
+            $0.shadows.heldRequests.add(UInt64(truncatingIfNeeded: requestCount))
+            $0.shadows.heldAnswers.add(UInt64(truncatingIfNeeded: answerCount))
+        }
         // Answers first: their clients have waited longest.
         for index in 0..<answerCount { release(shadows.heldAnswers[index]) }
         shadows.heldAnswers.removeFirst(answerCount)
@@ -155,7 +159,15 @@ extension Worker {
             $0.shadows.channelsOpen.reset()
             $0.shadows.add(end)
         }
-        if end != .replaced { setup.shadowChannelLost(setup.index) }
+        guard end != .replaced else { return }
+        setup.shadowChannelLost(setup.index)
+        guard let suppressed = shadows.log.admit(now: now) else { return }
+        setup.logger.warning(
+            "the peer is not told about connections any more",
+            [
+                "worker": "\(setup.index)", "reason": "\(end.token)",
+                "suppressed": "\(suppressed)",
+            ])
     }
 
     // MARK: What listeners carry over

@@ -9,6 +9,7 @@ internal import ConfigurationCore
 internal import HTTPCore
 internal import LinuxIO
 internal import ReplicationCore
+internal import Telemetry
 internal import WireCore
 
 extension Worker {
@@ -32,7 +33,6 @@ extension Worker {
                 return
             }
         }
-        count { $0.shadows.records.add() }
     }
 
     // MARK: Requests
@@ -59,7 +59,6 @@ extension Worker {
             client.pointee.headProgress = HeadProgress()
             client.pointee.shadow.isRequestTold = true
             shadows.heldRequests.append(hold(client))
-            count { $0.shadows.heldRequests.add() }
             return true
         }
         guard client.pointee.shadow.level == .requests else {
@@ -108,7 +107,6 @@ extension Worker {
         tellAnswered(client, waitingByteCount: client.pointee.output.unreadCount &+ rest)
         guard isShadowed(client) else { return false }
         shadows.heldAnswers.append(hold(client))
-        count { $0.shadows.heldAnswers.add() }
         return true
     }
 
@@ -158,13 +156,26 @@ extension Worker {
             client.pointee.shadow.settle(state)
             tellOpened(client, state)
         } catch {
-            guard error == .notPermitted else {
-                count { $0.shadows.notCaptured.add() }
-                return
-            }
+            noteUncaptured(client, error)
+        }
+    }
+
+    /// A connection cannot be carried over; one that its client is leaving needs no word.
+    private mutating func noteUncaptured(_ client: ClientConnection.Pointer, _ error: Errno) {
+        if error == .notPermitted {
             count { $0.shadows.notPermitted.add() }
             shadows.isForbidden = true
+        } else {
+            count { $0.shadows.notCaptured.add() }
+            guard !client.pointee.readiness.contains(.peerEnded) else { return }
         }
+        guard let suppressed = shadows.log.admit(now: now) else { return }
+        setup.logger.warning(
+            "connections cannot be carried over",
+            [
+                "listener": client.pointee.listener.pointee.identity.name,
+                "reason": "\(error)", "suppressed": "\(suppressed)",
+            ])
     }
 
     /// Tells of a connection whose numbers are known: it was made with them.
@@ -177,11 +188,9 @@ extension Worker {
         _ client: ClientConnection.Pointer, known state: borrowing TransportState
     ) {
         client.pointee.shadow.settle(state)
-        guard shadows.isOpen, client.pointee.listener.pointee.shadowLevel != .reset,
-            client.pointee.journalKey != nil
-        else { return }
-        tellOpened(client, copy state)
-        if !client.pointee.input.isEmpty { tellBusy(client) }
+        // The kernel knows the same numbers, and a clock that went on since.
+        openShadow(client)
+        if isShadowed(client), !client.pointee.input.isEmpty { tellBusy(client) }
     }
 
     private mutating func tellOpened(

@@ -4,8 +4,10 @@
 // time left: a backend with canned answers, and clients that ask again as soon as they are
 // answered. Each end is one thread and needs two system calls a message.
 //
-//   load serve PORT
-//   load ask PORT CONNECTIONS SECONDS REQUEST_FILE [close]
+//   load serve [ADDRESS:]PORT
+//   load ask [ADDRESS:]PORT CONNECTIONS SECONDS REQUEST_FILE [close]
+//
+// Without an address it is that of the loopback interface.
 //
 // `ask` prints the requests answered and the 50th and 99th percentile in microseconds.
 
@@ -37,10 +39,17 @@ static uint64_t now_microseconds(void) {
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
-static struct sockaddr_in loopback(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
+static struct sockaddr_in place;
+
+static void set_place(char *text) {
+    char *colon = strchr(text, ':');
+    place.sin_family = AF_INET;
+    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (colon) {
+        *colon = 0;
+        if (inet_pton(AF_INET, text, &place.sin_addr) != 1) fail(text);
+    }
+    place.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : text));
 }
 
 static void watch(int epoll, int descriptor, uint32_t events, uint64_t token) {
@@ -126,14 +135,13 @@ static int serve_peer(int descriptor, struct served *peer) {
     }
 }
 
-static void serve(int port) {
+static void serve(void) {
     static struct served *peers[CONNECTION_MAX];
     prepare_answers();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct sockaddr_in address = loopback(port);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
+    if (bind(listener, (struct sockaddr *)&place, sizeof place) < 0) fail("bind");
     if (listen(listener, 4096) < 0) fail("listen");
     int epoll = epoll_create1(0);
     watch(epoll, listener, EPOLLIN, (uint64_t)listener);
@@ -185,12 +193,11 @@ static void ask(struct asking *client) {
         fail("send");
 }
 
-static void dial(int epoll, int port, uint64_t number) {
-    struct sockaddr_in address = loopback(port);
+static void dial(int epoll, uint64_t number) {
     int descriptor = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     if (descriptor < 0) fail("socket");
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+    if (connect(descriptor, (struct sockaddr *)&place, sizeof place) < 0) fail("connect");
     clients[number].descriptor = descriptor;
     watch(epoll, descriptor, EPOLLIN | EPOLLET, number);
 }
@@ -223,10 +230,10 @@ static int compare(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-static void run_clients(int port, int connections, double seconds, int closes) {
+static void run_clients(int connections, double seconds, int closes) {
     samples = malloc(SAMPLE_MAX * sizeof *samples);
     int epoll = epoll_create1(0);
-    for (int number = 0; number < connections; number++) dial(epoll, port, (uint64_t)number);
+    for (int number = 0; number < connections; number++) dial(epoll, (uint64_t)number);
     uint64_t end = now_microseconds() + (uint64_t)(seconds * 1e6);
     for (int number = 0; number < connections; number++) ask(&clients[number]);
     while (now_microseconds() < end) {
@@ -251,7 +258,7 @@ static void run_clients(int port, int connections, double seconds, int closes) {
                 answered++;
                 if (closes) {
                     close(client->descriptor);
-                    dial(epoll, port, events[index].data.u64);
+                    dial(epoll, events[index].data.u64);
                 }
                 ask(client);
                 break;
@@ -264,9 +271,10 @@ static void run_clients(int port, int connections, double seconds, int closes) {
 }
 
 int main(int count, char **arguments) {
-    if (count == 3 && !strcmp(arguments[1], "serve")) serve(atoi(arguments[2]));
+    if (count > 2) set_place(arguments[2]);
+    if (count == 3 && !strcmp(arguments[1], "serve")) serve();
     if (count < 6 || strcmp(arguments[1], "ask")) {
-        fprintf(stderr, "usage: load serve PORT | ask PORT CONNECTIONS SECONDS FILE [close]\n");
+        fprintf(stderr, "usage: load serve PLACE | ask PLACE CONNECTIONS SECONDS FILE [close]\n");
         return 2;
     }
     FILE *file = fopen(arguments[5], "r");
@@ -274,6 +282,6 @@ int main(int count, char **arguments) {
     request_count = fread(request, 1, sizeof request, file);
     int connections = atoi(arguments[3]);
     if (connections < 1 || connections > CONNECTION_MAX) return 2;
-    run_clients(atoi(arguments[2]), connections, atof(arguments[4]), count > 6);
+    run_clients(connections, atof(arguments[4]), count > 6);
     return 0;
 }

@@ -283,6 +283,10 @@ struct ShadowTests {
             connection = connected
             _ = try connected.takeHead()
             #expect(client.unacknowledgedByteCount > 0, "request \(number)")
+            // An acknowledgement that had to leave alone must not spoil the next request.
+            if number % 5 == 4 {
+                #expect(eventually { client.unacknowledgedByteCount == 0 })
+            }
             try connected.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             _ = try client.response()
             #expect(client.unacknowledgedByteCount == 0)
