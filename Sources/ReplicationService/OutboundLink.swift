@@ -214,10 +214,10 @@ final class OutboundLink: EventHandler {
         }
     }
 
-    /// Ends an established connection as a broken network does.
+    /// Ends an established connection as a broken network does; another one is dialled.
     func breakConnection() {
         guard isEstablished else { return }
-        lose("broken on purpose")
+        lose("given up here")
     }
 
     // MARK: - Attempts

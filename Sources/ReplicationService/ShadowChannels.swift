@@ -77,7 +77,11 @@ final class ShadowChannels {
     }
 
     private func give(_ link: OutboundLink, to worker: Int) {
-        guard let connection = link.lend() else { return }
+        guard let connection = link.lend() else {
+            // Its first frame did not fit into a new socket: nothing can be given away.
+            link.breakConnection()
+            return
+        }
         lentCount += 1
         let (key, sequence) = (connection.key.bytes, connection.nextSequence)
         let commands = commands
