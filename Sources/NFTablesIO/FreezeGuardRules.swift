@@ -9,7 +9,9 @@
 // ``freshMilliseconds``: a packet with a mark, which these rules take note of and drop.
 //
 // A sign that comes late delays acknowledgements, which the next segment brings along or the client
-// asks for again; nothing else is held back.
+// asks for again. When it is so late that another node may have taken over, nothing leaves any more:
+// a process that wakes up must not put its bytes among those of the other node before it has found
+// out what became of it.
 
 public import WireCore
 
@@ -27,12 +29,24 @@ public struct FreezeGuardRules: Hashable, Sendable {
     public let addresses: [IPAddress]
     /// The ports of listeners whose connections go on elsewhere.
     public let ports: [UInt16]
+    /// How long after a sign anything may leave.
+    public let aliveMilliseconds: UInt64
+
+    /// The shortest `aliveMilliseconds`: several signs may be late on a busy host.
+    public static let aliveMillisecondsMin: UInt64 = 50
 
     /// Makes the rules; `owner` tells processes in one network namespace apart.
-    public init(addresses: [IPAddress], ports: [UInt16], owner: CInt) {
+    ///
+    /// - Parameters:
+    ///   - addresses: the virtual addresses.
+    ///   - ports: of listeners whose connections go on elsewhere.
+    ///   - silenceSpan: how long the other node waits before it takes over.
+    ///   - owner: part of the table's name.
+    public init(addresses: [IPAddress], ports: [UInt16], silenceSpan: TimeSpan, owner: CInt) {
         precondition(!addresses.isEmpty && !ports.isEmpty, "rules for nothing")
         self.addresses = addresses
         self.ports = ports
+        aliveMilliseconds = max(silenceSpan.milliseconds, Self.aliveMillisecondsMin)
         tableName = "tandem_freeze_\(owner)"
     }
 
@@ -42,6 +56,12 @@ public struct FreezeGuardRules: Hashable, Sendable {
         let ipv4 = addresses.compactMap(\.ipv4).map(\.description)
         let ipv6 = addresses.compactMap(\.ipv6).map(\.description)
         var rules: [String] = []
+        var lookups: [String] = []
+        for (word, addresses) in [("ip", ipv4), ("ip6", ipv6)] where !addresses.isEmpty {
+            lookups.append(
+                "\(word) saddr { \(addresses.joined(separator: ", ")) } tcp sport { \(ports) } "
+                    + "meta mark & 0 != @alive drop")
+        }
         // Headers without options, and with up to 40 bytes of them (RFC 9293 §3.1): nothing else
         // fits when there is no payload.
         for words in ipv4.isEmpty ? 0..<0 : 5..<16 {
@@ -54,7 +74,7 @@ public struct FreezeGuardRules: Hashable, Sendable {
                 "ip6 saddr { \(ipv6.joined(separator: ", ")) } tcp sport { \(ports) } "
                     + "ip6 length \(4 * words) tcp doff \(words) drop")
         }
-        // The set has one element, the same for a sign and for whatever is looked at.
+        // Each set has one element, the same for a sign and for whatever is looked at.
         return """
             table inet \(tableName) {
                 flags owner
@@ -63,10 +83,17 @@ public struct FreezeGuardRules: Hashable, Sendable {
                     size 2
                     flags dynamic,timeout
                 }
+                set alive {
+                    typeof meta mark
+                    size 2
+                    flags dynamic,timeout
+                }
                 chain leaving {
                     type filter hook output priority 0; policy accept;
                     meta mark \(Self.lifeSignMark) \
-            update @fresh { meta mark & 0 timeout \(Self.freshMilliseconds)ms } drop
+            update @fresh { meta mark & 0 timeout \(Self.freshMilliseconds)ms } \
+            update @alive { meta mark & 0 timeout \(aliveMilliseconds)ms } drop
+                    \(lookups.joined(separator: "\n        "))
                     tcp flags != ack accept
                     meta length > 120 accept
                     meta mark & 0 @fresh accept
@@ -79,6 +106,9 @@ public struct FreezeGuardRules: Hashable, Sendable {
 
     /// Lists what the rules know of signs.
     public var look: String { "list set inet \(tableName) fresh\n" }
+
+    /// Lists whether anything may leave.
+    public var lookAlive: String { "list set inet \(tableName) alive\n" }
 
     /// Removes the table.
     public var removal: String { "delete table inet \(tableName)\n" }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keeps the kernel from acknowledging requests while this process is stopped: puts the rules in
-// force, and shows them on the pair thread that the process runs.
+// Keeps the kernel from acknowledging requests while this process is stopped, and the process from
+// answering before it knows how long that was: puts the rules in force, and shows them on the pair
+// thread that the process runs.
 
 internal import ConfigurationCore
 internal import EventLoop
@@ -24,9 +25,15 @@ final class FreezeGuard {
         }
 
         /// Begins; the loop's thread does the work, a few microseconds each time.
-        func start(on loop: EventLoop) {
+        ///
+        /// `noticeTime` comes first each time: a node that overslept gives its addresses up there,
+        /// and the sign opens nothing that is not its own.
+        func start(on loop: EventLoop, noticeTime: @escaping () -> Void) {
+            noticeTime()
             sign.send()
-            loop.schedule(after: FreezeGuard.interval) { [self, unowned loop] in start(on: loop) }
+            loop.schedule(after: FreezeGuard.interval) { [self, unowned loop] in
+                start(on: loop, noticeTime: noticeTime)
+            }
         }
     }
 
@@ -46,7 +53,7 @@ final class FreezeGuard {
         let ports = carriedPorts(configuration)
         guard !addresses.isEmpty, !ports.isEmpty else { return nil }
         let rules = FreezeGuardRules(
-            addresses: addresses, ports: ports,
+            addresses: addresses, ports: ports, silenceSpan: silenceSpan(configuration),
             owner: CInt(truncatingIfNeeded: ProcessLimits.processID))
         do {
             let sign = try LifeSign(mark: FreezeGuardRules.lifeSignMark)
@@ -65,6 +72,12 @@ final class FreezeGuard {
                 ["reason": String(describing: error), "needs": "nf_tables, CAP_NET_ADMIN"])
             return nil
         }
+    }
+
+    /// RFC 9568 §6.1: three intervals; the skew comes on top.
+    private static func silenceSpan(_ configuration: Configuration) -> TimeSpan {
+        let routers = configuration.pair?.virtualRouters.filter { $0.announce == .lan } ?? []
+        return (routers.map(\.advertiseInterval).min() ?? .zero).multiplied(by: 3)
     }
 
     private static func carriedPorts(_ configuration: Configuration) -> [UInt16] {

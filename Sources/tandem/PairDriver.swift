@@ -71,7 +71,7 @@ final class PairDriver {
                 let driver = try PairDriver(setUp, loop: loop) { events.post($0) }
                 try driver.start()
                 try loop.attach(commands) { driver.handle($0) }
-                setUp.pulse?.start(on: loop)
+                setUp.pulse?.start(on: loop) { [unowned driver] in driver.group.noticeTime() }
                 withExtendedLifetime(driver) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))

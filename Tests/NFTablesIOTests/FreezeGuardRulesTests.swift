@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goal: acknowledgements leave while signs of life come and not without; data always leaves.
+// Goal: acknowledgements leave while signs of life come and not without; data leaves for as long as
+// nobody else can have taken over.
 // Method: a connection between two namespaces whose server is told to acknowledge late; what the
 // client's kernel still holds shows whether the acknowledgement came.
 
@@ -13,7 +14,9 @@ import WireCore
 
 struct FreezeGuardRulesTests {
     private static func rules(_ endpoint: Endpoint) -> FreezeGuardRules {
-        FreezeGuardRules(addresses: [endpoint.address], ports: [endpoint.port], owner: 42)
+        FreezeGuardRules(
+            addresses: [endpoint.address], ports: [endpoint.port],
+            silenceSpan: .milliseconds(1_000), owner: 42)
     }
 
     @Test func onlyWhatIsNothingButAnAcknowledgementIsHeldBack() throws {
@@ -54,6 +57,16 @@ struct FreezeGuardRulesTests {
                 try server.send("answer")
                 #expect(try client.receive(6) == "answer")
                 try untilTrue { try client.unacknowledgedByteCount() == 0 }
+                // Longer without a sign than another node waits: nothing leaves.
+                try untilTrue { try !context.run(rules.lookAlive).contains("elements") }
+                try server.send("late")
+                #expect(throws: Late.self) {
+                    try untilTrue(within: .milliseconds(150)) {
+                        try server.unacknowledgedByteCount() == 0
+                    }
+                }
+                sign.send()
+                #expect(try client.receive(4) == "late")
                 ConnectionRepair.delayAcknowledgements(server.descriptor)
                 try client.send("heard")
                 try untilTrue {
