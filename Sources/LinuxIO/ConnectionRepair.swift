@@ -79,6 +79,15 @@ public enum ConnectionRepair {
         return socket
     }
 
+    /// Sets the clock of a connection's time stamps; it goes on from there.
+    public static func setTimestamp(
+        _ socket: borrowing FileDescriptor, _ timestamp: UInt32
+    ) throws(Errno) {
+        try socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)
+        try socket.setOption(tcp, TCP_TIMESTAMP, CInt(bitPattern: timestamp & ~1))
+        try resume(socket)
+    }
+
     /// Makes the connection drop all packets that arrive from now on, unacknowledged.
     ///
     /// What it has received already can be read.

@@ -20,11 +20,23 @@ public struct ClientAnswer: Hashable, Sendable {
     public var sent: UInt32
     /// Sequence number behind the last byte it received in order.
     public var received: UInt32
+    /// The latest time stamp it saw from the other end, when the connection has the option.
+    public var seenTimestamp: UInt32?
 
-    /// Names both numbers.
-    public init(sent: UInt32, received: UInt32) {
+    /// Names the numbers.
+    public init(sent: UInt32, received: UInt32, seenTimestamp: UInt32? = nil) {
         self.sent = sent
         self.received = received
+        self.seenTimestamp = seenTimestamp
+    }
+
+    /// What a time stamp must be so that the client takes it for newer than all it has seen, if
+    /// `timestamp` is not (RFC 7323 §5.3: what seems older is dropped).
+    public func correction(of timestamp: UInt32) -> UInt32? {
+        guard let seenTimestamp else { return nil }
+        let margin = ConnectionShadow.marginMilliseconds / 2
+        let isAhead = Int32(bitPattern: timestamp &- seenTimestamp) >= Int32(margin)
+        return isAhead ? nil : seenTimestamp &+ UInt32(ConnectionShadow.marginMilliseconds)
     }
 }
 

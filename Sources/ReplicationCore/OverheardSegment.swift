@@ -25,6 +25,7 @@ public struct OverheardSegment: Hashable, Sendable {
     private let acknowledgement: UInt32
     private let flags: UInt8
     private let payloadByteCount: Int
+    private let seenTimestamp: UInt32?
 
     /// Reads an IP packet, of which the end may be missing; `nil` for what is no TCP segment, or
     /// not the first part of one.
@@ -46,6 +47,26 @@ public struct OverheardSegment: Hashable, Sendable {
         self.acknowledgement = acknowledgement
         self.flags = flags
         payloadByteCount = addresses.byteCount - headerByteCount
+        // Window, checksum, urgent pointer.
+        _ = reader.readBytes(6)
+        seenTimestamp = Self.seenTimestamp(&reader, optionByteCount: headerByteCount - 20)
+    }
+
+    /// The echo in the time stamps option (RFC 7323 §3.2): kind 8, length 10, own, echoed.
+    private static func seenTimestamp(
+        _ reader: inout ByteReader, optionByteCount: Int
+    ) -> UInt32? {
+        let end = reader.offset + optionByteCount
+        while reader.offset < end, let kind = reader.readUInt8(), kind != 0 {
+            if kind == 1 { continue }
+            guard let length = reader.readUInt8(), length >= 2 else { return nil }
+            if kind == 8, length == 10 {
+                guard reader.readUInt32() != nil else { return nil }
+                return reader.readUInt32()
+            }
+            guard reader.readBytes(Int(length) - 2) != nil else { return nil }
+        }
+        return nil
     }
 
     /// Where the client is, when the segment says so for certain: it has sent nothing behind this
@@ -55,7 +76,8 @@ public struct OverheardSegment: Hashable, Sendable {
             return nil
         }
         let end: UInt32 = flags & Flag.end != 0 ? 1 : 0
-        return ClientAnswer(sent: sequence &+ end, received: acknowledgement)
+        return ClientAnswer(
+            sent: sequence &+ end, received: acknowledgement, seenTimestamp: seenTimestamp)
     }
 
     /// Whether the client has given the connection up or begins another one.

@@ -362,11 +362,19 @@ final class AdoptionCampaign: EventHandler {
         }
         let shadow = candidate.shadow
         let key = shadow.key
+        var transport = shadow.transport(at: position, now: Clock.now())
+        // The word about its clock may be older than it seemed: this node may have been stopped.
+        if transport.options.contains(.timestamps),
+            let timestamp = answer?.correction(of: transport.timestamp)
+        {
+            transport.timestamp = timestamp
+            try? ConnectionRepair.setTimestamp(socket, timestamp)
+        }
         finished.append(
             AdoptedClient(
                 socket, local: Endpoint(address: key.localAddress, port: key.localPort),
                 remote: Endpoint(address: key.remoteAddress, port: key.remotePort),
-                transport: shadow.transport(at: position, now: Clock.now()), input: input,
+                transport: transport, input: input,
                 expectsBytesWithin: expectsBytes ? Self.silenceSpan : nil,
                 namedClient: shadow.namedClient))
         note(input, expectsBytes, isMoved: shadow.isMoved)

@@ -34,9 +34,11 @@ private final class Adopting {
     /// Tells of a connection and closes it without a word.
     func leave(
         _ server: TestSocket, from remote: Endpoint, to local: Endpoint,
-        level: ShadowLevel = .requests, _ records: (TransportState) -> [ShadowRecord] = { _ in [] }
+        level: ShadowLevel = .requests, clockLag: UInt32 = 0,
+        _ records: (TransportState) -> [ShadowRecord] = { _ in [] }
     ) throws {
-        let state = try ConnectionRepair.capture(server.descriptor)
+        var state = try ConnectionRepair.capture(server.descriptor)
+        state.timestamp &-= clockLag
         let key = ClientKey(
             localAddress: local.address, localPort: local.port, remoteAddress: remote.address,
             remotePort: remote.port)
@@ -99,6 +101,25 @@ struct AdoptionTests {
                 try again.send("answer")
                 #expect(try client.receive(6) == "answer")
                 #expect(adopting.report.silent.value == 0)
+            }
+        }
+    }
+
+    /// RFC 7323 §5.3: the client drops segments that seem older than what it has seen.
+    @Test func connectionWhoseClockWasToldLongAgoGoesOn() throws {
+        try ConnectedHosts.run { hosts in
+            for endpoint in try Self.endpoints() {
+                let adopting = try Adopting()
+                let (_, client, server, remote) = try hosts.connect(to: endpoint)
+                try server.send("seen")
+                #expect(try client.receive(4) == "seen")
+                // Ten minutes behind: this node was stopped when it was told.
+                try adopting.leave(server, from: remote, to: endpoint, clockLag: 600_000)
+                adopting.takeOver(endpoint)
+                adopting.run(until: 1)
+                let again = try socket(of: try #require(adopting.clients.first))
+                try again.send("answer")
+                #expect(try client.receive(6) == "answer")
             }
         }
     }
