@@ -64,6 +64,9 @@ public enum ConnectionRepair {
             SOL_SOCKET, SO_MARK, CInt(bitPattern: ConnectionMark.adopted))
         try socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)
         try StreamSocket.bind(socket, SocketAddress(local))
+        // The kernel reckons the size of segments when it connects, and not when it is told the
+        // options afterwards: it would stay at the smallest that every host takes.
+        try? socket.setOption(tcp, TCP_MAXSEG, CInt(state.segmentByteCountMax))
         try select(TCP_SEND_QUEUE, of: socket)
         try socket.setOption(tcp, TCP_QUEUE_SEQ, CInt(bitPattern: state.sendSequence))
         try select(TCP_RECV_QUEUE, of: socket)

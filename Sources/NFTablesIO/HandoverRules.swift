@@ -13,8 +13,9 @@
 // Connections may change nodes meanwhile. The new node knows them by the mark of their sockets,
 // for it saw no first segment of theirs. The old node tells nobody that they are gone: a segment
 // that comes between its last look and the other node's first is sent again by the client. What it
-// would have answered with a reset is the other node's from then on, so that whoever talks to a
-// connection that nobody has any more gets its reset there.
+// would have answered with a reset goes nowhere for a moment, in which the other node makes the
+// connection, and is the other node's from then on, so that whoever talks to a connection that
+// nobody has any more gets its reset there.
 
 public import WireCore
 
@@ -30,6 +31,9 @@ public struct HandoverRules: Hashable, Sendable {
 
     /// Most connections of one path that are told apart; further ones are taken for old ones.
     public static let connectionCountMax = 262_144
+
+    /// How long the new node may take to make a connection that has left the old one.
+    private static let makingSpan = "1s"
 
     /// The side.
     public let role: Role
@@ -134,6 +138,12 @@ public struct HandoverRules: Hashable, Sendable {
             sets += "    set begun\(number) {\n"
             sets += "        type \(type) . inet_service . \(type) . inet_service\n"
             sets += "        size \(Self.connectionCountMax)\n        flags dynamic\n    }\n"
+            if role == .old, movesConnections {
+                sets += "    set gone\(number) {\n"
+                sets += "        type \(type) . inet_service . \(type) . inet_service\n"
+                sets += "        size \(Self.connectionCountMax)\n"
+                sets += "        flags dynamic,timeout\n    }\n"
+            }
             // A node's own clients stay with it.
             let match = "iifname != \"lo\" \(word) daddr @held\(number)"
             jumps += "        \(match) meta l4proto tcp jump path\(number)\n"
@@ -142,7 +152,7 @@ public struct HandoverRules: Hashable, Sendable {
                 jumps += "        \(match) \(Self.pathErrors(family)) \(Self.copy(to: path))\n"
             }
             chains += "    chain path\(number) {\n" + chain(number, path, word) + "    }\n"
-            if role == .old, movesConnections { silence += resetRules(number, word) }
+            if role == .old, movesConnections { silence += resetRules(number, path, word) }
         }
         if !silence.isEmpty {
             silence =
@@ -163,12 +173,17 @@ public struct HandoverRules: Hashable, Sendable {
 
     /// A reset that answers a segment has no ACK (RFC 9293 §3.10.7.1); one that ends a connection
     /// of this host has, and leaves.
-    private func resetRules(_ number: Int, _ word: String) -> String {
+    private func resetRules(_ number: Int, _ path: HandoverPath, _ word: String) -> String {
         let match =
             "oifname != \"lo\" \(word) saddr @held\(number) tcp flags & (rst | ack) == rst"
         let key = "\(word) daddr . tcp dport . \(word) saddr . tcp sport"
-        // Two rules: a full set must not let the reset out.
-        return "        \(match) add @begun\(number) { \(key) }\n        \(match) drop\n"
+        // A rule for each: a full set must not let the reset out.
+        var text = "        \(match) add @gone\(number) { \(key) timeout \(Self.makingSpan) }\n"
+        // Without this node's address the other one would pass it back again.
+        if !path.peerHardwareAddress.isEmpty {
+            text += "        \(match) add @begun\(number) { \(key) }\n"
+        }
+        return text + "        \(match) drop\n"
     }
 
     private func chain(_ number: Int, _ path: HandoverPath, _ word: String) -> String {
@@ -181,13 +196,14 @@ public struct HandoverRules: Hashable, Sendable {
         }
         switch role {
         case .old:
-            let begun = "        \(key) @begun\(number) \(copy) drop\n"
-            // The new node looks at what comes back to it and passes it on no further.
-            let mayReturn = movesConnections && !fromPeer.isEmpty
-            return (mayReturn ? begun : "") + fromPeer
-                + "        \(isFirst) add @begun\(number) { \(key) }\n"
+            let first =
+                "        \(isFirst) add @begun\(number) { \(key) }\n"
                 + "        \(isFirst) \(copy) drop\n"
-                + (mayReturn ? "" : begun)
+            let begun = "        \(key) @begun\(number) \(copy) drop\n"
+            guard movesConnections else { return fromPeer + first + begun }
+            let gone = "        \(key) @gone\(number) drop\n"
+            // The new node looks at what comes back to it and passes it on no further.
+            return first + gone + begun + fromPeer
         case .new:
             let mark = "0x" + String(ConnectionMark.adopted, radix: 16)
             return (movesConnections ? "        socket mark \(mark) accept\n" : "")

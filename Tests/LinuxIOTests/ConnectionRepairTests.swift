@@ -18,6 +18,14 @@ struct ConnectionRepairTests {
         [try #require(ConnectedHosts.server), try #require(ConnectedHosts.serverIPv6)]
     }
 
+    /// What fits one segment at the moment.
+    private static func segmentByteCount(_ socket: borrowing FileDescriptor) -> CInt {
+        var count: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        _ = getsockopt(socket.rawValue, CInt(IPPROTO_TCP), TCP_MAXSEG, &count, &size)
+        return count
+    }
+
     @Test func capturedConnectionGoesOn() throws {
         try ConnectedHosts.run { pair in
             for endpoint in try Self.endpoints() {
@@ -86,9 +94,11 @@ struct ConnectionRepairTests {
                 state.receiveSequence &+= 80
                 state.sendSequence &+= 60
                 state.advanceTimestamp(by: .zero, marginMilliseconds: 1_001)
+                let segment = Self.segmentByteCount(server.descriptor)
                 server.closeSilently()
                 let again = TestSocket(
                     try ConnectionRepair.recreate(local: endpoint, remote: remote, state))
+                #expect(Self.segmentByteCount(again.descriptor) == segment && segment > 1_000)
                 let long = String(repeating: "x", count: 50_000)
                 try client.send(long)
                 #expect(try again.receive(50_000) == long)

@@ -127,10 +127,11 @@ struct HandoverRulesTests {
             rules.installation.contains(
                 """
                     chain path0 {
-                        \(key) @begun0 dup to 10.77.0.12 device "eth0" drop
-                        ether saddr 02:ab:00:00:0c:12 accept
                         tcp flags & (syn | ack) == syn add @begun0 { \(key) }
                         tcp flags & (syn | ack) == syn dup to 10.77.0.12 device "eth0" drop
+                        \(key) @gone0 drop
+                        \(key) @begun0 dup to 10.77.0.12 device "eth0" drop
+                        ether saddr 02:ab:00:00:0c:12 accept
                     }
 
                 """))
@@ -139,6 +140,8 @@ struct HandoverRulesTests {
                 """
                     chain leaving {
                         type filter hook output priority 0; policy accept;
+                        \(reset) add @gone0 { ip daddr . tcp dport . ip saddr . tcp sport \
+                timeout 1s }
                         \(reset) add @begun0 { ip daddr . tcp dport . ip saddr . tcp sport }
                         \(reset) drop
                     }
@@ -149,14 +152,13 @@ struct HandoverRulesTests {
     @Test func withoutHardwareAddressNothingIsPassedBack() throws {
         let rules = HandoverRules(
             role: .old, paths: [try path6()], owner: 42, movesConnections: true)
-        let key = "ip6 saddr . tcp sport . ip6 daddr . tcp dport"
+        let reset = "oifname != \"lo\" ip6 saddr @held0 tcp flags & (rst | ack) == rst"
         #expect(
             rules.installation.contains(
                 """
-                        tcp flags & (syn | ack) == syn dup to fd77::12 device "eth0" drop
-                        \(key) @begun0 dup to fd77::12 device "eth0" drop
-                    }
-
+                        \(reset) add @gone0 { ip6 daddr . tcp dport . ip6 saddr . tcp sport \
+                timeout 1s }
+                        \(reset) drop
                 """))
     }
 
