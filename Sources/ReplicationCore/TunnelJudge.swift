@@ -32,8 +32,8 @@ public enum TunnelJudge {
         if let refusal = AdoptionJudge.refusal(shadow) { return .reset(refusal) }
         // Nobody has looked at the connections since the peer did.
         if shadow.isMoved { return .resume }
-        if let client, !fits(client, shadow.position) { return .reset(.numbers) }
-        if let backend, !fits(backend, tunnel.position) { return .reset(.numbers) }
+        if let client, !fits(client, shadow.position) { return .reset(.busy) }
+        if let backend, !fits(backend, tunnel.position) { return .reset(.busy) }
         return client == nil || backend == nil ? .wait : .resume
     }
 

@@ -27,16 +27,19 @@ final class ShadowPlane {
         _ backends: [Endpoint], level: CarryOver, routes: [RouteConfiguration] = [],
         timeouts: TimeoutConfiguration = TimeoutConfiguration(),
         limits: LimitConfiguration = LimitConfiguration(),
-        proxySources: [IPNetwork] = [], opensChannel: Bool = true
+        proxySources: [IPNetwork] = [], tunnelSource: IPAddress? = nil,
+        opensChannel: Bool = true
     ) throws {
         let all = routes + [RouteConfiguration(host: nil, pathPrefix: nil, pool: "web")]
         let http = HTTPListenerConfiguration(routes: all, carryOver: level)
         let listener = ListenerConfiguration(
             name: "web", bind: Endpoint(address: .v4(.loopback), port: 0), service: .http(http),
             proxyProtocolSources: proxySources)
+        var pool = TestPlane.pool("web", backends)
+        pool.tunnelSource = tunnelSource
         configuration = Configuration(
             workers: .exactly(1), pair: nil, listeners: [listener],
-            pools: [TestPlane.pool("web", backends)],
+            pools: [pool],
             admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts, limits: limits)
         journal = try ConnectionJournal(watching: [.v4(.loopback)], capacity: 1 << 16)
         let losses = LossCount()

@@ -88,6 +88,19 @@ final class TunnelPeer {
         #expect(isUp)
     }
 
+    /// Its own port.
+    var port: UInt16 {
+        get throws { try #require(try StreamSocket.localEndpoint(open.descriptor)).port }
+    }
+
+    /// Where its kernel is in the connection.
+    func transport() throws -> TransportState { try ConnectionRepair.capture(open.descriptor) }
+
+    /// Hands its socket to somebody else.
+    func takeSocket() throws -> FileDescriptor {
+        try FileDescriptor(duplicating: open.descriptor.rawValue)
+    }
+
     /// Sends what goes at once; returns how much went.
     func trySend(_ bytes: [UInt8]) throws -> Int {
         guard case .bytes(let count) = try StreamSocket.send(open.descriptor, bytes) else {

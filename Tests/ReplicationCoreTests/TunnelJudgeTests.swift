@@ -68,7 +68,7 @@ struct TunnelJudgeTests {
         #expect(TunnelJudge.judge(shadow, client: client, backend: backend) == .resume)
         let older = answer(Self.first.client)
         #expect(
-            TunnelJudge.judge(shadow, client: older, backend: backend) == .reset(.numbers))
+            TunnelJudge.judge(shadow, client: older, backend: backend) == .reset(.busy))
     }
 
     @Test(arguments: [UInt32(1), 1 << 31, .max])
@@ -84,7 +84,7 @@ struct TunnelJudgeTests {
         ]
         for (client, backend) in wrong {
             #expect(
-                TunnelJudge.judge(shadow, client: client, backend: backend) == .reset(.numbers))
+                TunnelJudge.judge(shadow, client: client, backend: backend) == .reset(.busy))
         }
     }
 
