@@ -181,6 +181,9 @@ public struct ConnectionShadow: Hashable, Sendable {
 
     // MARK: - Tunnels
 
+    /// The connection to the backend, if there is one.
+    var tunnelKeys: [ClientKey] { tunnel.map { [$0.key] } ?? [] }
+
     mutating func becomeTunnel(_ told: ShadowTunnel, at now: Instant) {
         request = nil
         phase = .tunnelling

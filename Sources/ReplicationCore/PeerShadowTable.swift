@@ -186,7 +186,7 @@ public struct PeerShadowTable: Sendable {
     /// The connections on one of `addresses`.
     public func keys(_ addresses: Set<IPAddress>) -> [ClientKey] {
         channels.values.flatMap { channel in
-            channel.entries.values.lazy.map(\.shadow.key)
+            channel.entries.values.lazy.flatMap { [$0.shadow.key] + $0.shadow.tunnelKeys }
                 .filter { addresses.contains($0.localAddress) }
         }
     }

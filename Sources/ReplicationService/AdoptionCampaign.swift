@@ -224,7 +224,10 @@ final class AdoptionCampaign: EventHandler {
 
     private func allMade() {
         // What an earlier time as the active node left behind would keep the client waiting.
-        if tally.refused[.kernel] != nil { environment.endExisting(Set(refusedKeys), addresses) }
+        if tally.refused[.kernel] != nil {
+            let keys = refusedKeys + (tunnels?.refusedKeys ?? [])
+            environment.endExisting(Set(keys), Set(keys.map(\.localAddress)))
+        }
         environment.allMade(addresses)
         // What the kernel let pass without a word is answered here.
         overhear()

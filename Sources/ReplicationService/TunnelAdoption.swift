@@ -79,7 +79,7 @@ final class TunnelAdoption {
     /// Ends that are to hear a reset as soon as they answer.
     private var doomed: Set<ClientKey> = []
     private var known: Set<ClientKey> = []
-    private var refusedKeys: [ClientKey] = []
+    private(set) var refusedKeys: [ClientKey] = []
     private var finished: [AdoptedClient] = []
 
     init(_ shadows: [ConnectionShadow], environment: Environment) {

@@ -121,6 +121,17 @@ struct TunnelJudgeTests {
         #expect(TunnelJudge.judgeSilent(unknown) == .reset(.busy))
     }
 
+    @Test func bothConnectionsOfATunnelAreKnownByTheirEnds() {
+        var table = PeerShadowTable()
+        let isKept = table.channelBegan(worker: 0, incarnation: 1)
+        #expect(isKept)
+        for record in [ShadowSamples.opened(1), Self.tunnelled(Self.first)] {
+            table.apply(record, of: 1, worker: 0, now: ShadowSamples.instant(0))
+        }
+        let keys = table.keys([ShadowSamples.address])
+        #expect(Set(keys) == [ShadowSamples.key(1), Self.key])
+    }
+
     @Test func clocksOfBothSidesGoOn() throws {
         let shadow = try shadow([Self.tunnelled(Self.first)], seconds: 10)
         let now = ShadowSamples.instant(12_000)
