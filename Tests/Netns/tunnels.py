@@ -126,8 +126,9 @@ def endings(sniffer, sources, since_ns):
 class Talk:
     """Numbered lines to and fro through a tunnel until one end fails or the test says stop."""
 
-    def __init__(self, tunnel):
+    def __init__(self, tunnel, rest_seconds=0):
         self.tunnel = tunnel
+        self.rest_seconds = rest_seconds
         self.rounds = 0
         self.fault = None
         self.is_over = threading.Event()
@@ -139,6 +140,7 @@ class Talk:
             while not self.is_over.is_set():
                 self.tunnel.exchange(b" round %d" % self.rounds, is_twice=False)
                 self.rounds += 1
+                self.is_over.wait(self.rest_seconds)
         except Exception as error:
             self.fault = error
 
