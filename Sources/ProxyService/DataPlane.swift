@@ -48,6 +48,8 @@ public final class DataPlane: Sendable {
     private let journal: ConnectionJournal?
     /// Where workers tell which cookies they remember; `nil` where there is no other node.
     let stickyJournal: StickyJournal?
+    /// Where the node shows workers that it runs and has its addresses.
+    public let life = LifeClock()
     private let nodeName: String
     private let stickyKey: [UInt8]
     let shadowChannelLost: @Sendable (_ worker: Int) -> Void
@@ -168,7 +170,7 @@ public final class DataPlane: Sendable {
             mailbox: mailboxes[index], peers: mailboxes,
             tallies: workerTallies[index], logger: logger, seed: RandomBytes.seed(),
             journal: journal, accessLog: accessLog, nodeName: nodeName, reports: reports,
-            shadowChannelLost: shadowChannelLost, stickyJournal: stickyJournal)
+            shadowChannelLost: shadowChannelLost, stickyJournal: stickyJournal, life: life)
         return try KernelThread.start(name: "worker-\(index)") {
             do throws(Errno) {
                 var worker = Worker(setup, epoll: try Worker.makeEpoll(setup))

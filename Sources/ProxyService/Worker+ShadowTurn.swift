@@ -72,6 +72,11 @@ extension Worker {
 
     /// Lets those go on who waited; who has to wait again is in the lists afterwards.
     private mutating func releaseHeld() {
+        if !shadows.heldRequests.isEmpty {
+            // None of them may be repeated, and the process may have been stopped in this turn.
+            now = Clock.now()
+            heedLife()
+        }
         let requestCount = shadows.heldRequests.count
         let answerCount = shadows.heldAnswers.count
         guard requestCount &+ answerCount > 0 else { return }

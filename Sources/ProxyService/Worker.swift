@@ -36,6 +36,8 @@ struct WorkerSetup: Sendable {
     let shadowChannelLost: @Sendable (_ worker: Int) -> Void
     /// Where it tells which cookies it remembers; `nil` where there is no other node.
     let stickyJournal: StickyJournal?
+    /// Whether the process runs and has its addresses.
+    let life: LifeClock
 }
 
 /// The state of one worker; a local variable of its thread.
@@ -69,6 +71,8 @@ struct Worker: ~Copyable {
 
     // Time: read once a turn.
     var now: Instant
+    /// The last time that this node was replaced, as far as was acted on.
+    var heededReplacement: UInt64 = 0
     var timeouts: TimeoutConfiguration
     var limits = LimitConfiguration()
 
@@ -204,6 +208,7 @@ struct Worker: ~Copyable {
     private mutating func turn() {
         let eventCount = waitForEvents()
         now = Clock.now()
+        heedLife()
         setup.tallies.lastTurnNanoseconds.store(now.nanoseconds, ordering: .relaxed)
         dispatchAll(eventCount)
         if !queue.isEmpty { runQueue() }

@@ -71,7 +71,7 @@ final class PairDriver {
                 let driver = try PairDriver(setUp, loop: loop) { events.post($0) }
                 try driver.start()
                 try loop.attach(commands) { driver.handle($0) }
-                setUp.pulse?.start(on: loop) { [unowned driver] in driver.group.noticeTime() }
+                setUp.pulse?.start(on: loop) { [unowned driver] in driver.noticeLife() }
                 withExtendedLifetime(driver) { loop.run() }
             } catch {
                 events.post(.failed(String(describing: error)))
@@ -234,7 +234,16 @@ final class PairDriver {
 
     // MARK: Telling
 
+    /// Shows workers that the node looked at the clock and is still what it was.
+    private func noticeLife() {
+        group.noticeTime()
+        setUp.dataPlane.life.show(at: Clock.now())
+    }
+
     private func stateChanged(_ change: SpeakerStateChange) {
+        if change.transition.from == .active, change.transition.cause == .overslept {
+            setUp.dataPlane.life.noteReplaced(at: Clock.now())
+        }
         tellReplication(change)
         if change.transition.to == .active {
             drift.becameActive(isPeerActive: isPeerActive)
