@@ -33,6 +33,8 @@ final class AdoptionCampaign: EventHandler {
     static let repetitions: [TimeSpan] = [.milliseconds(50), .milliseconds(250)]
     /// When those who have not answered are judged as silent.
     static let silenceSpan = TimeSpan.seconds(1)
+    /// The longest that a client's repetition is waited for.
+    static let expectationMax = TimeSpan.seconds(30)
 
     /// What a campaign needs of its owner.
     struct Environment {
@@ -40,6 +42,8 @@ final class AdoptionCampaign: EventHandler {
         var sender: any SegmentSending
         var report: AdoptionReport
         var logger: Logger
+        /// How long bytes may take that a client must send again.
+        var expectationSpan: TimeSpan
         /// Serves connections.
         var handOn: ([AdoptedClient]) -> Void
         /// All connections are made that will be: the kernel may refuse again what it does not
@@ -83,6 +87,7 @@ final class AdoptionCampaign: EventHandler {
     private var tunnels: TunnelAdoption?
     private var known: Set<ClientKey> = []
     private var refusedKeys: [ClientKey] = []
+    private var existingKeys: Set<ClientKey> = []
     private var next = 0
     private var ears: [Ear] = []
     private var buffer = [UInt8](repeating: 0, count: OverheardSegment.byteCountMax)
@@ -223,13 +228,11 @@ final class AdoptionCampaign: EventHandler {
     }
 
     private func allMade() {
-        // What an earlier time as the active node left behind would keep the client waiting.
         if tally.refused[.kernel] != nil {
-            let keys = refusedKeys + (tunnels?.refusedKeys ?? [])
-            environment.endExisting(Set(keys), Set(keys.map(\.localAddress)))
+            let keys = existingKeys.union(tunnels?.refusedKeys ?? [])
+            environment.endExisting(keys, Set(keys.map(\.localAddress)))
         }
         environment.allMade(addresses)
-        // What the kernel let pass without a word is answered here.
         overhear()
         for (index, span) in Self.repetitions.enumerated() {
             later(span) { campaign in
@@ -378,7 +381,7 @@ final class AdoptionCampaign: EventHandler {
                 socket, local: Endpoint(address: key.localAddress, port: key.localPort),
                 remote: Endpoint(address: key.remoteAddress, port: key.remotePort),
                 transport: transport, input: input,
-                expectsBytesWithin: expectsBytes ? Self.silenceSpan : nil,
+                expectsBytesWithin: expectsBytes ? environment.expectationSpan : nil,
                 namedClient: shadow.namedClient))
         note(input, expectsBytes, isMoved: shadow.isMoved)
     }
@@ -414,6 +417,7 @@ final class AdoptionCampaign: EventHandler {
     private func refuse(_ key: ClientKey, _ reason: AdoptionRefusal) {
         known.remove(key)
         refusedKeys.append(key)
+        if reason == .kernel { existingKeys.insert(key) }
         count(reason)
     }
 

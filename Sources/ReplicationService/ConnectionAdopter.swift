@@ -37,6 +37,14 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// Connections on them that are waited for.
     private var pendingKeys: Set<ClientKey> = []
     private var pendingTimer: TimerID?
+    /// The addresses that they are on.
+    private var pendingAddresses: Set<IPAddress> = []
+    /// Connections that went on here since their address came: what the peer says of them is old.
+    private var adoptedKeys: Set<ClientKey> = []
+    /// Connections that do not go on and whose campaign is over.
+    private var strandedKeys: Set<ClientKey> = []
+    /// When one of the peer's workers was heard last.
+    private var heardAt: Instant?
     private var openWorkers: Set<Int> = []
     /// Their channels must begin anew: something was taken out that may come back.
     private var spentWorkers: Set<Int> = []
@@ -72,6 +80,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     func shadowChannelCounts(worker: Int) -> Bool { !spentWorkers.contains(worker) }
 
     func shadowChannelReceived(worker: Int, type: UInt8, payload: [UInt8]) -> Bool {
+        heardAt = Clock.now()
         switch type {
         case ShadowFrame.recordsType:
             guard apply(payload, worker) else { return false }
@@ -121,8 +130,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     /// The addresses are this node's; the channels have been read as far as they came.
     func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
+        // Campaigns on these addresses go on: nobody else knows of their connections any more.
         heldAddresses.formUnion(addresses)
-        cancel(addresses)
         let isPlanned = addresses.isSubset(of: preparedAddresses)
         preparedAddresses.subtract(addresses)
         guard isPlanned, !openWorkers.isEmpty else {
@@ -130,24 +139,36 @@ final class ConnectionAdopter: ShadowChannelReceiver {
             return
         }
         takeMoved()
+        pendingAddresses.formUnion(addresses)
         pendingKeys.formUnion(table.keys(addresses))
         pendingTimer.map(loop.cancel)
         pendingTimer = loop.schedule(after: Self.lastWordsSpan) { [weak self] in
-            guard let self else { return }
-            pendingKeys = []
-            takeAll(heldAddresses, at: instant)
+            self?.lastWordsCame(at: instant)
         }
+    }
+
+    private func lastWordsCame(at instant: Instant) {
+        pendingTimer = nil
+        let (addresses, keys) = (pendingAddresses, pendingKeys)
+        (pendingAddresses, pendingKeys) = ([], [])
+        // A channel that was given up meanwhile took its shadows along; their clients are reset.
+        strandedKeys.formUnion(keys.subtracting(table.keys(addresses)).subtracting(adoptedKeys))
+        takeAll(addresses, at: instant)
     }
 
     private func takeAll(_ addresses: Set<IPAddress>, at instant: Instant) {
         let shadows = table.take(addresses)
         noteTable()
         spendChannels(shadows)
-        guard !shadows.isEmpty else {
+        // Of what goes on here already the peer says nothing new, unless it has just left it.
+        let fresh = shadows.filter {
+            $0.isMoved || !(adoptedKeys.contains($0.key) || isAdopting($0.key))
+        }
+        guard !fresh.isEmpty else {
             silencer?.release(addresses)
             return
         }
-        begin(addresses, shadows, at: instant)
+        begin(addresses, fresh, at: instant, isTakeover: true)
     }
 
     /// The addresses are here while the peer has them, too: what it leaves goes on here.
@@ -161,9 +182,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     func lose(_ addresses: Set<IPAddress>) {
         heldAddresses.subtract(addresses)
         preparedAddresses.subtract(addresses)
-        pendingTimer.map(loop.cancel)
-        pendingTimer = nil
-        pendingKeys = []
+        pendingAddresses.subtract(addresses)
+        func remains(_ key: ClientKey) -> Bool { !addresses.contains(key.localAddress) }
+        pendingKeys = pendingKeys.filter(remains)
+        adoptedKeys = adoptedKeys.filter(remains)
+        strandedKeys = strandedKeys.filter(remains)
         cancel(addresses)
         silencer?.silence(addresses)
     }
@@ -180,7 +203,12 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     /// Connections known by their shadows that do not go on and were not reset yet.
     func takeRefused(_ addresses: Set<IPAddress>) -> [ClientKey] {
-        campaigns.filter { !$0.addresses.isDisjoint(with: addresses) }.flatMap { $0.takeRefused() }
+        for campaign in campaigns where !campaign.addresses.isDisjoint(with: addresses) {
+            strandedKeys.formUnion(campaign.takeRefused())
+        }
+        let taken = strandedKeys.filter { addresses.contains($0.localAddress) }
+        strandedKeys.subtract(taken)
+        return taken.filter { !isAdopting($0) }
     }
 
     /// Ends everything.
@@ -207,7 +235,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         guard table.movedCount > 0 else { return }
         let moved = table.takeMoved(heldAddresses)
         guard !moved.isEmpty else { return }
-        begin(Set(moved.map(\.key.localAddress)), moved, at: Clock.now())
+        begin(
+            Set(moved.map(\.key.localAddress)), moved, at: Clock.now(), isTakeover: false)
     }
 
     private func forgetMoved() {
@@ -222,20 +251,46 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     }
 
     private func begin(
-        _ addresses: Set<IPAddress>, _ shadows: [ConnectionShadow], at instant: Instant
+        _ addresses: Set<IPAddress>, _ shadows: [ConnectionShadow], at instant: Instant,
+        isTakeover: Bool
     ) {
         guard let handOn else { return }
+        // Connections that were moved come while more are to come.
+        let silencer = isTakeover ? self.silencer : nil
         let campaign = AdoptionCampaign(
             addresses: addresses, shadows: shadows, takenAt: instant,
             environment: AdoptionCampaign.Environment(
-                loop: loop, sender: sender, report: report, logger: logger, handOn: handOn,
-                allMade: { [weak self] in self?.silencer?.release($0) },
+                loop: loop, sender: sender, report: report, logger: logger,
+                expectationSpan: expectationSpan(at: Clock.now()),
+                handOn: { [weak self] in
+                    self?.note($0)
+                    handOn($0)
+                },
+                allMade: { silencer?.release($0) },
                 endExisting: { [weak self] in self?.endExisting($0, $1) },
                 isDoomed: { [weak self] in self?.isDoomed($0) ?? false }))
         campaign.onOver = { [weak self, weak campaign] in
-            self?.campaigns.removeAll { $0 === campaign }
+            guard let self, let campaign else { return }
+            strandedKeys.formUnion(campaign.takeRefused())
+            campaigns.removeAll { $0 === campaign }
         }
         campaigns.append(campaign)
         campaign.start()
+    }
+
+    /// How long bytes may take that a client has sent and must send again: its kernel waits about
+    /// as long until the next repetition as it has tried in vain (RFC 6298 §5.5).
+    private func expectationSpan(at now: Instant) -> TimeSpan {
+        let outage = heardAt.map { now - $0 } ?? .zero
+        return min(AdoptionCampaign.silenceSpan + outage, AdoptionCampaign.expectationMax)
+    }
+
+    private func note(_ clients: [AdoptedClient]) {
+        for client in clients {
+            adoptedKeys.insert(
+                ClientKey(
+                    localAddress: client.local.address, localPort: client.local.port,
+                    remoteAddress: client.remote.address, remotePort: client.remote.port))
+        }
     }
 }

@@ -188,7 +188,9 @@ struct AdoptionTests {
             adopting.takeOver(endpoint)
             adopting.run(until: 1)
             let adopted = try #require(adopting.clients.first)
-            #expect(adopted.expectsBytesWithin == .seconds(1))
+            let patience = try #require(adopted.expectsBytesWithin)
+            #expect(patience >= .seconds(1))
+            #expect(patience < .seconds(5))
             #expect(try socket(of: adopted).receive(7) == "unheard")
         }
     }
