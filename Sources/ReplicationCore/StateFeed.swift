@@ -18,6 +18,9 @@ public import WireCore
 public struct StateFeed: Sendable {
     /// Bytes of items that may be unacknowledged; one item may go beyond.
     public static let logByteCountMax = 2 * 1024 * 1024
+    /// Age of the oldest kept item beyond which a new connection begins with a snapshot: ages and
+    /// remaining spans in an item are those of the moment it was pulled.
+    public static let resumptionSpanMax = TimeSpan.seconds(2)
     /// What an item costs beside its content.
     static let itemOverheadByteCount = 64
 
@@ -100,13 +103,15 @@ public struct StateFeed: Sendable {
     }
 
     /// The peer says how far it has come.
-    public mutating func acknowledged(_ acknowledgement: StateAcknowledgement) {
+    public mutating func acknowledged(
+        _ acknowledgement: StateAcknowledgement, at now: Instant
+    ) {
         switch phase {
         case .disconnected:
             return
         case .awaiting(let token):
             guard acknowledgement.token == token else { return }
-            goOn(behind: acknowledgement.appliedSequence)
+            goOn(behind: acknowledgement.appliedSequence, at: now)
             phase = .sending(token: token)
         case .sending(let token):
             // Until the snapshot reaches a peer that knows nothing it says so again.
@@ -124,7 +129,7 @@ public struct StateFeed: Sendable {
         isComplete = false
     }
 
-    private mutating func goOn(behind applied: UInt64?) {
+    private mutating func goOn(behind applied: UInt64?, at now: Instant) {
         if let applied, applied > newestSequence {
             // Not this stream: it cannot have been sent.
             impossibleCount += 1
@@ -132,6 +137,10 @@ public struct StateFeed: Sendable {
             return
         }
         if let applied { forget(through: applied) }
+        if let oldest = oldestUnacknowledged, now - oldest > Self.resumptionSpanMax {
+            startOver()
+            return
+        }
         nextUnsent = logStart
         switch applied {
         case .some(let applied) where applied == acknowledgedSequence && baseSequence > 0:

@@ -89,6 +89,12 @@ public struct StateMirror: Sendable {
         wholeAt = nil
     }
 
+    /// What is known of the stream counts no more: it was read so late that its ages are wrong.
+    public mutating func forget() {
+        knowledge = .unknown
+        wholeAt = nil
+    }
+
     /// Takes a message of the peer.
     ///
     /// - Returns: what to do with the tables.
@@ -99,8 +105,7 @@ public struct StateMirror: Sendable {
         do throws(StateMirrorFault) {
             return try take(message, at: now)
         } catch {
-            knowledge = .unknown
-            wholeAt = nil
+            forget()
             throw error
         }
     }

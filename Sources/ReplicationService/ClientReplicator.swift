@@ -145,6 +145,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         outbound.onLost = { [weak self] in self?.state.outboundEnded() }
         outbound.start()
         state.onWork = { [weak self] in self?.pumpAgain(after: .zero) }
+        state.onOverslept = { [weak self] in self?.inbound.endState() }
         state.start()
         journalSource = try loop.add(journal.wakeUp.descriptor, .readable, handler: self)
         try loop.attach(commands) { [weak self] in self?.obey($0) }

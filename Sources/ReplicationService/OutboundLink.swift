@@ -313,13 +313,11 @@ final class OutboundLink: EventHandler {
         phase = .established(socket, sender)
         lastRefusal = nil
         establishedAt = loop.now
-        if case .shadows = opening?.channel {
-            // It may be given up at once, again and again.
+        if let opening {
+            // It may be given up at once, again and again: the wait begins anew when it lasts.
+            guard send({ $0.seal(opening) }) else { return }
         } else {
             backoff.reset()
-        }
-        if let opening {
-            guard send({ $0.seal(opening) }) else { return }
         }
         logger.log(
             failureLevel == .warning ? .info : failureLevel,

@@ -33,7 +33,9 @@ public final class ReplicationReport: MetricSource {
     /// not known.
     let missingAtTakeover = Gauge()
     private let behindSince = Atomic<UInt64>(0)
-    private let state = Mutex(ReplicationStatus())
+    /// A picture that is older says nothing about the present: its thread does not run.
+    private static let statusAgeMax = TimeSpan.seconds(2)
+    private let state = Mutex((status: ReplicationStatus(), at: Instant(nanoseconds: 0)))
 
     init() {}
 
@@ -44,12 +46,20 @@ public final class ReplicationReport: MetricSource {
 
     /// Takes a new picture of the tables.
     func note(_ status: ReplicationStatus) {
-        state.withLock { $0 = status }
+        let now = Clock.now()
+        state.withLock { $0 = (status, now) }
     }
 
     /// What both nodes know of each other, at most 100 ms old.
+    ///
+    /// Nobody is in sync while the replication thread does not run.
     public var status: ReplicationStatus {
-        var status = state.withLock { $0 }
+        var (status, at) = state.withLock { $0 }
+        if Clock.now() - at > Self.statusAgeMax {
+            status.isInSync = false
+            status.isPeerInSync = false
+            status.missingCount = nil
+        }
         status.isSending = isSending.value != 0
         status.isReceiving = isReceiving.value != 0
         status.shadowChannelsOut = Int(shadowChannelsOut.value)

@@ -39,6 +39,9 @@ final class StateReplicator {
     private var isOutboundUp = false
     /// Called when something has to be sent soon; set before ``start()``.
     var onWork: () -> Void = {}
+    /// Called when what waits on the peer's channel is too old to be applied: it has to end.
+    var onOverslept: () -> Void = {}
+    private var tickedAt: Instant?
 
     init(
         tables: [any ReplicatedTable], incarnation: UInt64, loop: EventLoop,
@@ -67,6 +70,12 @@ final class StateReplicator {
 
     private func tick() {
         loop.schedule(after: Self.pollInterval) { [weak self] in self?.tick() }
+        // Timers come before descriptors: nothing of what waits was read yet.
+        if let tickedAt, loop.now - tickedAt > StateFeed.resumptionSpanMax {
+            mirror.forget()
+            onOverslept()
+        }
+        tickedAt = loop.now
         pollCount += 1
         if pollCount % Self.pollsPerStanding == 0 {
             owesStanding = true
@@ -229,7 +238,7 @@ final class StateReplicator {
             for table in tables { table.peerSnapshotEnded() }
             noteStatus()
         case .acknowledged(let acknowledgement):
-            feed.acknowledged(acknowledgement)
+            feed.acknowledged(acknowledgement, at: loop.now)
             onWork()
         }
     }

@@ -22,13 +22,13 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
     private func settled(token: UInt64 = 1) -> StateFeed {
         var feed = StateFeed(tableCount: 1, logByteCountMax: 300)
         feed.connected(token: token)
-        feed.acknowledged(acknowledged(token, nil))
+        feed.acknowledged(acknowledged(token, nil), at: start)
         _ = sent(&feed, 1)
         #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))
         feed.pulledSnapshot(nil, next: nil, at: start)
         feed.pulled(nil, at: start)
         _ = sent(&feed, 1)
-        feed.acknowledged(acknowledged(token, 2))
+        feed.acknowledged(acknowledged(token, 2), at: start)
         #expect(feed.isAcknowledged)
         return feed
     }
@@ -53,9 +53,9 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         feed.connected(token: 5)
         #expect(feed.next(at: start) == .nothing)
         // About another connection.
-        feed.acknowledged(acknowledged(4, nil))
+        feed.acknowledged(acknowledged(4, nil), at: start)
         #expect(feed.next(at: start) == .nothing)
-        feed.acknowledged(acknowledged(5, nil))
+        feed.acknowledged(acknowledged(5, nil), at: start)
         #expect(feed.next(at: start) == .send(.snapshotBegan(sequence: 1)))
         feed.disconnected()
         #expect(feed.next(at: start) == .nothing)
@@ -69,15 +69,15 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         #expect(feed.unacknowledgedEntryCount == 7)
         feed.disconnected()
         feed.connected(token: 2)
-        feed.acknowledged(acknowledged(2, 2))
+        feed.acknowledged(acknowledged(2, 2), at: start)
         #expect(feed.resumptionCount == 1)
         #expect(
             sent(&feed, 3) == [
                 .blob(sequence: 3, blob(0, 3)), .blob(sequence: 4, blob(0, 4)),
             ])
-        feed.acknowledged(acknowledged(2, 3))
+        feed.acknowledged(acknowledged(2, 3), at: start)
         #expect(feed.unacknowledgedEntryCount == 4 && !feed.isAcknowledged)
-        feed.acknowledged(acknowledged(2, 4))
+        feed.acknowledged(acknowledged(2, 4), at: start)
         #expect(feed.isAcknowledged && feed.oldestUnacknowledged == nil)
         #expect(feed.snapshotCount == 1)
     }
@@ -88,10 +88,24 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         tell(&feed, blob())
         feed.disconnected()
         feed.connected(token: 2)
-        feed.acknowledged(acknowledged(2, applied))
+        feed.acknowledged(acknowledged(2, applied), at: start)
         #expect(feed.next(at: start) == .send(.snapshotBegan(sequence: 4)))
         #expect(feed.snapshotCount == 2 && feed.resumptionCount == 0)
         #expect(feed.impossibleCount == (applied == 99 ? 1 : 0))
+    }
+
+    /// Ages in kept items are those of the moment they were pulled.
+    @Test func aLongBreakIsNotResumed() {
+        for (span, isResumed) in [(TimeSpan.seconds(2), true), (.seconds(3), false)] {
+            var feed = settled()
+            tell(&feed, blob())
+            feed.disconnected()
+            feed.connected(token: 2)
+            feed.acknowledged(acknowledged(2, 2), at: start + span)
+            #expect(feed.resumptionCount == (isResumed ? 1 : 0))
+            guard !isResumed else { continue }
+            #expect(feed.next(at: start + span) == .send(.snapshotBegan(sequence: 4)))
+        }
     }
 
     @Test func aFullLogStopsThePulling() {
@@ -102,21 +116,21 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         }
         feed.wake()
         #expect(feed.next(at: start) == .nothing)
-        feed.acknowledged(acknowledged(1, 3))
+        feed.acknowledged(acknowledged(1, 3), at: start)
         #expect(feed.next(at: start) == .pullChanges(table: 0))
     }
 
     @Test func acknowledgementsOfWhatNobodySaidAreCounted() {
         var feed = settled()
-        feed.acknowledged(acknowledged(1, 3))
-        feed.acknowledged(acknowledged(1, .max))
+        feed.acknowledged(acknowledged(1, 3), at: start)
+        feed.acknowledged(acknowledged(1, .max), at: start)
         #expect(feed.impossibleCount == 2 && feed.isAcknowledged)
     }
 
     @Test func changesOfToldTablesDoNotWaitForTheSnapshot() {
         var feed = StateFeed(tableCount: 2)
         feed.connected(token: 1)
-        feed.acknowledged(acknowledged(1, nil))
+        feed.acknowledged(acknowledged(1, nil), at: start)
         _ = sent(&feed, 1)
         // The first piece of the first table comes first: before it a change means nothing.
         #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))

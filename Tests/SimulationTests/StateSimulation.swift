@@ -399,7 +399,7 @@ struct StateSimulation {
         switch effect {
         case .apply(let blob): process.apply(blob)
         case .acknowledged(let acknowledgement):
-            process.feed.acknowledged(acknowledgement)
+            process.feed.acknowledged(acknowledgement, at: now)
             processes[node] = process
             try checkAcknowledged(acknowledgement, by: sender, at: node)
         case .nothing, .snapshotBegan, .snapshotEnded: break

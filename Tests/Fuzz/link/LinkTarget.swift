@@ -163,7 +163,7 @@ private func checkTables(_ frames: [OpenedLinkFrame]) {
         }
         switch effect {
         case .apply(let blob): board.apply(blob, now: now)
-        case .acknowledged(let acknowledgement): feed.acknowledged(acknowledgement)
+        case .acknowledged(let acknowledgement): feed.acknowledged(acknowledgement, at: now)
         case .nothing, .snapshotBegan, .snapshotEnded: break
         }
         _ = mirror.missingCount
@@ -219,11 +219,11 @@ private func checkShadows(_ frames: [OpenedLinkFrame]) {
 }
 
 private func checkRecord(_ record: ShadowRecord, _ id: UInt32) {
-    switch record {
-    case .asked(_, let content), .moved(_, let content):
-        guard content.count <= ShadowRecord.contentByteCountMax else { return }
-    case .opened, .closed, .busy, .answered:
-        break
+    if case .asked(_, let content) = record, content.count > ShadowRecord.contentByteCountMax {
+        return
+    }
+    if case .moved(_, let content) = record, content.count > ShadowRecord.contentByteCountMax {
+        return
     }
     var bytes: [UInt8] = []
     bytes.append(record, of: id)
