@@ -12,7 +12,8 @@ public import WireCore
 public struct RawSegmentSocket: ~Copyable {
     private let descriptor: FileDescriptor
 
-    /// Opens a socket whose packets carry ``ConnectionMark/adopted`` where the process may mark them.
+    /// Opens a socket whose packets carry ``ConnectionMark/adopted`` where the process may mark
+    /// them.
     ///
     /// - Throws: EPERM without CAP_NET_RAW, EAFNOSUPPORT without that family.
     public init(_ family: AddressFamily) throws(Errno) {

@@ -4,9 +4,9 @@
 //
 // When a process is killed the kernel closes its connections: a FIN that tells a client that an
 // answer ended where it was cut off, sent again a quarter of a second later and so on. Over IPv4 it
-// cannot leave, because the addresses go first and the kernel sends from none that is not here. Over
-// IPv6 it sends all the same, so a rule says it. The table does not belong to the process, which is
-// dead when it is needed; what is left of it says nothing about addresses that are here.
+// cannot leave, because the addresses go first and the kernel sends from none that is not here.
+// Over IPv6 it sends all the same, so a rule says it. The table does not belong to the process,
+// which is dead when it is needed; what is left of it says nothing about addresses that are here.
 
 public import WireCore
 

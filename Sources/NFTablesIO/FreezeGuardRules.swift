@@ -3,15 +3,15 @@
 // The text of the rules that keep the kernel of a frozen process from acknowledging requests. Pure;
 // it runs nothing.
 //
-// A process that is stopped keeps its addresses and connections: 40 ms later its kernel acknowledges
-// what clients sent, and they never send it again to the node that takes over. So what is nothing
-// but an acknowledgement leaves only while the process has shown a sign of life in the last
-// ``freshMilliseconds``: a packet with a mark, which these rules take note of and drop.
+// A process that is stopped keeps its addresses and connections: 40 ms later its kernel
+// acknowledges what clients sent, and they never send it again to the node that takes over. So what
+// is nothing but an acknowledgement leaves only while the process has shown a sign of life in the
+// last ``freshMilliseconds``: a packet with a mark, which these rules take note of and drop.
 //
 // A sign that comes late delays acknowledgements, which the next segment brings along or the client
-// asks for again. When it is so late that another node may have taken over, nothing leaves any more:
-// a process that wakes up must not put its bytes among those of the other node before it has found
-// out what became of it.
+// asks for again. When it is so late that another node may have taken over, nothing leaves any
+// more: a process that wakes up must not put its bytes among those of the other node before it has
+// found out what became of it.
 
 public import WireCore
 

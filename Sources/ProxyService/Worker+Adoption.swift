@@ -159,8 +159,8 @@ extension Worker {
 
     /// How long a client may idle.
     ///
-    /// One whose request was issued again may have sent others behind it that are lost: nobody would
-    /// ever answer those.
+    /// One whose request was issued again may have sent others behind it that are lost: nobody
+    /// would ever answer those.
     @inline(__always)
     func idleSpan(of client: ClientConnection.Pointer) -> TimeSpan {
         guard expectsBytes(client) else { return timeouts.keepAlive }

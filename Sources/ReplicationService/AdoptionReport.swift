@@ -43,6 +43,7 @@ struct AdoptionTally: Hashable {
 /// Counters and gauges of carrying connections over.
 public final class AdoptionReport: MetricSource {
     let shadows = Gauge()
+    let wholeChannels = Gauge()
     let omitted = Gauge()
     let mismatches = Gauge()
     let adopted = Counter()

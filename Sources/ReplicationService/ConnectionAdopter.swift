@@ -46,6 +46,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// When one of the peer's workers was heard last.
     private var heardAt: Instant?
     private var openWorkers: Set<Int> = []
+    /// Those that have told all their connections.
+    private var wholeWorkers: Set<Int> = []
     /// Their channels must begin anew: something was taken out that may come back.
     private var spentWorkers: Set<Int> = []
     private var campaigns: [AdoptionCampaign] = []
@@ -74,6 +76,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         if table.channelBegan(worker: worker, incarnation: incarnation) {
             openWorkers.insert(worker)
         }
+        noteWhole(worker, false)
         noteTable()
     }
 
@@ -86,10 +89,12 @@ final class ConnectionAdopter: ShadowChannelReceiver {
             guard apply(payload, worker) else { return false }
         case ShadowFrame.snapshotBeganType:
             table.snapshotBegan(worker: worker)
+            noteWhole(worker, false)
         case ShadowFrame.snapshotEndedType:
             var reader = ByteReader(payload.span.bytes)
             guard let count = reader.readUInt32() else { return false }
             table.snapshotEnded(worker: worker, openCount: count)
+            noteWhole(worker, true)
         default:
             // Standing, and what later versions say.
             forgetMoved()
@@ -98,8 +103,15 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         return true
     }
 
+    /// Whether all connections of a worker of the peer are known.
+    private func noteWhole(_ worker: Int, _ isWhole: Bool) {
+        if isWhole { wholeWorkers.insert(worker) } else { wholeWorkers.remove(worker) }
+        report.wholeChannels.set(Int64(wholeWorkers.count))
+    }
+
     func shadowChannelEnded(worker: Int, _ ending: ShadowChannelEnding) {
         openWorkers.remove(worker)
+        noteWhole(worker, false)
         switch ending {
         case .endOfStream, .replaced, .stopped: table.channelEnded(worker: worker, .complete)
         case .reset, .fault: table.channelEnded(worker: worker, .givenUp)

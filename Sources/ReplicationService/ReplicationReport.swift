@@ -64,6 +64,7 @@ public final class ReplicationReport: MetricSource {
         status.isReceiving = isReceiving.value != 0
         status.shadowChannelsOut = Int(shadowChannelsOut.value)
         status.shadowChannelsIn = Int(shadowChannelsIn.value)
+        status.shadowChannelsWhole = Int(adoption.wholeChannels.value)
         return status
     }
 

@@ -39,6 +39,8 @@ public struct ReplicationStatus: Hashable, Sendable {
     public var shadowChannelsOut = 0
     /// Channels of the peer's workers.
     public var shadowChannelsIn = 0
+    /// Those on which all connections of the worker were told.
+    public var shadowChannelsWhole = 0
     /// The replicated tables.
     public var tables: [Table] = []
 

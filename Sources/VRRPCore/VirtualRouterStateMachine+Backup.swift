@@ -202,8 +202,8 @@ extension VirtualRouterStateMachine.State.Backup {
 
     /// Preempt_Mode as it stands now.
     ///
-    /// O1: the owner always preempts (RFC 9568 §6.1), but not before it knows what the Active knows:
-    /// that would cost the clients their connections.
+    /// O1: the owner always preempts (RFC 9568 §6.1), but not before it knows what the Active
+    /// knows: that would cost the clients their connections.
     private func preempts(_ terms: VirtualRouterTerms, now: Instant) -> Bool {
         if hasYielded || !terms.mayPreempt { return false }
         if terms.settings.isOwner { return true }

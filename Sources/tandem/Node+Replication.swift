@@ -15,7 +15,9 @@ extension Node {
     func watchSynchronization() {
         guard let report = replicationReport else { return }
         let status = report.status
-        guard let news = synchronization.look(at: status, now: Clock.now()) else { return }
+        let look = SynchronizationWatch.Look(
+            status: status, isLinkUp: pair?.link?.isUp == true)
+        guard let news = synchronization.look(look, now: Clock.now()) else { return }
         pairCommands?.post(.synchronized(news != .behind))
         let peer = pair?.link?.peerName ?? "the peer"
         switch news {

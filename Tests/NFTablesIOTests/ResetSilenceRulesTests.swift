@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Goal: the kernel's resets from silenced addresses go nowhere, those that a program asked for
-// leave, and without silenced addresses there are no rules. Method: the whole text; a namespace with
-// a kernel asked back through the same library.
+// leave, and without silenced addresses there are no rules. Method: the whole text; a namespace
+// with a kernel asked back through the same library.
 
 import NamespaceLaboratory
 import Testing
