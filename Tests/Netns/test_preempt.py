@@ -33,7 +33,7 @@ def a_better_node_takes_back_when_it_is_in_sync(lab):
     for _ in range(3):
         since = lab.log_size("lb1")
         lab.start_ready("lb1")
-        poll(6, "lb1 took the VIP back", lambda: lab.holds("lb1"))
+        poll(6, "lb1 took the VIP back", lambda: "backup -> active" in lab.log("lb1", since))
         lines = lab.log("lb1", since).splitlines()
         ready = [i for i, line in enumerate(lines) if 'msg="in sync with lb2"' in line]
         took = [i for i, line in enumerate(lines) if "backup -> active" in line]
