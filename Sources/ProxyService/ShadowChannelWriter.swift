@@ -146,9 +146,13 @@ struct ShadowChannelWriter: ~Copyable {
     }
 
     /// Writes a record that comes once in the life of a connection; false when there is no room.
-    mutating func write(_ record: ShadowRecord, of id: UInt32) -> Bool {
+    ///
+    /// With `thenBusy` the same frame says that it is busy: one without the other would be taken
+    /// for an idle connection.
+    mutating func write(_ record: ShadowRecord, of id: UInt32, thenBusy: Bool = false) -> Bool {
         var bytes: [UInt8] = []
         bytes.append(record, of: id)
+        if thenBusy { bytes.append(.busy, of: id) }
         guard let place = room(bytes.count) else { return false }
         bytes.withUnsafeBytes { source in
             guard let source = source.baseAddress else { return }

@@ -237,9 +237,8 @@ extension Worker {
                 canBeShadowed(client)
             else { continue }
             captureCount &+= 1
-            openShadow(client)
             let isIdle = client.pointee.phase == .readingHead && client.pointee.input.isEmpty
-            if isShadowed(client), !isIdle { tellBusy(client) }
+            openShadow(client, isBusy: !isIdle)
             if client.pointee.phase == .tunnelling { noteTunnelRest(client) }
             guard shadows.isOpen else { return }
         }

@@ -145,7 +145,7 @@ extension Worker {
     // MARK: Connections
 
     /// Tells of a connection whose numbers the kernel knows.
-    mutating func openShadow(_ client: ClientConnection.Pointer) {
+    mutating func openShadow(_ client: ClientConnection.Pointer, isBusy: Bool = false) {
         let level = client.pointee.listener.pointee.shadowLevel
         guard shadows.isOpen, level != .reset, client.pointee.journalKey != nil,
             !shadows.isForbidden
@@ -154,7 +154,7 @@ extension Worker {
             let state = try ConnectionRepair.capture(client.pointee.socket)
             ConnectionRepair.delayAcknowledgements(client.pointee.socket)
             client.pointee.shadow.settle(state)
-            tellOpened(client, state)
+            tellOpened(client, state, isBusy: isBusy)
         } catch {
             noteUncaptured(client, error)
         }
@@ -189,12 +189,11 @@ extension Worker {
     ) {
         client.pointee.shadow.settle(state)
         // The kernel knows the same numbers, and a clock that went on since.
-        openShadow(client)
-        if isShadowed(client), !client.pointee.input.isEmpty { tellBusy(client) }
+        openShadow(client, isBusy: !client.pointee.input.isEmpty)
     }
 
     private mutating func tellOpened(
-        _ client: ClientConnection.Pointer, _ state: TransportState
+        _ client: ClientConnection.Pointer, _ state: TransportState, isBusy: Bool
     ) {
         guard let key = client.pointee.journalKey else { return }
         var transport = state
@@ -206,13 +205,13 @@ extension Worker {
         let record = ShadowRecord.opened(
             key: key, level: level, transport: transport, client: named)
         client.pointee.shadow.level = level
-        client.pointee.shadow.standing = .idle
+        client.pointee.shadow.standing = isBusy ? .busy : .idle
         client.pointee.shadow.isRequestTold = false
         client.pointee.shadow.channel = shadows.channel
         shadows.openCount &+= 1
         count { $0.shadows.open.add() }
         let id = shadowIdentifier(of: client)
-        tell { $0.write(record, of: id) }
+        tell { $0.write(record, of: id, thenBusy: isBusy) }
     }
 
     /// A connection is no more.

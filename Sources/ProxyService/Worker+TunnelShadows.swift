@@ -61,9 +61,9 @@ extension Worker {
 
     /// True when the other node may be told of the client's tunnel.
     func isMovableTunnel(_ client: ClientConnection.Pointer) -> Bool {
-        guard client.pointee.phase == .tunnelling, let upstream = client.pointee.upstream else {
-            return false
-        }
+        guard client.pointee.phase == .tunnelling, let upstream = client.pointee.upstream,
+            !client.pointee.tunnel.contains(.isMoving)
+        else { return false }
         return upstream.pointee.tunnel.isMovable
     }
 
