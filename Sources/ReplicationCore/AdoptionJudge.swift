@@ -30,6 +30,12 @@ public struct ClientAnswer: Hashable, Sendable {
         self.seenTimestamp = seenTimestamp
     }
 
+    /// Whether it is no answer but a probe of the client's own, which says nothing about what the
+    /// client has sent: its number lies one before (RFC 9293 §3.8.4).
+    ///
+    /// The other end has surely read up to `receiveSequence`.
+    public func isProbe(at receiveSequence: UInt32) -> Bool { sent == receiveSequence &- 1 }
+
     /// What a time stamp must be so that the client takes it for newer than all it has seen, if
     /// `timestamp` is not (RFC 7323 §5.3: what seems older is dropped).
     public func correction(of timestamp: UInt32) -> UInt32? {
@@ -84,6 +90,14 @@ public enum AdoptionJudge {
             return shadow.position
         }
         return StreamPosition(receive: request.receiveEnd, send: request.before.send)
+    }
+
+    /// Whether the client's segment is a probe of its own, and its answer is still to come.
+    public static func isProbe(_ answer: ClientAnswer, of shadow: ConnectionShadow) -> Bool {
+        guard shadow.phase == .asked, let request = shadow.request else {
+            return answer.isProbe(at: shadow.position.receive)
+        }
+        return answer.isProbe(at: request.receiveEnd)
     }
 
     /// Why no answer of the client can save the connection; `nil` when one can.

@@ -309,7 +309,7 @@ final class AdoptionCampaign: EventHandler {
             awaited[heard.key] = nil
             candidate.closeSilently()
             countGone()
-        } else if let answer = heard.answer {
+        } else if let answer = heard.answer, !AdoptionJudge.isProbe(answer, of: candidate.shadow) {
             conclude(candidate, AdoptionJudge.judge(candidate.shadow, answer), answer)
         }
     }

@@ -146,7 +146,9 @@ final class TunnelAdoption {
             side.closeSilently()
             environment.countGone()
             refuse(pair, except: side)
-        } else if let answer = heard.answer {
+        } else if let answer = heard.answer,
+            !answer.isProbe(at: side.transport.receiveSequence)
+        {
             side.answer = answer
             conclude(
                 pair,

@@ -164,6 +164,20 @@ struct AdoptionJudgeTests {
                 == .resume(StreamPosition(receive: 7, send: 9), expectsBytes: false))
     }
 
+    @Test func aKeepAliveProbeIsNoAnswer() throws {
+        for origin in Self.origins {
+            let idle = try shadow(origin, [])
+            let probe = ClientAnswer(sent: origin.receive &- 1, received: origin.send)
+            #expect(AdoptionJudge.isProbe(probe, of: idle))
+            let answer = ClientAnswer(sent: origin.receive, received: origin.send)
+            #expect(!AdoptionJudge.isProbe(answer, of: idle))
+            let waiting = try shadow(origin, [asked(origin)])
+            let end = try #require(waiting.request).receiveEnd
+            let probing = ClientAnswer(sent: end &- 1, received: origin.send)
+            #expect(AdoptionJudge.isProbe(probing, of: waiting))
+        }
+    }
+
     @Test func timeStampsOfTheNewConnectionAreAheadOfTheOld() throws {
         let shadow = try shadow(Self.origins[0], [])
         let hour: UInt64 = 3_600_000
