@@ -274,7 +274,7 @@ final class HandoverDriver {
             tables.remove()
             tellUntold()
         case .prepareAddresses: prepareAddresses()
-        case .cancelPrepared: group.cancelPrepared(instances)
+        case .cancelPrepared: cancelPrepared()
         case .partFromClients: publish(.switchover(.partFromClients))
         case .yield(let isLingering):
             group.yield(instances, isLingering: isLingering)
@@ -314,8 +314,21 @@ final class HandoverDriver {
         let addresses = group.addresses(of: instances)
         if !addresses.isEmpty { replication?.post(.addressesPrepared(addresses)) }
         let isDone = group.prepare(instances)
+        if !isDone { tellUnprepared() }
         let now = Clock.now()
         perform(isDone ? machine.addressesPrepared(now: now) : machine.addressesRefused(now: now))
+    }
+
+    private func cancelPrepared() {
+        group.cancelPrepared(instances)
+        tellUnprepared()
+    }
+
+    /// What was to come is the other node's still; a later takeover is not a planned one.
+    private func tellUnprepared() {
+        let active = group.activeInstances
+        let addresses = group.addresses(of: instances.filter { !active.contains($0) })
+        if !addresses.isEmpty { replication?.post(.addressesLost(addresses)) }
     }
 
     private func endLingering(_ instances: [VirtualRouterInstance]) {

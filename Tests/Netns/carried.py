@@ -5,6 +5,7 @@
 
 import collections
 import contextlib
+import socket
 import threading
 
 from client import Connection, Truncated
@@ -30,6 +31,7 @@ class Ledger:
         self.seen = collections.Counter()
         self.bodies = {}
         self._lock = threading.Lock()
+        self._connections = []
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -40,9 +42,18 @@ class Ledger:
         return self
 
     def __exit__(self, *ending):
-        return self._stack.__exit__(*ending)
+        result = self._stack.__exit__(*ending)
+        # The next one would not hear of requests on connections that were kept.
+        with self._lock:
+            connections = self._connections
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        return result
 
     def _serve(self, connection):
+        with self._lock:
+            self._connections.append(connection)
         connection.settimeout(60)
         while True:
             head, rest = read_head(connection)
