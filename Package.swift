@@ -143,7 +143,8 @@ let package = Package(
         tests(
             "NetlinkIOTests", ["LinuxIO", "NamespaceLaboratory", "NetlinkIO", "WireCore"]),
         tests(
-            "NFTablesIOTests", ["LinuxIO", "NamespaceLaboratory", "NFTablesIO", "WireCore"]),
+            "NFTablesIOTests",
+            ["EventLoop", "LinuxIO", "NamespaceLaboratory", "NFTablesIO", "WireCore"]),
         tests("DNSIOTests", ["DNSIO", "EventLoop", "LinuxIO", "NameLaboratory", "WireCore"]),
         tests("TLSIOTests", ["TLSIO", "WireCore"]),
         tests(

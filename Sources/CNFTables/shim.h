@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* True for the netlink socket that a context keeps; it must not outlive the process in a child. */
 static inline bool tandem_is_nftables_socket(int descriptor) {
@@ -22,3 +23,8 @@ static inline bool tandem_is_nftables_socket(int descriptor) {
 static inline int tandem_close_on_exec(int descriptor) {
     return fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
+
+/* Takes the smallest number that is free, for nothing; -1 when none is left. */
+static inline int tandem_open_placeholder(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+static inline void tandem_close_placeholder(int descriptor) { (void)close(descriptor); }

@@ -45,6 +45,7 @@ public final class EventLoop {
     private var freeSlots: [UInt32] = []
     private var timers = TimerQueue<() -> Void>()
     private var isStopping = false
+    private var isOver = false
 
     /// The time at which the current turn began; read once per turn.
     public private(set) var now: Instant
@@ -93,6 +94,7 @@ public final class EventLoop {
 
     /// Stops watching a descriptor; events of it that wait already are dropped.
     public func remove(_ source: EventSource, of descriptor: borrowing FileDescriptor) {
+        guard !isOver else { return }
         precondition(isCurrent(source), "removing a registration twice")
         // The descriptor is open and registered, so this cannot fail for an outside reason.
         try? epoll.remove(descriptor)
@@ -132,10 +134,14 @@ public final class EventLoop {
         _ = try add(mailbox.wakeUp.descriptor, .readable, handler: reader)
     }
 
-    /// Runs until `stop` is called on this thread.
+    /// Runs until `stop` is called on this thread; after that nothing is called any more.
     public func run() {
-        isStopping = false
         while !isStopping { turn(waitMax: nil) }
+        // Handlers and timers know the loop as a rule: without this none of them would ever go.
+        isOver = true
+        registrations.removeAll()
+        timers = TimerQueue()
+        onTimersFired = nil
     }
 
     /// Runs until `condition` holds or `deadline` passed.

@@ -18,28 +18,35 @@ public struct RulesError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Runs rules; belongs to the thread that made it.
 public struct RulesContext: ~Copyable {
-    /// Descriptors looked at for the context's socket: it takes the lowest free number.
-    private static let descriptorsSearchedMax: CInt = 1_024
-
     private let handle: OpaquePointer
 
     /// Opens the context's netlink socket in the calling thread's network namespace (nft_ctx_new).
     public init() throws(RulesError) {
-        guard let handle = nft_ctx_new(UInt32(NFT_CTX_DEFAULT)) else {
-            throw RulesError("libnftables: no memory")
+        handle = try SmallDescriptors.lent { number throws(RulesError) in
+            guard let handle = nft_ctx_new(UInt32(NFT_CTX_DEFAULT)) else {
+                throw RulesError("libnftables: no memory")
+            }
+            guard tandem_is_nftables_socket(number) else {
+                nft_ctx_free(handle)
+                return nil
+            }
+            // The library leaves its socket to children, which would keep the tables alive.
+            _ = tandem_close_on_exec(number)
+            return handle
         }
-        self.handle = handle
         nft_ctx_buffer_error(handle)
         nft_ctx_buffer_output(handle)
-        // The library leaves its socket to children, which would keep the tables alive.
-        for descriptor in 0..<Self.descriptorsSearchedMax
-        where tandem_is_nftables_socket(descriptor) {
-            _ = tandem_close_on_exec(descriptor)
-        }
     }
 
     deinit {
         nft_ctx_free(handle)
+        SmallDescriptors.reserve()
+    }
+
+    /// Keeps descriptors for contexts that are made when thousands of connections are open; to be
+    /// called before there are any.
+    public static func reserveDescriptors() {
+        SmallDescriptors.reserve()
     }
 
     /// Runs commands as one transaction: all of them or none (nft_run_cmd_from_buffer).

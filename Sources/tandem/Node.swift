@@ -9,6 +9,7 @@ internal import ConfigurationService
 internal import EventLoop
 internal import HealthService
 internal import LinuxIO
+internal import NFTablesIO
 internal import NameService
 internal import ProxyService
 internal import ReplicationCore
@@ -107,6 +108,7 @@ final class Node {
 
     private func start() throws {
         let limit = ProcessLimits.raiseDescriptorLimit()
+        RulesContext.reserveDescriptors()
         let plan = DescriptorPlan(descriptorLimit: limit)
         lockMemory()
         if let pair = loaded.configuration.pair, let own = loaded.localNode {

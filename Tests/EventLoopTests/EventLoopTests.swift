@@ -104,6 +104,21 @@ private final class Recorder: EventHandler {
         loop.run()
         #expect(!loop.run(until: Clock.now()) { false })
     }
+
+    @Test func whatKnowsTheLoopGoesWithTheRun() throws {
+        weak var known: EventLoop?
+        do {
+            let loop = try EventLoop()
+            known = loop
+            let stopping = try Mailbox<Void>()
+            try loop.attach(stopping) { _ in loop.stop() }
+            loop.schedule(after: .seconds(60)) { loop.stop() }
+            loop.onTimersFired = { _ in loop.stop() }
+            stopping.post(())
+            loop.run()
+        }
+        #expect(known == nil)
+    }
 }
 
 /// Owns a wake-up so that closures may share it.
