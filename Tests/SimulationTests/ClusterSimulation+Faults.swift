@@ -100,6 +100,7 @@ extension ClusterSimulation {
         // The process that dies takes what it knew of its peer with it; what counts is the peer's.
         let wasLinked =
             plan.hasLink && nodes[node].isRunning && (nodes[1 - node].process?.isLinkUp ?? false)
+            && isLinkPrompt(from: node)
         endProcess(of: node)
         let isCalm = checker.hasBeenCalm(for: plan.interval.multiplied(by: 8), now: now)
         if wasSoleHolder, wasLinked, activeFaults.count == 1, isCalm {

@@ -170,6 +170,13 @@ extension ClusterSimulation {
 
     // MARK: - What kernels do
 
+    /// Whether nothing of what a node said is late: after loss the end of its connection comes
+    /// behind segments that TCP has to repeat.
+    func isLinkPrompt(from node: Int) -> Bool {
+        guard let name = outbound[node], let connection = connections[name] else { return false }
+        return connection.lastArrival <= now + plan.delayMax
+    }
+
     /// Both ends hear a reset.
     func resetConnection(of node: Int) {
         if let name = outbound[node] { abort(name) }

@@ -41,24 +41,11 @@ struct ClusterSimulationTests {
             let simulation = try ClusterSimulation(
                 plan, isTracing: SeedSelection.onlySeed != nil)
             let violations = simulation.run()
-            func judge() {
-                #expect(
-                    violations.isEmpty,
-                    "seed \(seed): \(violations); replay: TANDEM_SEED=\(seed) Tests/Simulation/run")
-            }
-            if Self.openSeeds.contains(seed) {
-                withKnownIssue("seed \(seed) is not understood yet") { judge() }
-            } else {
-                judge()
-            }
+            #expect(
+                violations.isEmpty,
+                "seed \(seed): \(violations); replay: TANDEM_SEED=\(seed) Tests/Simulation/run")
         }
     }
-
-    /// Seeds that break a promise and are neither explained nor mended; a mended one fails here.
-    ///
-    /// 2678, 3713 and 7095: a death is not proven within the bound, silence decides. 2558: a frozen
-    /// node beside a busy one, by the look of it the checker's. 5032: a split that heals late.
-    private static let openSeeds: Set<UInt64> = [2_558, 2_678, 3_713, 5_032, 7_095]
 
     @Test("A driver that breaks a rule is found", arguments: DriverDefect.allCases)
     func defectsAreFound(defect: DriverDefect) throws {

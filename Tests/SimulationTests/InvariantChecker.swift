@@ -9,7 +9,8 @@
 //     Once the path is clear the worse one hears the better one's next advert or heartbeat: one
 //     advert interval, the way there (`turn`), and 100 ms in which the last words of a router
 //     believed dead are not heard (`quarantine`), after which it must speak again: one more
-//     interval. See `severalMax`.
+//     interval. See `severalMax`. A member of a group that does not decide leaves a tie to the one
+//     that does for one Active_Down_Interval, when that one is deaf: see `deferralMax`.
 // I2  Whenever some node runs, is plugged in, healthy and not held, somebody answers: at the
 //     latest one Active_Down_Interval of the worst priority after the last change of any fault,
 //     because the one that nobody hears is waited for so long, and no wait follows another: a
@@ -56,6 +57,8 @@ struct InvariantChecker {
     private var incarnations: [Int]
     private var calmSince = Instant(nanoseconds: 0)
     private var lastBusyAt = Instant(nanoseconds: 0)
+    /// Whether a core was busy at the last look.
+    private var isBusy = false
     private var wereNodesRunning: [Bool]
     private var networkVersion = 0
     private var takeoverCount = 0
@@ -100,6 +103,12 @@ struct InvariantChecker {
             + .milliseconds(100)
     }
 
+    /// How much longer two may hold while the member that decides for the group is deaf.
+    private func deferralMax(_ couple: Couple, _ family: Int) -> TimeSpan {
+        let isDeciderDeaf = family > 0 && couple.advertsClearSince[0] == nil
+        return isDeciderDeaf ? plan.activeDownIntervalMax : .zero
+    }
+
     /// No holder although somebody could.
     private var nobodyMax: TimeSpan {
         plan.activeDownIntervalMax + plan.turn.multiplied(by: 3)
@@ -114,16 +123,20 @@ struct InvariantChecker {
 
     /// A fault began or ended at this instant.
     mutating func faultChanged(at instant: Instant) {
-        calmSince = max(calmSince, instant)
+        if instant > calmSince {
+            formerCalmSince = calmSince
+            calmSince = instant
+        }
         changeCount += 1
     }
 
+    /// Whether nothing changed for so long before the fault that asks, which begins just now.
     func hasBeenCalm(for span: TimeSpan, now: Instant) -> Bool {
-        // The fault that asks began just now: what counts is the time before it.
-        now - lastCalmSince >= span
+        let since = calmSince == now ? formerCalmSince : calmSince
+        return since <= now && now - since >= span
     }
 
-    private var lastCalmSince = Instant(nanoseconds: 0)
+    private var formerCalmSince = Instant(nanoseconds: 0)
 
     mutating func observe(_ world: ClusterSimulation) {
         let now = world.now
@@ -139,6 +152,7 @@ struct InvariantChecker {
 
     private mutating func noteNodes(_ world: ClusterSimulation) {
         let now = world.now
+        isBusy = false
         for node in world.nodes {
             let isRunning = node.isRunning
             if isRunning != wereNodesRunning[node.index] {
@@ -155,7 +169,10 @@ struct InvariantChecker {
                 incarnations[node.index] = node.incarnation
                 startedAt[node.index] = now
             }
-            if world.network.lateness(of: node.index) > .zero { lastBusyAt = now }
+            if world.network.lateness(of: node.index) > .zero {
+                lastBusyAt = now
+                isBusy = true
+            }
         }
         guard plan.hasLink else { return }
         let isWhole =
@@ -242,10 +259,14 @@ struct InvariantChecker {
         var clearSince = couple.advertsClearSince[family]
         if clearSince == nil, plan.silenceRule == .advertsAndLink { clearSince = linkWholeSince }
         guard let clearSince else { return }
+        // What was so at the last look was so until now: there is a look at each change.
+        guard notRunningSince[couple.first] == nil, notRunningSince[couple.second] == nil,
+            !isBusy
+        else { return }
         let runningSince = max(lastNotRunningAt[couple.first], lastNotRunningAt[couple.second])
         let start = max(max(since, clearSince), max(runningSince, max(lastBusyAt, calmSince)))
         longestDouble = max(longestDouble, now - start)
-        if now - start > severalMax {
+        if now - start > severalMax + deferralMax(couple, family) {
             report(
                 "I1: nodes \(couple.first) and \(couple.second) both answered for \(now - start)",
                 now: now)

@@ -79,7 +79,7 @@ struct SimulatedConnection {
     /// Which process of the listener accepted it.
     let listener: Int
     private(set) var segments: [(arrival: Instant, Segment)] = []
-    private var lastArrival = Instant(nanoseconds: 0)
+    private(set) var lastArrival = Instant(nanoseconds: 0)
     /// Since when the first segment fails to arrive.
     var stuckSince: Instant?
     var isDelivering = false
