@@ -37,25 +37,19 @@ struct ListenerBinding {
         // A virtual address is bound on the node that does not hold it, too.
         options.freeBind = true
         // Sharing the port would let a second process take a part of our connections silently;
-        // a first bind without sharing fails when anybody listens there.
+        // a first bind without sharing fails when anybody listens there. The kernel never chooses
+        // a port that is in use, so port 0 needs no such bind; it would be given up again.
         var endpoint = listener.bind
-        try Self.probe(&endpoint, options)
+        if endpoint.port != 0 { _ = try StreamSocket.listen(on: endpoint, options: options) }
         options.reusePort = true
         for worker in 0..<workerCount {
             var socket = try StreamSocket.listen(on: endpoint, options: options)
+            if worker == 0, let bound = try StreamSocket.localEndpoint(socket) { endpoint = bound }
             if let number = numbers.popFirst() { socket = try socket.moved(to: number) }
             sockets[worker].append(
                 ListenerSocket(identity: listener, descriptor: socket))
         }
         endpoints.append((listener.name, endpoint))
-    }
-
-    /// Fails when the address is in use; settles which port 0 means.
-    private static func probe(
-        _ endpoint: inout Endpoint, _ options: StreamSocket.ListenOptions
-    ) throws(Errno) {
-        let socket = try StreamSocket.listen(on: endpoint, options: options)
-        if let bound = try StreamSocket.localEndpoint(socket) { endpoint = bound }
     }
 
     private static func problem(_ listener: ListenerIdentity, _ error: Errno) -> String {
