@@ -8,7 +8,6 @@
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* True for the netlink socket that a context keeps; it must not outlive the process in a child. */
 static inline bool tandem_is_nftables_socket(int descriptor) {
@@ -27,4 +26,6 @@ static inline int tandem_close_on_exec(int descriptor) {
 /* Takes the smallest number that is free, for nothing; -1 when none is left. */
 static inline int tandem_open_placeholder(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
+/* unistd.h would bring fd_set, which the other modules know from another one. */
+extern int close(int descriptor);
 static inline void tandem_close_placeholder(int descriptor) { (void)close(descriptor); }
