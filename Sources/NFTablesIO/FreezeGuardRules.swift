@@ -56,28 +56,29 @@ public struct FreezeGuardRules: Hashable, Sendable {
         let ipv4 = addresses.compactMap(\.ipv4).map(\.description)
         let ipv6 = addresses.compactMap(\.ipv6).map(\.description)
         var rules: [String] = []
-        var lookups: [String] = []
+        var ways: [String] = []
         for (word, addresses) in [("ip", ipv4), ("ip6", ipv6)] where !addresses.isEmpty {
-            lookups.append(
+            ways.append(
                 "\(word) saddr { \(addresses.joined(separator: ", ")) } tcp sport { \(ports) } "
-                    + "meta mark & 0 != @alive drop")
+                    + "goto carried")
         }
         // Headers without options, and with up to 40 bytes of them (RFC 9293 §3.1): nothing else
         // fits when there is no payload.
         for words in ipv4.isEmpty ? 0..<0 : 5..<16 {
             rules.append(
-                "ip saddr { \(ipv4.joined(separator: ", ")) } tcp sport { \(ports) } "
-                    + "ip length \(20 + 4 * words) tcp doff \(words) drop")
+                "ip length \(20 + 4 * words) tcp doff \(words) counter name \(heldName) drop")
         }
         for words in ipv6.isEmpty ? 0..<0 : 5..<16 {
             rules.append(
-                "ip6 saddr { \(ipv6.joined(separator: ", ")) } tcp sport { \(ports) } "
-                    + "ip6 length \(4 * words) tcp doff \(words) drop")
+                "ip6 length \(4 * words) tcp doff \(words) counter name \(heldName) drop")
         }
-        // Each set has one element, the same for a sign and for whatever is looked at.
+        // Each set has one element, the same for a sign and for whatever is looked at. While signs
+        // come in time, a carried packet costs one look, and any other packet of the host none.
         return """
             table inet \(tableName) {
                 flags owner
+                counter \(heldName) {
+                }
                 set fresh {
                     typeof meta mark
                     size 2
@@ -88,20 +89,37 @@ public struct FreezeGuardRules: Hashable, Sendable {
                     size 2
                     flags dynamic,timeout
                 }
+                chain carried {
+                    meta mark & 0 @fresh accept
+                    meta mark & 0 != @alive drop
+                    tcp flags != ack accept
+                    meta length > 120 accept
+                    \(rules.joined(separator: "\n        "))
+                }
                 chain leaving {
                     type filter hook output priority 0; policy accept;
                     meta mark \(Self.lifeSignMark) \
             update @fresh { meta mark & 0 timeout \(Self.freshMilliseconds)ms } \
             update @alive { meta mark & 0 timeout \(aliveMilliseconds)ms } drop
-                    \(lookups.joined(separator: "\n        "))
-                    tcp flags != ack accept
-                    meta length > 120 accept
-                    meta mark & 0 @fresh accept
-                    \(rules.joined(separator: "\n        "))
+                    \(ways.joined(separator: "\n        "))
                 }
             }
 
             """
+    }
+
+    private let heldName = "held"
+
+    /// Lists the acknowledgements that were held back.
+    public var lookHeld: String { "list counter inet \(tableName) \(heldName)\n" }
+
+    /// Reads the number in what ``lookHeld`` prints.
+    public static func heldCount(in text: String) -> UInt64? {
+        let words = text.split { $0.isWhitespace }
+        guard let place = words.firstIndex(of: "packets"), place + 1 < words.endIndex else {
+            return nil
+        }
+        return UInt64(words[place + 1])
     }
 
     /// Lists what the rules know of signs.

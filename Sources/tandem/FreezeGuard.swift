@@ -8,6 +8,7 @@ internal import ConfigurationCore
 internal import EventLoop
 internal import LinuxIO
 internal import NFTablesIO
+internal import Synchronization
 internal import Telemetry
 internal import WireCore
 
@@ -19,6 +20,17 @@ final class FreezeGuard {
     /// Shows that the process runs, as long as its loop turns.
     final class Pulse: Sendable {
         private let sign: LifeSign
+        private let lastNanoseconds = Atomic<UInt64>(0)
+        private let late = Atomic<UInt64>(0)
+        private let heldNanoseconds = Atomic<UInt64>(0)
+
+        /// Signs that came later than the rules wait for them.
+        var lateCount: UInt64 { late.load(ordering: .relaxed) }
+
+        /// How long acknowledgements could not leave alone because of them.
+        var heldSpan: TimeSpan {
+            TimeSpan(nanoseconds: heldNanoseconds.load(ordering: .relaxed))
+        }
 
         fileprivate init(_ sign: consuming LifeSign) {
             self.sign = sign
@@ -30,19 +42,30 @@ final class FreezeGuard {
         /// and the sign opens nothing that is not its own.
         func start(on loop: EventLoop, noticeTime: @escaping () -> Void) {
             noticeTime()
+            noteLateness(now: Clock.now())
             sign.send()
             loop.schedule(after: FreezeGuard.interval) { [self, unowned loop] in
                 start(on: loop, noticeTime: noticeTime)
             }
         }
+
+        private func noteLateness(now: Instant) {
+            let last = lastNanoseconds.exchange(now.nanoseconds, ordering: .relaxed)
+            let due = last &+ UInt64(FreezeGuardRules.freshMilliseconds) * 1_000_000
+            guard last != 0, now.nanoseconds > due else { return }
+            late.add(1, ordering: .relaxed)
+            heldNanoseconds.add(now.nanoseconds - due, ordering: .relaxed)
+        }
     }
 
     private let context: RulesContext
+    private let rules: FreezeGuardRules
     /// For the pair thread.
     let pulse: Pulse
 
-    private init(_ context: consuming RulesContext, _ pulse: Pulse) {
+    private init(_ context: consuming RulesContext, _ rules: FreezeGuardRules, _ pulse: Pulse) {
         self.context = context
+        self.rules = rules
         self.pulse = pulse
     }
 
@@ -65,13 +88,31 @@ final class FreezeGuard {
                 try context.run(rules.removal)
                 throw RulesError("signs of life do not reach the rules")
             }
-            return FreezeGuard(context, Pulse(sign))
+            return FreezeGuard(context, rules, Pulse(sign))
         } catch {
             logger.warning(
                 "requests that arrive while this process is stopped are lost to the other node",
                 ["reason": String(describing: error), "needs": "nf_tables, CAP_NET_ADMIN"])
             return nil
         }
+    }
+
+    /// Writes what it costs; asks the kernel, so that packets pay for nothing.
+    func collect(into text: inout MetricsText) {
+        text.add(
+            "tandem_freeze_guard_late_signs_total", .counter,
+            help: "Signs of life that came too late for acknowledgements to leave on time.",
+            Double(pulse.lateCount))
+        text.add(
+            "tandem_freeze_guard_held_seconds_total", .counter,
+            help: "Time in which acknowledgements could not leave alone because of that.",
+            Double(pulse.heldSpan.nanoseconds) / 1e9)
+        guard let answer = try? context.run(rules.lookHeld),
+            let count = FreezeGuardRules.heldCount(in: answer)
+        else { return }
+        text.add(
+            "tandem_freeze_guard_held_acknowledgements_total", .counter,
+            help: "Acknowledgements of carried connections that did not leave.", Double(count))
     }
 
     /// RFC 9568 §6.1: three intervals; the skew comes on top.

@@ -73,6 +73,7 @@ extension Node {
                 Double(count))
         }
         collectSwitchovers(into: &text)
+        freezeGuard?.collect(into: &text)
         guard let link = pair?.link else { return }
         text.add(
             "tandem_pair_link_up", .gauge, help: "1 while heartbeats arrive.", link.isUp ? 1 : 0)

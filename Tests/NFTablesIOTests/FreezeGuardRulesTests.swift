@@ -21,15 +21,14 @@ struct FreezeGuardRulesTests {
 
     @Test func onlyWhatIsNothingButAnAcknowledgementIsHeldBack() throws {
         let text = Self.rules(try #require(ConnectedHosts.server)).installation
+        #expect(text.contains("ip saddr { 10.77.0.1 } tcp sport { 8080 } goto carried"))
         // With time stamps, the usual one.
-        #expect(
-            text.contains(
-                "ip saddr { 10.77.0.1 } tcp sport { 8080 } ip length 52 tcp doff 8 drop"))
-        #expect(text.contains("ip length 40 tcp doff 5 drop"))
-        #expect(text.contains("ip length 80 tcp doff 15 drop"))
+        #expect(text.contains("ip length 52 tcp doff 8 counter name held drop"))
+        #expect(text.contains("ip length 40 tcp doff 5 counter name held drop"))
+        #expect(text.contains("ip length 80 tcp doff 15 counter name held drop"))
         #expect(!text.contains("ip6"))
         let ipv6 = Self.rules(try #require(ConnectedHosts.serverIPv6)).installation
-        #expect(ipv6.contains("ip6 length 32 tcp doff 8 drop"))
+        #expect(ipv6.contains("ip6 length 32 tcp doff 8 counter name held drop"))
         #expect(!ipv6.contains("ip saddr"))
     }
 
@@ -52,6 +51,8 @@ struct FreezeGuardRulesTests {
                         try client.unacknowledgedByteCount() == 0
                     }
                 }
+                let held = FreezeGuardRules.heldCount(in: try context.run(rules.lookHeld))
+                #expect(try #require(held) > 0)
                 // Data leaves all the same, and brings the acknowledgement along.
                 #expect(try server.receive(7) == "unheard")
                 try server.send("answer")
