@@ -177,6 +177,8 @@ static const unsigned long TANDEM_TUNGETIFF = TUNGETIFF;
 static const unsigned long TANDEM_SIOCGIFHWADDR = SIOCGIFHWADDR;
 static const unsigned long TANDEM_FIONREAD = FIONREAD;
 static const unsigned long TANDEM_TIOCOUTQ = TIOCOUTQ;
+/* <linux/sockios.h>. */
+static const unsigned long TANDEM_SIOCOUTQNSD = 0x894B;
 static const int TANDEM_SKF_NET_OFF = SKF_NET_OFF;
 /* Newer than the library's header: time stamps count microseconds. */
 static const int TANDEM_TCPI_OPT_USEC_TS = 64;

@@ -27,8 +27,8 @@ struct ClientShadow {
     var receivedByteCount: UInt32 = 0
     /// The channel on which the other node was told of it; 0 for none.
     var channel: UInt32 = 0
-    /// The channel on which it was given to the other node; 0 for none.
-    var movedChannel: UInt32 = 0
+    /// The channel's connection on which it was given to the other node; 0 for none.
+    var movedLink: UInt32 = 0
     /// When its request was told, in milliseconds; wraps around.
     var toldMilliseconds: UInt32 = 0
     var standing = ShadowStanding.idle
@@ -37,6 +37,9 @@ struct ClientShadow {
     var isHeld = false
     /// The request at the front of its input was told before it was begun.
     var isRequestTold = false
+
+    /// The other node is to be told of it when its last answer has left.
+    var isOwed = false
 
     /// Nobody knows it.
     init() {}

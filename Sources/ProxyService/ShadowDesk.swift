@@ -12,6 +12,15 @@ internal import WireCore
 struct ShadowDesk: ~Copyable {
     /// Held clients at which a turn is not waited out.
     static let heldCountMax = 32
+    /// How long those who wait are joined by others while events keep coming, so that one frame
+    /// tells of them all.
+    static let collectingSpan = TimeSpan.microseconds(500)
+    /// How long what nobody waits for may wait for a frame that leaves anyway: a request that the
+    /// kernel has not acknowledged, because it does so with the answer or 40 ms later.
+    static let deferralSpan = TimeSpan.milliseconds(5)
+    /// The longest request that comes in one segment on any path (RFC 8200 §5: 1,280 bytes, less
+    /// the headers); of a longer one the kernel may acknowledge a part at once.
+    static let deferredHeadByteCountMax = 1_208
     /// The longest head of a request that is told.
     static let headByteCountMax = 8 * 1_024
     /// How long the end of a turn may wait for the channel before clients go on without it.
@@ -31,11 +40,21 @@ struct ShadowDesk: ~Copyable {
     var writer: ShadowChannelWriter.Pointer?
     /// Names the present channel, or the time without one; no connection is known to that.
     private(set) var channel: UInt32 = 1
+    /// Names the connection that the channel is, through all its snapshots.
+    private(set) var link: UInt32 = 1
     /// There is something to look at when the turn ends.
     var needsTending = false
     /// Clients whose request, or the end of whose answer, waits; as event tokens.
     var heldRequests: [UInt64] = []
     var heldAnswers: [UInt64] = []
+    /// Since when the first of them waits.
+    var heldSince = Instant(nanoseconds: 0)
+    /// They wait for others, as long as there are events.
+    var isCollecting = false
+    /// Something was told that has to leave with this turn.
+    var isUrgent = false
+    /// When the rest of what was told has to leave.
+    var deferralEnd = Instant.distantFuture
     /// The next slot that a snapshot looks at; `nil` when none is under way.
     var snapshotSlot: Int?
     /// Connections that the other node knows.
@@ -48,8 +67,9 @@ struct ShadowDesk: ~Copyable {
     @inline(__always)
     var isOpen: Bool { writer != nil }
 
-    /// A snapshot goes on, and nothing keeps it.
+    /// A snapshot goes on, and nothing keeps it; or those who wait wait for others.
     var wantsTurn: Bool {
+        guard !isCollecting else { return true }
         guard snapshotSlot != nil, let writer else { return false }
         return writer.pointee.waitBegan == nil
     }
@@ -57,11 +77,59 @@ struct ShadowDesk: ~Copyable {
     @inline(__always)
     var heldCount: Int { heldRequests.count &+ heldAnswers.count }
 
+    /// Something has to leave with this turn.
+    func isDue(now: Instant) -> Bool {
+        guard heldCount == 0 else { return true }
+        guard let writer else { return false }
+        guard !isUrgent, now < deferralEnd else { return !writer.pointee.isWritten }
+        return writer.pointee.backlogByteCount > 0
+    }
+
+    /// Those who wait may go on waiting for others: more is going on than one at a time, and the
+    /// first of them has not waited long.
+    func mayCollect(eventCount: Int, now: Instant) -> Bool {
+        isOpen && eventCount > 1 && heldCount > 0 && heldCount < Self.heldCountMax
+            && now < heldSince + Self.collectingSpan
+    }
+
+    /// Something was told; unless it is urgent it leaves with what is, or soon.
+    @inline(__always)
+    mutating func noteTold(isUrgent: Bool, now: Instant) {
+        guard !isUrgent else {
+            self.isUrgent = true
+            return
+        }
+        if deferralEnd == .distantFuture { deferralEnd = now + Self.deferralSpan }
+    }
+
+    /// All that was told leaves.
+    mutating func noteCommit() {
+        isUrgent = false
+        isCollecting = false
+        deferralEnd = .distantFuture
+    }
+
+    /// How long the worker may wait for events while the channel is open.
+    func waitSpan(now: Instant) -> TimeSpan {
+        guard !wantsTurn, deferralEnd > now else { return .zero }
+        return min(Self.turnIntervalMax, deferralEnd - now)
+    }
+
     /// From here on no connection is known to the other node.
     mutating func beginChannel() {
         channel &+= 1
         if channel == 0 { channel = 1 }
         openCount = 0
+    }
+
+    /// The channel is gone: what was not written on it was not told.
+    mutating func endLink() {
+        writer = nil
+        link &+= 1
+        if link == 0 { link = 1 }
+        snapshotSlot = nil
+        needsTending = true
+        beginChannel()
     }
 
     deinit {

@@ -193,6 +193,21 @@ extension Worker {
         }
     }
 
+    /// The worker ends: what was written goes, and whom the other node may not have heard of is
+    /// reset.
+    mutating func settleMoves() {
+        guard !frozen.isEmpty else { return }
+        commitShadows()
+        endMoves()
+        for rawValue in frozen {
+            let token = EventToken(rawValue: rawValue)
+            guard let client = clients.record(slot: token.slot, generation: token.generation)
+            else { continue }
+            strand(client)
+        }
+        frozen = []
+    }
+
     /// The other node may have it or not: only the client can tell, so it is told.
     mutating func strand(_ client: ClientConnection.Pointer) {
         count { $0.carry.stranded.add() }

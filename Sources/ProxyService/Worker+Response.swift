@@ -245,7 +245,7 @@ extension Worker {
         if upstream.pointee.body.isComplete, owesEnd(client), holdsEnd(client, rest: 0) { return }
         guard !client.pointee.shadow.isHeld else { return }
         sentByteCount = 0
-        let flushed = flush(client)
+        let flushed = flush(client, before: upstream)
         if sentByteCount > 0 {
             let sent = UInt64(sentByteCount)
             client.pointee.listener.pointee.count { $0.bytesSent.add(sent) }

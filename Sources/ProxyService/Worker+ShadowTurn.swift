@@ -18,10 +18,15 @@ extension Worker {
     private static let shadowRoundsMax = 4
 
     /// Looks after the channel and those who wait for it; called while there is something to do.
-    mutating func tendShadows() {
+    ///
+    /// `eventCount` says how much was going on in this turn.
+    mutating func tendShadows(eventCount: Int) {
         continueSnapshot()
+        // One frame costs as much as telling of fifty requests in it.
+        shadows.isCollecting = shadows.mayCollect(eventCount: eventCount, now: now)
+        guard !shadows.isCollecting else { return }
         var rounds = 0
-        while rounds < Self.shadowRoundsMax, hasShadowWork {
+        while rounds < Self.shadowRoundsMax, shadows.isDue(now: now) {
             guard commitShadows() else { break }
             rounds += 1
         }
@@ -29,16 +34,11 @@ extension Worker {
         shadows.needsTending = shadows.isOpen || shadows.heldCount > 0
     }
 
-    private var hasShadowWork: Bool {
-        guard shadows.heldCount == 0 else { return true }
-        guard let writer = shadows.writer else { return false }
-        return !writer.pointee.isWritten
-    }
-
     /// Writes out what was told and lets those go on who waited for it; false when the channel has
     /// to take more first.
     @discardableResult
     mutating func commitShadows() -> Bool {
+        shadows.noteCommit()
         if let writer = shadows.writer {
             switch writer.pointee.commit(now: now) {
             case .written:
@@ -152,10 +152,7 @@ extension Worker {
     /// there may be believed any more.
     mutating func loseShadows(_ end: ShadowChannelEnd) {
         guard let writer = shadows.writer else { return }
-        shadows.writer = nil
-        shadows.beginChannel()
-        shadows.snapshotSlot = nil
-        shadows.needsTending = true
+        shadows.endLink()
         StreamSocket.resetOnClose(writer.pointee.socket)
         writer.deinitialize(count: 1)
         writer.deallocate()
@@ -236,6 +233,10 @@ extension Worker {
             guard let client = clients.record(slot: slot), !isShadowed(client),
                 canBeShadowed(client)
             else { continue }
+            guard SocketTransfer.unsentByteCount(client.pointee.socket) == 0 else {
+                client.pointee.shadow.isOwed = true
+                continue
+            }
             captureCount &+= 1
             let isIdle = client.pointee.phase == .readingHead && client.pointee.input.isEmpty
             openShadow(client, isBusy: !isIdle)

@@ -25,8 +25,14 @@ extension Worker {
 
     /// Lets `body` write to the channel; a buffer that is full is sent first, and a channel that
     /// takes nothing is given up.
-    mutating func tell(_ body: (inout ShadowChannelWriter) -> Bool) {
+    ///
+    /// What is not urgent leaves with the next frame, after ``ShadowDesk/deferralSpan`` at the
+    /// latest.
+    mutating func tell(
+        isUrgent: Bool = true, _ body: (inout ShadowChannelWriter) -> Bool
+    ) {
         guard let writer = shadows.writer else { return }
+        shadows.noteTold(isUrgent: isUrgent, now: now)
         if !body(&writer.pointee) {
             guard case .written = writer.pointee.commit(now: now), body(&writer.pointee) else {
                 loseShadows(.congested)
@@ -58,11 +64,13 @@ extension Worker {
             guard isShadowed(client) else { return false }
             client.pointee.headProgress = HeadProgress()
             client.pointee.shadow.isRequestTold = true
-            shadows.heldRequests.append(hold(client))
+            let token = hold(client)
+            shadows.heldRequests.append(token)
             return true
         }
+        let isUrgent = !isUnacknowledged(client, headByteCount: headByteCount)
         guard client.pointee.shadow.level == .requests else {
-            tellBusy(client)
+            tellBusy(client, isUrgent: isUrgent)
             return false
         }
         guard headByteCount <= ShadowDesk.headByteCountMax else {
@@ -70,26 +78,39 @@ extension Worker {
             tellBusy(client)
             return false
         }
-        tellAsked(client, headByteCount: headByteCount)
+        tellAsked(client, headByteCount: headByteCount, isUrgent: isUrgent)
         return false
     }
 
-    private mutating func tellAsked(_ client: ClientConnection.Pointer, headByteCount: Int) {
+    /// The client's kernel still has the request and repeats it to whoever takes over: it came in
+    /// one segment, alone, which is acknowledged with the answer or late.
+    private func isUnacknowledged(
+        _ client: ClientConnection.Pointer, headByteCount: Int
+    ) -> Bool {
+        client.pointee.input.message.count == headByteCount
+            && headByteCount <= ShadowDesk.deferredHeadByteCountMax
+    }
+
+    private mutating func tellAsked(
+        _ client: ClientConnection.Pointer, headByteCount: Int, isUrgent: Bool
+    ) {
         let id = shadowIdentifier(of: client)
         let message = client.pointee.input.message
         let head = UnsafeRawBufferPointer(rebasing: message[..<headByteCount])
         let sequence = client.pointee.shadow.receiveSequence(
             unread: message.count &- headByteCount)
         client.pointee.shadow.standing = .asked
-        tell { $0.writeAsked(id, receiveSequence: sequence, head: head) }
+        tell(isUrgent: isUrgent) {
+            $0.writeAsked(id, receiveSequence: sequence, head: head)
+        }
     }
 
     /// Tells that something is in flight that only the client can repeat.
-    mutating func tellBusy(_ client: ClientConnection.Pointer) {
+    mutating func tellBusy(_ client: ClientConnection.Pointer, isUrgent: Bool = true) {
         guard client.pointee.shadow.standing != .busy else { return }
         client.pointee.shadow.standing = .busy
         let id = shadowIdentifier(of: client)
-        tell { $0.write(.busy, id) }
+        tell(isUrgent: isUrgent) { $0.write(.busy, id) }
     }
 
     // MARK: Answers
@@ -106,7 +127,8 @@ extension Worker {
         guard client.pointee.shadow.standing != .idle else { return false }
         tellAnswered(client, waitingByteCount: client.pointee.output.unreadCount &+ rest)
         guard isShadowed(client) else { return false }
-        shadows.heldAnswers.append(hold(client))
+        let token = hold(client)
+        shadows.heldAnswers.append(token)
         return true
     }
 
@@ -138,8 +160,18 @@ extension Worker {
     /// A connection is between requests: nothing is in flight, whatever was told before.
     @inline(__always)
     mutating func noteShadowIdle(_ client: ClientConnection.Pointer) {
+        if client.pointee.shadow.isOwed { openOwedShadow(client) }
         guard isShadowed(client), client.pointee.shadow.standing != .idle else { return }
         tellAnswered(client, waitingByteCount: 0)
+    }
+
+    /// A snapshot left it out: an acknowledgement that came while it was looked at would have made
+    /// the kernel take what it had not sent yet for sent.
+    private mutating func openOwedShadow(_ client: ClientConnection.Pointer) {
+        guard SocketTransfer.unsentByteCount(client.pointee.socket) == 0 else { return }
+        client.pointee.shadow.isOwed = false
+        guard !isShadowed(client) else { return }
+        openShadow(client, isBusy: !client.pointee.input.isEmpty)
     }
 
     // MARK: Connections
@@ -224,7 +256,8 @@ extension Worker {
     private mutating func tellClosed(_ client: ClientConnection.Pointer) {
         forgetShadow(client)
         let id = shadowIdentifier(of: client)
-        tell { $0.write(.closed, id) }
+        // Who goes on with a connection that is gone learns that from its client.
+        tell(isUrgent: false) { $0.write(.closed, id) }
     }
 
     mutating func forgetShadow(_ client: ClientConnection.Pointer) {
@@ -241,7 +274,7 @@ extension Worker {
     ) {
         let id = shadowIdentifier(of: client)
         let record = ShadowRecord.moved(transport: state, unread: Array(unread))
-        client.pointee.shadow.movedChannel = client.pointee.shadow.channel
+        client.pointee.shadow.movedLink = shadows.link
         forgetShadow(client)
         tell { $0.write(record, of: id) }
     }
@@ -249,7 +282,7 @@ extension Worker {
     /// Whether it was written that a connection is the other node's.
     func shadowCommit(of client: ClientConnection.Pointer) -> ShadowCommit {
         guard let writer = shadows.writer,
-            client.pointee.shadow.movedChannel == shadows.channel
+            client.pointee.shadow.movedLink == shadows.link
         else { return .lost }
         return writer.pointee.isWritten ? .written : .waiting
     }
@@ -262,8 +295,9 @@ extension Worker {
 
     // MARK: Waiting for the end of the turn
 
-    private func hold(_ client: ClientConnection.Pointer) -> UInt64 {
+    private mutating func hold(_ client: ClientConnection.Pointer) -> UInt64 {
         client.pointee.shadow.isHeld = true
+        if shadows.heldCount == 0 { shadows.heldSince = now }
         return EventToken(
             .client, slot: clients.slot(of: client), generation: clients.generation(of: client)
         ).rawValue

@@ -95,8 +95,8 @@ extension Worker {
 
     /// Keeps a step that would end the body; false when it would not.
     ///
-    /// With its head a body is copied, so that both leave in one send; a body that follows alone
-    /// stays where it is.
+    /// A small body is copied behind its head; any other stays where it is, and leaves in one send
+    /// with its head.
     private mutating func holdPlain(
         headCount: Int, from input: inout ByteBuffer, body: inout BodyDecoder,
         _ output: inout ByteBuffer
@@ -106,7 +106,7 @@ extension Worker {
         guard headCount > 0 else { return true }
         keep(headScratch[..<headCount], in: &output)
         let bodyCount = Int(truncatingIfNeeded: remaining)
-        guard bodyCount > 0, bodyCount <= output.room else { return true }
+        guard bodyCount > 0, bodyCount <= min(Self.joinedBodyMax, output.room) else { return true }
         let bytes = UnsafeRawBufferPointer(rebasing: input.unread[..<bodyCount])
         output.append(bytes)
         _ = body.next(bytes)
@@ -294,6 +294,42 @@ extension Worker {
             arm(client, after: timeouts.bodyIdle)
         }
         return progress
+    }
+
+    /// Writes what waits for the client, and the rest of a plain body behind it when all of that is
+    /// here, in one send.
+    mutating func flush(
+        _ client: ClientConnection.Pointer, before upstream: UpstreamConnection.Pointer
+    ) -> WriteProgress {
+        guard client.pointee.output.isAttached, !upstream.pointee.isBodyChunked,
+            !upstream.pointee.framesChunks, !client.pointee.shadow.isHeld,
+            client.pointee.readiness.contains(.writable),
+            let remaining = upstream.pointee.body.remainingByteCount, remaining > 0,
+            remaining <= UInt64(upstream.pointee.input.unreadCount)
+        else { return flush(client) }
+        let head = client.pointee.output.unread
+        let body = UnsafeRawBufferPointer(
+            rebasing: upstream.pointee.input.unread[..<Int(truncatingIfNeeded: remaining)])
+        let outcome = SocketTransfer.send(client.pointee.socket, head, then: body)
+        guard outcome.byteCount > 0 || outcome.wouldBlock else { return .failed }
+        let sent = max(0, outcome.byteCount)
+        sentByteCount &+= sent
+        client.pointee.shadow.noteSent(sent)
+        let headSent = min(sent, head.count)
+        let bodySent = sent &- headSent
+        if bodySent > 0 {
+            _ = upstream.pointee.body.next(UnsafeRawBufferPointer(rebasing: body[..<bodySent]))
+            upstream.pointee.input.start &+= bodySent
+        }
+        client.pointee.output.start &+= headSent
+        if client.pointee.output.isEmpty { buffers.giveBack(&client.pointee.output) }
+        guard bodySent == body.count else {
+            client.pointee.readiness.remove(.writable)
+            if sent > 0 { beginWaiting(client) }
+            return .blocked
+        }
+        arm(client, after: timeouts.bodyIdle)
+        return .done
     }
 
     /// Writes what waits for the backend.

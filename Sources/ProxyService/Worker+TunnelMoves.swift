@@ -69,7 +69,7 @@ extension Worker {
         near.advanceTimestamp(by: .zero, marginMilliseconds: margin)
         far.advanceTimestamp(by: .zero, marginMilliseconds: margin)
         let id = shadowIdentifier(of: client)
-        client.pointee.shadow.movedChannel = client.pointee.shadow.channel
+        client.pointee.shadow.movedLink = shadows.link
         forgetShadow(client)
         client.pointee.tunnel.insert(.isMoving)
         let record = ShadowRecord.movedTunnel(client: near, backend: far)

@@ -200,6 +200,7 @@ struct Worker: ~Copyable {
     /// Serves until it is told to stop.
     mutating func run() {
         while !isStopping { turn() }
+        settleMoves()
         closeEverything()
         commitShadows()
         accessDesk.buffer.handOver()
@@ -220,7 +221,7 @@ struct Worker: ~Copyable {
         if setup.stickyJournal != nil, now >= sharingDue { shareAverages() }
         if isDraining { checkDrain() }
         if parting != nil || !frozen.isEmpty { tendParting() }
-        if shadows.needsTending { tendShadows() }
+        if shadows.needsTending { tendShadows(eventCount: eventCount) }
         setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
         if buffers.isTrimDue { giveMemoryBack() }
         if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
@@ -229,8 +230,7 @@ struct Worker: ~Copyable {
     /// How long it may wait for events.
     private var turnIntervalMax: TimeSpan {
         guard shadows.needsTending else { return moveTurnSpan(limit: Self.turnIntervalMax) }
-        guard !shadows.wantsTurn else { return .zero }
-        return moveTurnSpan(limit: ShadowDesk.turnIntervalMax)
+        return moveTurnSpan(limit: shadows.waitSpan(now: now))
     }
 
     private mutating func waitForEvents() -> Int {

@@ -70,6 +70,22 @@ struct ShadowChannelTests {
         #expect(try tandem.last(client) == tandem.answered(client))
     }
 
+    /// To look at a connection stops its kernel from sending for a moment.
+    @Test func whoseAnswerHasNotLeftIsToldWithItsNextOne() throws {
+        let (tandem, backend) = try plane(opensChannel: false)
+        defer { withExtendedLifetime(backend) {} }
+        let client = try tandem.client()
+        try client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(eventually { (try? client.receiveSome(upTo: 1)) == true })
+        try tandem.open()
+        #expect(tandem.receiver.heard().openPorts.isEmpty)
+        #expect(try client.response().body.count == 3_000_000)
+        _ = try client.exchange("/")
+        #expect(eventually { tandem.receiver.heard().openPorts == ports([client]) })
+        _ = try client.exchange("/")
+        #expect(try tandem.last(client) == tandem.answered(client))
+    }
+
     @Test func aConnectionThatEndsIsForgotten() throws {
         let (tandem, backend) = try plane()
         defer { withExtendedLifetime(backend) {} }

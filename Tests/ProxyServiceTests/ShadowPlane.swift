@@ -71,8 +71,8 @@ final class ShadowPlane {
     }
 
     /// Replaces the channel.
-    func reopen() throws {
-        receiver = try ShadowReceiver()
+    func reopen(isNarrow: Bool = false) throws {
+        receiver = try ShadowReceiver(isNarrow: isNarrow)
         try open()
     }
 

@@ -3,6 +3,7 @@
 // The other node's end of a shadow channel, played by a test: it opens each frame with the key,
 // checks the numbers, and keeps what was told in order.
 
+import Glibc
 import LinuxIO
 import ReplicationCore
 import Synchronization
@@ -62,8 +63,9 @@ final class ShadowReceiver: Sendable {
     /// For the data plane.
     let grant: ShadowChannelGrant
 
-    /// Makes a channel for a worker.
-    init(worker: Int = 0) throws {
+    /// Makes a channel for a worker; `isNarrow` makes one that takes a few thousand bytes before
+    /// somebody reads.
+    init(worker: Int = 0, isNarrow: Bool = false) throws {
         let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
         guard let endpoint = try StreamSocket.localEndpoint(listener) else {
             throw Errno(code: 22)
@@ -75,6 +77,12 @@ final class ShadowReceiver: Sendable {
             return far != nil
         }
         guard let far else { throw TestFailure.timedOut(received: "") }
+        if isNarrow {
+            var byteCount: CInt = 1
+            let size = socklen_t(MemoryLayout<CInt>.size)
+            setsockopt(near.rawValue, SOL_SOCKET, SO_SNDBUF, &byteCount, size)
+            setsockopt(far.rawValue, SOL_SOCKET, SO_RCVBUF, &byteCount, size)
+        }
         var key = SecureRandom.bytes(count: FrameCipher.keyByteCount)
         key[0] = UInt8(truncatingIfNeeded: worker)
         self.key = key
