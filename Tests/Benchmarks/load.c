@@ -6,15 +6,26 @@
 //
 //   load serve [ADDRESS:]PORT
 //   load ask [ADDRESS:]PORT CONNECTIONS SECONDS REQUEST_FILE [close]
+//   load turns CONNECTIONS MILLISECONDS BLOCKS REQUEST_FILE PLACE...
 //
 // Without an address it is that of the loopback interface.
 //
 // `ask` prints the requests answered and the 50th and 99th percentile in microseconds.
+//
+// `turns` compares proxies: it keeps its connections to all of them, and asks one at a time for
+// some milliseconds. PLACE is NETWORK_NAMESPACE,ADDRESS:PORT,PID of a proxy. A block goes through
+// all places and back again, so that what drifts slowly is the same for each, and begins one place
+// later than the block before. For each slice it prints the place's number, the requests
+// answered, the nanoseconds that all threads of the process ran and those of its busiest thread:
+// both are exact, because the proxy has nothing to do when they are read.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +36,7 @@
 #include <unistd.h>
 
 enum { CONNECTION_MAX = 4096, EVENT_MAX = 512, HEAD_MAX = 4096, SAMPLE_MAX = 8 << 20 };
+enum { PLACE_MAX = 8, THREAD_MAX = 64 };
 
 static char scratch[1 << 20];
 
@@ -270,16 +282,143 @@ static void run_clients(int connections, double seconds, int closes) {
     printf("%zu %u %u\n", answered, samples[kept / 2], samples[kept * 99 / 100]);
 }
 
+// MARK: Proxies in turns
+
+struct proxy {
+    int thread_count;
+    char threads[THREAD_MAX][64];
+};
+
+static struct proxy proxies[PLACE_MAX];
+
+// Dials what NETWORK_NAMESPACE,ADDRESS:PORT,PID says.
+static void dial_proxy(int epoll, char *text, int number, int connections) {
+    char *where = strchr(text, ','), *pid = where ? strchr(where + 1, ',') : NULL;
+    if (!pid) fail(text);
+    *where = 0;
+    *pid = 0;
+    int space = open(text, O_RDONLY);
+    if (space < 0 || setns(space, CLONE_NEWNET) < 0) fail(text);
+    close(space);
+    set_place(where + 1);
+    for (int each = 0; each < connections; each++)
+        dial(epoll, (uint64_t)(number * connections + each));
+    char pattern[64];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "/proc/%s/task/*/schedstat", pid + 1);
+    if (glob(pattern, 0, NULL, &found) != 0) fail(pattern);
+    struct proxy *proxy = &proxies[number];
+    for (size_t each = 0; each < found.gl_pathc && each < THREAD_MAX; each++)
+        snprintf(proxy->threads[proxy->thread_count++], 64, "%s", found.gl_pathv[each]);
+    globfree(&found);
+}
+
+static void read_times(const struct proxy *proxy, uint64_t *nanoseconds) {
+    for (int each = 0; each < proxy->thread_count; each++) {
+        char text[64];
+        int file = open(proxy->threads[each], O_RDONLY);
+        ssize_t count = file < 0 ? -1 : read(file, text, sizeof text - 1);
+        if (count <= 0) fail(proxy->threads[each]);
+        close(file);
+        text[count] = 0;
+        nanoseconds[each] = strtoull(text, NULL, 10);
+    }
+}
+
+// Asks on the connections of one proxy until the time is over and everything is answered.
+static size_t ask_for(int epoll, int first, int connections, uint64_t microseconds) {
+    size_t requests = 0;
+    int waiting = connections;
+    uint64_t end = now_microseconds() + microseconds;
+    for (int each = 0; each < connections; each++) ask(&clients[first + each]);
+    while (waiting > 0) {
+        struct epoll_event events[EVENT_MAX];
+        int count = epoll_wait(epoll, events, EVENT_MAX, 5000);
+        if (count == 0) {
+            fprintf(stderr, "no answer for 5 s\n");
+            exit(1);
+        }
+        int goes_on = now_microseconds() < end;
+        for (int index = 0; index < count; index++) {
+            struct asking *client = &clients[events[index].data.u64];
+            ssize_t received;
+            while ((received = recv(client->descriptor, scratch, sizeof scratch, MSG_DONTWAIT))
+                   > 0) {
+                if (!take(client, scratch, (size_t)received)) continue;
+                requests++;
+                if (goes_on) {
+                    ask(client);
+                } else {
+                    waiting--;
+                }
+                break;
+            }
+            if (received == 0 || (received < 0 && errno != EAGAIN)) {
+                fprintf(stderr, "a connection ended early\n");
+                exit(1);
+            }
+        }
+    }
+    return requests;
+}
+
+static void print_slice(int epoll, int number, int connections, uint64_t microseconds) {
+    static uint64_t before[THREAD_MAX], after[THREAD_MAX];
+    const struct proxy *proxy = &proxies[number];
+    read_times(proxy, before);
+    size_t requests = ask_for(epoll, number * connections, connections, microseconds);
+    // What a thread has run is exact once it waits.
+    usleep(2000);
+    read_times(proxy, after);
+    uint64_t sum = 0, busiest = 0;
+    for (int each = 0; each < proxy->thread_count; each++) {
+        uint64_t used = after[each] - before[each];
+        sum += used;
+        if (used > busiest) busiest = used;
+    }
+    printf(
+        "%d %zu %llu %llu\n", number, requests, (unsigned long long)sum,
+        (unsigned long long)busiest);
+}
+
+static int run_turns(int count, char **arguments) {
+    int connections = atoi(arguments[0]), blocks = atoi(arguments[2]), places = count - 4;
+    uint64_t microseconds = (uint64_t)atoi(arguments[1]) * 1000;
+    if (connections < 1 || places < 1 || places > PLACE_MAX) return 2;
+    if (connections * places > CONNECTION_MAX) return 2;
+    int epoll = epoll_create1(0);
+    for (int number = 0; number < places; number++)
+        dial_proxy(epoll, arguments[4 + number], number, connections);
+    for (int number = 0; number < places; number++)
+        ask_for(epoll, number * connections, connections, 2 * microseconds);
+    for (int block = 0; block < blocks; block++) {
+        for (int each = 0; each < places; each++)
+            print_slice(epoll, (block + each) % places, connections, microseconds);
+        for (int each = places - 1; each >= 0; each--)
+            print_slice(epoll, (block + each) % places, connections, microseconds);
+    }
+    return 0;
+}
+
+static void read_request(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (!file) fail(path);
+    request_count = fread(request, 1, sizeof request, file);
+    fclose(file);
+}
+
 int main(int count, char **arguments) {
+    if (count > 6 && !strcmp(arguments[1], "turns")) {
+        read_request(arguments[5]);
+        return run_turns(count - 2, arguments + 2);
+    }
     if (count > 2) set_place(arguments[2]);
     if (count == 3 && !strcmp(arguments[1], "serve")) serve();
     if (count < 6 || strcmp(arguments[1], "ask")) {
         fprintf(stderr, "usage: load serve PLACE | ask PLACE CONNECTIONS SECONDS FILE [close]\n");
         return 2;
     }
-    FILE *file = fopen(arguments[5], "r");
-    if (!file) fail(arguments[5]);
-    request_count = fread(request, 1, sizeof request, file);
+    read_request(arguments[5]);
     int connections = atoi(arguments[3]);
     if (connections < 1 || connections > CONNECTION_MAX) return 2;
     run_clients(connections, atof(arguments[4]), count > 6);
