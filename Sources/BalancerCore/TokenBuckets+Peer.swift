@@ -38,6 +38,11 @@ extension TokenBuckets {
     /// A peer is told of a bucket when this part of its size was taken since it was told last.
     public static let toldParts: UInt64 = 8
 
+    /// Whether something was taken from the bucket that has not come back.
+    public func isInUse(_ word: UInt64, now: Instant) -> Bool {
+        word != 0 && level(of: word, clock: clock(now)) > 0
+    }
+
     /// What the peer has to hear of a bucket; `nil` when it knows enough.
     ///
     /// Takings are told by the eighth of a burst, and whenever the bucket refuses: so a peer that

@@ -42,9 +42,9 @@ public final class ClockReplication {
     /// Pools that choose by time, with the numbers of their backends.
     private var pools: [PoolPlan] = []
     private var places: [String: [UInt32: SharedBackend]] = [:]
-    private var position = (pool: 0, backend: 0)
-    private var began = Instant(nanoseconds: 0)
-    private var isUnderWay = false
+    private var pace = TablePace(every: interval, from: (pool: 0, backend: 0))
+    /// Where the snapshot under way goes on.
+    private var snapshotPlace = (pool: 0, backend: 0)
 
     init(_ dataPlane: DataPlane) {
         self.dataPlane = dataPlane
@@ -52,9 +52,11 @@ public final class ClockReplication {
     }
 
     /// Backends with an average.
-    public var entryCount: Int { watched().reduce(0) { $0 + $1.backends.count } }
+    public var entryCount: Int {
+        watched().reduce(0) { $0 + $1.backends.count { $0.averageMicroseconds != nil } }
+    }
 
-    /// Unknown before one looks; what is found is told at once.
+    /// What changed since the last look, at most a second ago, counts as nothing.
     public var waitingCount: Int { 0 }
 
     private func watched() -> [PoolPlan] {
@@ -74,7 +76,7 @@ public final class ClockReplication {
             places[pool.name] = backends
         }
         told = known
-        isUnderWay = false
+        pace.giveUp()
         return pools
     }
 
@@ -82,62 +84,69 @@ public final class ClockReplication {
 
     /// Averages that changed since the peer was told.
     public func nextChanges(byteCountMax: Int) -> StateBlob? {
-        let pools = watched()
-        guard !pools.isEmpty else { return nil }
-        let now = Clock.now()
-        if !isUnderWay {
-            guard now - began >= Self.interval else { return nil }
-            began = now
-            isUnderWay = true
-            position = (0, 0)
-        }
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
-        while position.pool < pools.count {
-            guard tell(pools[position.pool], to: &writer, now: now) else { break }
-            position = (position.pool + 1, 0)
-        }
-        if position.pool >= pools.count { isUnderWay = false }
-        counts.count { $0.sent &+= UInt64(writer.entryCount) }
-        return writer.blob(table: tableID)
+        guard !watched().isEmpty, let place = pace.place(at: Clock.now()) else { return nil }
+        let (blob, next) = piece(from: place, byteCountMax: byteCountMax)
+        pace.stopped(before: next)
+        return blob
     }
 
-    /// Everything is told with the next changes.
+    /// The next piece of all averages; 0 begins, later ones only say that it goes on.
     public func snapshot(from cursor: Int, byteCountMax: Int) -> (blob: StateBlob?, next: Int?) {
-        told = [:]
-        began = Instant(nanoseconds: 0)
-        isUnderWay = false
-        return (nil, nil)
+        _ = watched()
+        if cursor <= 0 {
+            told = [:]
+            pace.giveUp()
+            snapshotPlace = (0, 0)
+        }
+        let (blob, next) = piece(from: snapshotPlace, byteCountMax: byteCountMax)
+        guard let next else { return (blob, nil) }
+        snapshotPlace = next
+        return (blob, max(0, cursor) + 1)
     }
 
-    /// Writes the averages of a pool; false when there was no room for all.
-    private func tell(
-        _ pool: PoolPlan, to writer: inout StateSectionWriter, now: Instant
-    ) -> Bool {
-        var isOpen = false
-        while position.backend < pool.backends.count {
-            let backend = pool.backends[position.backend]
-            let identifier = ObjectIdentifier(backend)
-            if let average = backend.averageMicroseconds,
-                isNews(average, told[identifier], now: now)
-            {
-                if !isOpen {
-                    guard
-                        writer.begin(
-                            name: Array(pool.name.utf8), fingerprint: 0,
-                            entryByteCount: Self.entryByteCount)
-                    else { return false }
-                    isOpen = true
-                }
-                guard writer.room > 0 else { return false }
-                writer.append { bytes in
-                    bytes.appendBigEndian(PoolAffinity.backendID(of: backend.identity.name))
-                    bytes.appendBigEndian(average)
-                }
-                told[identifier] = Told(microseconds: average, at: now)
+    /// What is news of the backends from a place on, and where it had no more room.
+    private func piece(
+        from start: (pool: Int, backend: Int), byteCountMax: Int
+    ) -> (blob: StateBlob?, next: (pool: Int, backend: Int)?) {
+        let now = Clock.now()
+        var writer = StateSectionWriter(fitting: byteCountMax)
+        var place = start
+        while place.pool < pools.count {
+            guard let backend = tell(pools[place.pool], from: place.backend, to: &writer, now: now)
+            else {
+                place = (place.pool + 1, 0)
+                continue
             }
-            position.backend += 1
+            // A place for which an empty piece has no room would be in the way for ever.
+            guard writer.entryCount > 0 else { break }
+            return (counts.finish(&writer, table: tableID), (place.pool, backend))
         }
-        return true
+        return (counts.finish(&writer, table: tableID), nil)
+    }
+
+    /// Writes the averages of a pool; returns the first backend for which there was no room.
+    private func tell(
+        _ pool: PoolPlan, from start: Int, to writer: inout StateSectionWriter, now: Instant
+    ) -> Int? {
+        var isOpen = false
+        for (place, backend) in pool.backends.enumerated().dropFirst(start) {
+            let identifier = ObjectIdentifier(backend)
+            guard let average = backend.averageMicroseconds,
+                isNews(average, told[identifier], now: now)
+            else { continue }
+            if !isOpen {
+                isOpen = writer.begin(
+                    name: Array(pool.name.utf8), fingerprint: 0,
+                    entryByteCount: Self.entryByteCount)
+            }
+            guard writer.room > 0 else { return place }
+            writer.append { bytes in
+                bytes.appendBigEndian(PoolAffinity.backendID(of: backend.identity.name))
+                bytes.appendBigEndian(average)
+            }
+            told[identifier] = Told(microseconds: average, at: now)
+        }
+        return nil
     }
 
     private func isNews(_ average: UInt32, _ told: Told?, now: Instant) -> Bool {
@@ -150,37 +159,22 @@ public final class ClockReplication {
 
     /// Takes the peer's averages; workers that know nothing better look at them.
     public func apply(_ blob: StateBlob) {
-        let sections: [StateSection]
-        do throws(StateFault) {
-            sections = try StateSection.sections(of: blob.bytes)
-        } catch {
-            counts.count { $0.faults &+= 1 }
-            return
-        }
         _ = watched()
         let now = Clock.now()
-        var tally = StateTally()
-        for section in sections {
-            tally.received &+= UInt64(section.entryCount)
-            guard let backends = places[String(decoding: section.name, as: UTF8.self)] else {
-                tally.unknown &+= UInt64(section.entryCount)
-                continue
+        counts.read(
+            blob, entryByteCount: Self.entryByteCount,
+            about: { places[String(decoding: $0.name, as: UTF8.self)] }
+        ) { reader, backends, tally in
+            guard let identifier = reader.readUInt32(), let microseconds = reader.readUInt32()
+            else { return }
+            guard let backend = backends[identifier] else {
+                tally.unknown &+= 1
+                return
             }
-            let isRead = section.forEachEntry(in: blob.bytes, byteCountMin: Self.entryByteCount) {
-                guard let identifier = $0.readUInt32(), let microseconds = $0.readUInt32() else {
-                    return
-                }
-                guard let backend = backends[identifier] else {
-                    tally.unknown &+= 1
-                    return
-                }
-                let hint = PeerHint(.microseconds(UInt64(microseconds)), now: now)
-                backend.peerLatency.store(hint.word, ordering: .relaxed)
-                tally.taken &+= 1
-            }
-            if !isRead { tally.faults &+= 1 }
+            let hint = PeerHint(.microseconds(UInt64(microseconds)), now: now)
+            backend.peerLatency.store(hint.word, ordering: .relaxed)
+            tally.taken &+= 1
         }
-        counts.count { $0 += tally }
     }
 }
 

@@ -27,8 +27,7 @@ public final class ConcurrencyReplication {
     public var onChange: (() -> Void)?
     private let dataPlane: DataPlane
     private let counts: SharedStateTally
-    private var toldAt = Instant(nanoseconds: 0)
-    private var position: Int?
+    private var pace = TablePace(every: interval, from: 0)
 
     init(_ dataPlane: DataPlane) {
         self.dataPlane = dataPlane
@@ -39,83 +38,75 @@ public final class ConcurrencyReplication {
         dataPlane.currentSnapshot.pools.filter { $0.configuration.adaptiveConcurrency != nil }
     }
 
-    /// Pools with an adaptive limit.
-    public var entryCount: Int { pools.count }
+    /// Pools whose limit was learned here.
+    public var entryCount: Int { pools.count { Self.learned($0) != nil } }
 
-    /// What is learned is told each second.
+    /// What is learned is told each second; what was since counts as nothing.
     public var waitingCount: Int { 0 }
+
+    private static func learned(_ pool: PoolPlan) -> (limit: UInt32, microseconds: UInt32)? {
+        let shares = pool.shared.adaptive
+        let limit = shares.settledLimit.load(ordering: .relaxed)
+        guard let baseline = shares.baseline, limit < Int.max else { return nil }
+        return (UInt32(clamping: limit), UInt32(clamping: baseline.microseconds))
+    }
 
     /// The limits that were learned here.
     public func nextChanges(byteCountMax: Int) -> StateBlob? {
-        let now = Clock.now()
-        if position == nil {
-            guard now - toldAt >= Self.interval else { return nil }
-            toldAt = now
-            position = 0
-        }
+        guard let place = pace.place(at: Clock.now()) else { return nil }
+        let (blob, next) = piece(from: place, byteCountMax: byteCountMax)
+        pace.stopped(before: next)
+        return blob
+    }
+
+    /// The limits of pools from a place on; 0 begins.
+    public func snapshot(from cursor: Int, byteCountMax: Int) -> (blob: StateBlob?, next: Int?) {
+        pace.giveUp()
+        return piece(from: max(0, cursor), byteCountMax: byteCountMax)
+    }
+
+    private func piece(from start: Int, byteCountMax: Int) -> (blob: StateBlob?, next: Int?) {
         let pools = pools
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
-        while let place = position {
-            guard place < pools.count else {
-                position = nil
-                break
-            }
-            let shares = pools[place].shared.adaptive
-            let limit = shares.settledLimit.load(ordering: .relaxed)
-            if let baseline = shares.baseline, limit < Int.max {
+        var writer = StateSectionWriter(fitting: byteCountMax)
+        var place = start
+        while place < pools.count {
+            if let (limit, microseconds) = Self.learned(pools[place]) {
                 guard
                     writer.begin(
                         name: Array(pools[place].name.utf8), fingerprint: 0,
                         entryByteCount: Self.entryByteCount)
                 else { break }
                 writer.append { bytes in
-                    bytes.appendBigEndian(UInt32(clamping: limit))
-                    bytes.appendBigEndian(UInt32(clamping: baseline.microseconds))
+                    bytes.appendBigEndian(limit)
+                    bytes.appendBigEndian(microseconds)
                 }
             }
-            position = place + 1
+            place += 1
         }
-        counts.count { $0.sent &+= UInt64(writer.entryCount) }
-        return writer.blob(table: tableID)
-    }
-
-    /// Everything is told with the next changes.
-    public func snapshot(from cursor: Int, byteCountMax: Int) -> (blob: StateBlob?, next: Int?) {
-        toldAt = Instant(nanoseconds: 0)
-        position = nil
-        return (nil, nil)
+        // A place for which an empty piece has no room would be in the way for ever.
+        let isStuck = place == start && writer.entryCount == 0
+        return (
+            counts.finish(&writer, table: tableID),
+            place < pools.count && !isStuck ? place : nil
+        )
     }
 
     /// Takes the peer's limits; workers that have learned nothing of late look at them.
     public func apply(_ blob: StateBlob) {
-        let sections: [StateSection]
-        do throws(StateFault) {
-            sections = try StateSection.sections(of: blob.bytes)
-        } catch {
-            counts.count { $0.faults &+= 1 }
-            return
-        }
         let pools = pools
         let now = Clock.now()
-        var tally = StateTally()
-        for section in sections {
-            tally.received &+= UInt64(section.entryCount)
-            guard let pool = pools.first(where: { Array($0.name.utf8) == section.name }) else {
-                tally.unknown &+= UInt64(section.entryCount)
-                continue
+        counts.read(
+            blob, entryByteCount: Self.entryByteCount,
+            about: { section in pools.first { Array($0.name.utf8) == section.name } }
+        ) { reader, pool, tally in
+            guard let limit = reader.readUInt32(), let microseconds = reader.readUInt32() else {
+                return
             }
-            let isRead = section.forEachEntry(in: blob.bytes, byteCountMin: Self.entryByteCount) {
-                guard let limit = $0.readUInt32(), let microseconds = $0.readUInt32() else {
-                    return
-                }
-                let shares = pool.shared.adaptive
-                shares.peerLimit.store(Int(limit), ordering: .relaxed)
-                shares.peerBaselineMicroseconds.store(UInt64(microseconds), ordering: .relaxed)
-                shares.peerSeconds.store(PeerHint.seconds(now), ordering: .releasing)
-                tally.taken &+= 1
-            }
-            if !isRead { tally.faults &+= 1 }
+            let shares = pool.shared.adaptive
+            shares.peerLimit.store(Int(limit), ordering: .relaxed)
+            shares.peerBaselineMicroseconds.store(UInt64(microseconds), ordering: .relaxed)
+            shares.peerSeconds.store(PeerHint.seconds(now), ordering: .releasing)
+            tally.taken &+= 1
         }
-        counts.count { $0 += tally }
     }
 }

@@ -16,6 +16,8 @@ internal import WireCore
 public final class RateLimitReplication {
     /// How often a bucket is looked at.
     static let scanInterval = TimeSpan.milliseconds(100)
+    /// How old the count of buckets in use may be.
+    static let countInterval = TimeSpan.seconds(1)
     /// Buckets that are looked at in one call; those of more limits take turns.
     static let bucketsPerCallMax = 262_144
     static let entryByteCount = 9
@@ -33,6 +35,13 @@ public final class RateLimitReplication {
             pages = try ZeroedPages(byteCount: count * MemoryLayout<UInt64>.stride)
             told = pages.base.bindMemory(to: UInt64.self, capacity: count)
         }
+
+        /// Buckets from which something was taken that has not come back.
+        func inUseCount(at now: Instant) -> Int {
+            (0..<limit.cells.count).count {
+                limit.buckets.isInUse(limit.cells.load(at: $0), now: now)
+            }
+        }
     }
 
     /// Its number among the replicated tables.
@@ -46,21 +55,25 @@ public final class RateLimitReplication {
     private var seen: DataPlaneSnapshot?
     private var limits: [Watched] = []
     private var places: [UInt64: Int] = [:]
-    /// Where the look goes on: the limit and its bucket.
-    private var position = (limit: 0, bucket: 0)
-    /// When the look at all of them that is under way began.
-    private var began = Instant(nanoseconds: 0)
-    private var isUnderWay = false
+    private var pace = TablePace(every: scanInterval, from: (limit: 0, bucket: 0))
+    private var used = (count: 0, at: Instant(nanoseconds: 0))
 
     init(_ dataPlane: DataPlane) {
         self.dataPlane = dataPlane
         counts = dataPlane.stateTallies.rates
     }
 
-    /// Buckets there is room for.
-    public var entryCount: Int { watched().reduce(0) { $0 + $1.limit.cells.count } }
+    /// Buckets that are not full, at most a second ago.
+    public var entryCount: Int {
+        let limits = watched()
+        let now = Clock.now()
+        if now - used.at >= Self.countInterval {
+            used = (limits.reduce(0) { $0 + $1.inUseCount(at: now) }, now)
+        }
+        return used.count
+    }
 
-    /// Unknown before one looks; what is found is told at once.
+    /// What a look finds is told at once; what was taken since then counts as nothing.
     public var waitingCount: Int { 0 }
 
     private func watched() -> [Watched] {
@@ -75,7 +88,8 @@ public final class RateLimitReplication {
         }
         places = [:]
         for (place, one) in limits.enumerated() { places[one.limit.fingerprint] = place }
-        position = (0, 0)
+        pace.giveUp()
+        used.at = Instant(nanoseconds: 0)
         return limits
     }
 
@@ -86,16 +100,11 @@ public final class RateLimitReplication {
         let limits = watched()
         guard !limits.isEmpty else { return nil }
         let now = Clock.now()
-        if !isUnderWay {
-            guard now - began >= Self.scanInterval else { return nil }
-            began = now
-            isUnderWay = true
-            position = (0, 0)
-        }
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
-        position = tell(limits, from: position, to: &writer, now: now)
-        if position.limit >= limits.count { isUnderWay = false }
-        return blob(&writer)
+        guard let place = pace.place(at: now) else { return nil }
+        var writer = StateSectionWriter(fitting: byteCountMax)
+        let next = tell(limits, from: place, to: &writer, now: now)
+        pace.stopped(before: next.limit < limits.count ? next : nil)
+        return counts.finish(&writer, table: tableID)
     }
 
     /// The piece of all buckets from a place on; 0 begins.
@@ -103,23 +112,18 @@ public final class RateLimitReplication {
         let limits = watched()
         if cursor <= 0 {
             for one in limits { one.told.update(repeating: 0, count: one.limit.cells.count) }
-            isUnderWay = false
+            pace.giveUp()
         }
         // Limits are of one size, or smaller.
         let (limit, bucket) = max(0, cursor).quotientAndRemainder(
             dividingBy: SharedRateLimit.keyCountMax)
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
+        var writer = StateSectionWriter(fitting: byteCountMax)
         let next = tell(limits, from: (limit, bucket), to: &writer, now: Clock.now())
         let isOver = next.limit >= limits.count
         return (
-            blob(&writer), isOver ? nil : next.limit * SharedRateLimit.keyCountMax + next.bucket
+            counts.finish(&writer, table: tableID),
+            isOver ? nil : next.limit * SharedRateLimit.keyCountMax + next.bucket
         )
-    }
-
-    private func blob(_ writer: inout StateSectionWriter) -> StateBlob? {
-        let count = UInt64(writer.entryCount)
-        if count > 0 { counts.count { $0.sent &+= count } }
-        return writer.blob(table: tableID)
     }
 
     /// Looks at some buckets and writes what the peer lacks; returns where to go on.
@@ -172,28 +176,12 @@ public final class RateLimitReplication {
 
     /// Takes the peer's debts: of each bucket the fuller one counts.
     public func apply(_ blob: StateBlob) {
-        let sections: [StateSection]
-        do throws(StateFault) {
-            sections = try StateSection.sections(of: blob.bytes)
-        } catch {
-            counts.count { $0.faults &+= 1 }
-            return
-        }
         let limits = watched()
         let now = Clock.now()
-        var tally = StateTally()
-        for section in sections {
-            tally.received &+= UInt64(section.entryCount)
-            guard let place = places[section.fingerprint] else {
-                tally.unknown &+= UInt64(section.entryCount)
-                continue
-            }
-            let isRead = section.forEachEntry(in: blob.bytes, byteCountMin: Self.entryByteCount) {
-                Self.take(&$0, into: limits[place], now: now, &tally)
-            }
-            if !isRead { tally.faults &+= 1 }
-        }
-        counts.count { $0 += tally }
+        counts.read(
+            blob, entryByteCount: Self.entryByteCount,
+            about: { places[$0.fingerprint].map { limits[$0] } }
+        ) { Self.take(&$0, into: $1, now: now, &$2) }
     }
 
     private static func take(

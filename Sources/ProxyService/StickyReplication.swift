@@ -4,7 +4,10 @@
 // the workers use, and the peer's entries go straight into them.
 //
 //     section   the pool's name, fingerprint of the key of its hash
-//     entry     key (8), backend (4), seconds since its last use (4)
+//     entry     key (8), backend (4), seconds since its last use (4), whether the receiver told it
+//               itself: 1, or 0 for what a client did at the sender (1)
+//
+// All bytes of an entry behind the age may be absent.
 
 internal import BalancerCore
 internal import ConfigurationCore
@@ -20,7 +23,11 @@ public final class StickyReplication: EventHandler {
     public static let waitingCountMax = 262_144
     /// Places that are looked at for one piece.
     static let placesPerPieceMax = 65_536
-    static let entryByteCount = 16
+    static let entryByteCount = 17
+    /// Those that every version tells.
+    static let entryByteCountMin = 16
+    /// Ages beyond mean nothing: a table tells times apart that are half its clock's turn away.
+    static let ageSecondsMax: UInt32 = 1 << 30 - 1
     /// What workers report is fetched at most this often.
     static let fetchInterval = TimeSpan.milliseconds(1)
 
@@ -59,8 +66,7 @@ public final class StickyReplication: EventHandler {
     private var pools: [Pool] = []
     /// The pools of a snapshot under way.
     private var walked: [Pool] = []
-    private var waiting: [StickyChange] = []
-    private var waitingStart = 0
+    private var waiting = UniqueQueue<StickyChange>()
 
     /// Serves the tables of a data plane; `nil` when it has no other node.
     ///
@@ -81,7 +87,9 @@ public final class StickyReplication: EventHandler {
     public var entryCount: Int { presentPools().reduce(0) { $0 + $1.table.count } }
 
     /// Entries that wait for the peer.
-    public var waitingCount: Int { waiting.count - waitingStart }
+    ///
+    /// What workers reported and nobody fetched yet, at most a millisecond's, counts as nothing.
+    public var waitingCount: Int { waiting.count }
 
     private func presentPools() -> [Pool] {
         let snapshot = dataPlane.currentSnapshot
@@ -113,50 +121,47 @@ public final class StickyReplication: EventHandler {
 
     private func fetch() {
         for changes in journal.mailbox.drain() {
-            guard waitingCount + changes.count <= Self.waitingCountMax else {
-                forgetWaiting()
-                hasLostChanges = true
-                continue
-            }
-            waiting += changes
+            for change in changes { note(change) }
         }
         if journal.hasLost.exchange(false, ordering: .acquiringAndReleasing) {
             hasLostChanges = true
         }
     }
 
-    private func forgetWaiting() {
-        waiting = []
-        waitingStart = 0
+    /// Puts an entry in the line of those that the peer has to hear of.
+    private func note(_ change: StickyChange) {
+        guard waiting.count < Self.waitingCountMax else {
+            waiting.removeAll()
+            hasLostChanges = true
+            return
+        }
+        waiting.insert(change)
     }
 
     /// What changed since the last call.
     public func nextChanges(byteCountMax: Int) -> StateBlob? {
         fetch()
-        guard waitingCount > 0 else { return nil }
+        guard waiting.count > 0 else { return nil }
         let pools = presentPools()
         let nowSeconds = Self.nowSeconds()
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
+        var writer = StateSectionWriter(fitting: byteCountMax)
         var open: Pool?
-        while waitingStart < waiting.count {
-            let change = waiting[waitingStart]
+        while let change = waiting.first {
             if open?.table.number != change.table {
                 guard let pool = pools.first(where: { $0.table.number == change.table }) else {
                     // A reload has replaced the table.
-                    waitingStart += 1
+                    waiting.removeFirst()
                     continue
                 }
                 guard Self.begin(&writer, pool) else { break }
                 open = pool
             }
             guard writer.room > 0 else { break }
-            waitingStart += 1
+            waiting.removeFirst()
             guard let entry = open?.table.entry(change.key) else { continue }
             Self.append(entry, nowSeconds: nowSeconds, to: &writer)
         }
-        if waitingStart == waiting.count { forgetWaiting() }
-        counts.count { $0.sent &+= UInt64(writer.entryCount) }
-        return writer.blob(table: tableID)
+        return counts.finish(&writer, table: tableID)
     }
 
     /// The piece of the tables from a place on; 0 begins.
@@ -167,10 +172,10 @@ public final class StickyReplication: EventHandler {
             journal.hasLost.store(false, ordering: .relaxed)
             hasLostChanges = false
             _ = journal.mailbox.drain()
-            forgetWaiting()
+            waiting.removeAll()
         }
         let nowSeconds = Self.nowSeconds()
-        var writer = StateSectionWriter(byteCountMax: min(byteCountMax, StateBlob.byteCountMax))
+        var writer = StateSectionWriter(fitting: byteCountMax)
         var places = Self.placesPerPieceMax
         var start = 0
         var position = max(0, cursor)
@@ -193,8 +198,7 @@ public final class StickyReplication: EventHandler {
         let end = walked.reduce(0) { $0 + $1.table.capacity }
         let isOver = position >= end
         if isOver { walked = [] }
-        counts.count { $0.sent &+= UInt64(writer.entryCount) }
-        return (writer.blob(table: tableID), isOver ? nil : position)
+        return (counts.finish(&writer, table: tableID), isOver ? nil : position)
     }
 
     private static func begin(_ writer: inout StateSectionWriter, _ pool: Pool) -> Bool {
@@ -211,6 +215,7 @@ public final class StickyReplication: EventHandler {
             bytes.appendBigEndian(entry.key)
             bytes.appendBigEndian(entry.backendID)
             bytes.appendBigEndian(age)
+            bytes.append(entry.isHeard ? 1 : 0)
         }
     }
 
@@ -218,39 +223,25 @@ public final class StickyReplication: EventHandler {
 
     /// Takes what the peer remembers: of each cookie the newer use counts.
     public func apply(_ blob: StateBlob) {
-        let sections: [StateSection]
-        do throws(StateFault) {
-            sections = try StateSection.sections(of: blob.bytes)
-        } catch {
-            counts.count { $0.faults &+= 1 }
-            return
-        }
         let pools = presentPools()
         let nowSeconds = Self.nowSeconds()
-        var tally = StateTally()
-        for section in sections {
-            tally.received &+= UInt64(section.entryCount)
-            guard let pool = pools.first(where: { $0.name == section.name }),
-                pool.affinity.hashFingerprint == section.fingerprint
-            else {
-                tally.unknown &+= UInt64(section.entryCount)
-                continue
+        counts.read(
+            blob, entryByteCount: Self.entryByteCountMin,
+            about: { section in
+                pools.first {
+                    $0.name == section.name && $0.affinity.hashFingerprint == section.fingerprint
+                }
             }
-            let isRead = section.forEachEntry(in: blob.bytes, byteCountMin: Self.entryByteCount) {
-                Self.take(&$0, into: pool, nowSeconds: nowSeconds, &tally)
-            }
-            if !isRead { tally.faults &+= 1 }
-        }
-        counts.count { $0 += tally }
+        ) { take(&$0, into: $1, nowSeconds: nowSeconds, &$2) }
     }
 
-    private static func take(
+    private func take(
         _ reader: inout ByteReader, into pool: Pool, nowSeconds: UInt32, _ tally: inout StateTally
     ) {
         guard let key = reader.readUInt64(), let backendID = reader.readUInt32(),
             let age = reader.readUInt32()
         else { return }
-        guard age < pool.expireSeconds, age <= UInt32(Int32.max) else {
+        guard age < pool.expireSeconds, age <= Self.ageSecondsMax else {
             tally.older &+= 1
             return
         }
@@ -258,12 +249,16 @@ public final class StickyReplication: EventHandler {
             // It may come with a reload; until then nobody is sent there.
             tally.unknown &+= 1
         }
-        switch pool.table.merge(
-            key, backendID: backendID, usedAtSeconds: nowSeconds &- age, nowSeconds: nowSeconds)
-        {
-        case true?: tally.taken &+= 1
-        case false?: tally.older &+= 1
-        case nil: tally.full &+= 1
+        let told = StickyTable.Entry(
+            key: key, backendID: backendID, usedAtSeconds: nowSeconds &- age,
+            isHeard: reader.readUInt8() == 1)
+        switch pool.table.merge(told, nowSeconds: nowSeconds) {
+        case .taken: tally.taken &+= 1
+        case .older: tally.older &+= 1
+        case .refuted:
+            tally.older &+= 1
+            note(StickyChange(key: key, table: pool.table.number))
+        case .full: tally.full &+= 1
         }
     }
 }

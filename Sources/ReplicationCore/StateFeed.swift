@@ -10,7 +10,8 @@
 //
 // In `sending` the driver asks what is next, pulls pieces out of the tables as it is told, and
 // hands every item over once. Items stay in the log until they are acknowledged; while the log is
-// full nothing is pulled, so changes wait in their tables.
+// full nothing is pulled, so changes wait in their tables. A table that forgot changes is told
+// again by itself, between the changes of all of them.
 
 public import WireCore
 
@@ -53,6 +54,18 @@ public struct StateFeed: Sendable {
     private struct SnapshotPosition: Sendable {
         var table: Int
         var cursor: Int
+        /// Of all tables, with a beginning and an end that the peer hears; else of this one alone.
+        let isWhole: Bool
+    }
+
+    /// How much of a table the items tell.
+    public enum Progress: Hashable, Sendable {
+        /// All of it but its last changes.
+        case told
+        /// A part: a snapshot is in the middle of it.
+        case underWay
+        /// Nothing that counts: a snapshot will.
+        case awaited
     }
 
     private let tableCount: Int
@@ -66,6 +79,8 @@ public struct StateFeed: Sendable {
     private var logByteCount = 0
     private var snapshot: SnapshotPosition?
     private var needsSnapshot = true
+    /// Tables that are told again by themselves, the next one first.
+    private var retold: [Int] = []
     private var turn = 0
     private var emptyPulls = 0
     private var isSnapshotsTurn = false
@@ -79,6 +94,8 @@ public struct StateFeed: Sendable {
     public private(set) var unacknowledgedEntryCount: UInt64 = 0
     /// Snapshots begun.
     public private(set) var snapshotCount: UInt64 = 0
+    /// Tables told again by themselves, because they forgot changes.
+    public private(set) var retoldCount: UInt64 = 0
     /// Connections on which the stream went on where it was.
     public private(set) var resumptionCount: UInt64 = 0
     /// Acknowledgements of items that do not exist.
@@ -122,11 +139,21 @@ public struct StateFeed: Sendable {
         checkInvariants()
     }
 
-    /// Everything has to be told anew: a table forgot changes.
-    public mutating func restart() {
+    /// Everything has to be told anew.
+    private mutating func restart() {
         needsSnapshot = true
+        retold = []
         snapshot = nil
         isComplete = false
+    }
+
+    /// The table at this index forgot changes: it is told again, and the others go on.
+    ///
+    /// One that is being told is finished first, or it would never come to its end.
+    public mutating func retell(table: Int) {
+        precondition((0..<tableCount).contains(table), "there is no table \(table)")
+        guard progress(of: table) != .awaited else { return }
+        retold.append(table)
     }
 
     private mutating func goOn(behind applied: UInt64?, at now: Instant) {
@@ -201,6 +228,7 @@ public struct StateFeed: Sendable {
             beginSnapshot(at: now)
             return .send(log[nextUnsent].message)
         }
+        beginRetelling()
         if let snapshot, isSnapshotsTurn || emptyPulls >= tableCount {
             guard snapshot.table < tableCount else {
                 endSnapshot(at: now)
@@ -209,7 +237,7 @@ public struct StateFeed: Sendable {
             return .pullSnapshot(table: snapshot.table, cursor: snapshot.cursor)
         }
         guard emptyPulls < tableCount else { return .nothing }
-        if let snapshot {
+        if let snapshot, snapshot.isWhole {
             // What the snapshot has not begun yet will be told by it.
             let begun = snapshot.table + (snapshot.cursor > 0 ? 1 : 0)
             guard begun > 0 else {
@@ -244,9 +272,11 @@ public struct StateFeed: Sendable {
         guard let position = snapshot else { preconditionFailure("no snapshot was to be pulled") }
         if let blob { append(blob, at: now) }
         if let next {
-            snapshot = SnapshotPosition(table: position.table, cursor: next)
+            snapshot?.cursor = next
+        } else if position.isWhole {
+            snapshot = SnapshotPosition(table: position.table + 1, cursor: 0, isWhole: true)
         } else {
-            snapshot = SnapshotPosition(table: position.table + 1, cursor: 0)
+            snapshot = nil
         }
         isSnapshotsTurn = false
         emptyPulls = 0
@@ -255,7 +285,7 @@ public struct StateFeed: Sendable {
 
     private mutating func beginSnapshot(at now: Instant) {
         needsSnapshot = false
-        snapshot = SnapshotPosition(table: 0, cursor: 0)
+        snapshot = SnapshotPosition(table: 0, cursor: 0, isWhole: true)
         isComplete = false
         snapshotCount += 1
         toldCount = 0
@@ -263,6 +293,15 @@ public struct StateFeed: Sendable {
         newestSequence += 1
         baseSequence = newestSequence
         append(.snapshotBegan(sequence: newestSequence), entryCount: 0, byteCount: 0, at: now)
+    }
+
+    private mutating func beginRetelling() {
+        guard snapshot == nil, let table = retold.first else { return }
+        retold.removeFirst()
+        snapshot = SnapshotPosition(table: table, cursor: 0, isWhole: false)
+        retoldCount += 1
+        // What waits in the table is forgotten by its snapshot: no need to pull it first.
+        isSnapshotsTurn = true
     }
 
     private mutating func endSnapshot(at now: Instant) {
@@ -311,26 +350,26 @@ public struct StateFeed: Sendable {
         return .standing(
             StateStanding(
                 baseSequence: baseSequence, newestSequence: newestSequence, toldCount: toldCount,
-                waitingCount: waitingCount, isComplete: isComplete && !needsSnapshot))
+                waitingCount: waitingCount, isComplete: isEverythingTold))
     }
 
-    /// The table whose snapshot is under way or comes next, and how far it is; `nil` outside a
-    /// snapshot.
-    public var snapshotTable: Int? {
-        needsSnapshot ? 0 : snapshot?.table
+    /// A whole snapshot was told, and no table is told again.
+    private var isEverythingTold: Bool {
+        isComplete && !needsSnapshot && snapshot == nil && retold.isEmpty
     }
 
-    /// A snapshot that is due or under way will tell the whole table at this index.
-    public func willTell(table: Int) -> Bool {
-        guard !needsSnapshot else { return true }
-        guard let snapshot else { return false }
-        return table > snapshot.table || (table == snapshot.table && snapshot.cursor == 0)
+    /// How much of the table at this index the items tell.
+    public func progress(of table: Int) -> Progress {
+        guard !needsSnapshot, !retold.contains(table) else { return .awaited }
+        guard let snapshot else { return .told }
+        if table == snapshot.table { return snapshot.cursor == 0 ? .awaited : .underWay }
+        return snapshot.isWhole && table > snapshot.table ? .awaited : .told
     }
 
     /// The peer has acknowledged every item, a whole snapshot among them.
     public var isAcknowledged: Bool {
         guard case .sending = phase else { return false }
-        return isComplete && !needsSnapshot && acknowledgedSequence == newestSequence
+        return isEverythingTold && acknowledgedSequence == newestSequence
     }
 
     /// When the oldest item that is not acknowledged was pulled.

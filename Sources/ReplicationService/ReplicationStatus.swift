@@ -33,6 +33,8 @@ public struct ReplicationStatus: Hashable, Sendable {
     public var snapshotsSent: UInt64 = 0
     /// Snapshots of the peer taken in whole.
     public var snapshotsReceived: UInt64 = 0
+    /// Tables that were told again by themselves, because they had more changes than they can keep.
+    public var tablesRetold: UInt64 = 0
     /// Connections that were taken up again without a snapshot.
     public var resumptions: UInt64 = 0
     /// Channels that this node's workers write on.

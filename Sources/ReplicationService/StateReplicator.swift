@@ -109,9 +109,8 @@ final class StateReplicator {
     func pump(on link: OutboundLink) -> Bool {
         guard isOutboundUp, sendDuties(on: link) else { return false }
         feed.wake()
-        for (index, table) in tables.enumerated()
-        where table.hasLostChanges && !feed.willTell(table: index) {
-            feed.restart()
+        for (index, table) in tables.enumerated() where table.hasLostChanges {
+            feed.retell(table: index)
         }
         for _ in 0..<Self.stepsPerTurnMax {
             switch feed.next(at: loop.now) {
@@ -168,16 +167,13 @@ final class StateReplicator {
     /// Entries that no item tells yet.
     private var waitingCount: UInt64 {
         var count = 0
-        let snapshotTable = feed.snapshotTable ?? tables.count
         for (index, table) in tables.enumerated() {
-            if table.hasLostChanges {
-                // Nobody knows which: more cannot be missing than there is.
-                count += table.entryCount
-            } else if index < snapshotTable {
-                count += table.waitingCount
-            } else if feed.willTell(table: index) {
-                count += table.entryCount
-            } else {
+            // Of a table that lost changes nobody knows which: more than there is are not missing.
+            let progress = table.hasLostChanges ? .awaited : feed.progress(of: index)
+            switch progress {
+            case .told: count += table.waitingCount
+            case .awaited: count += table.entryCount
+            case .underWay:
                 // What changed behind the cursor waits, too.
                 count += max(0, table.entryCount - snapshotEntryCount) + table.waitingCount
             }
@@ -273,6 +269,7 @@ final class StateReplicator {
         status.lagMilliseconds = behindSince.map { (loop.now - $0).milliseconds } ?? 0
         status.snapshotsSent = feed.snapshotCount
         status.snapshotsReceived = mirror.snapshotCount
+        status.tablesRetold = feed.retoldCount
         status.resumptions = feed.resumptionCount
         status.tables = tables.map {
             ReplicationStatus.Table(

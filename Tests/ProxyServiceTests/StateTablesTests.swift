@@ -78,6 +78,22 @@ private final class StateNode {
 
     // MARK: Cookies
 
+    private static func merge(
+        into table: StickyTable, _ key: UInt64, _ backendID: UInt32, used: UInt32, now: UInt32
+    ) -> StickyTable.MergeOutcome {
+        table.merge(
+            StickyTable.Entry(key: key, backendID: backendID, usedAtSeconds: used),
+            nowSeconds: now)
+    }
+
+    /// What a node's sticky table tells of one key that changed.
+    private func told(_ key: UInt64, by node: StateNode) throws -> StateBlob {
+        let journal = try #require(node.plane.stickyJournal)
+        let table = try #require(node.table)
+        journal.mailbox.post([StickyChange(key: key, table: table.number)])
+        return try #require(node.sticky?.nextChanges(byteCountMax: 1_000))
+    }
+
     @Test(arguments: [200, 1_000, StateBlob.byteCountMax])
     func aSnapshotCarriesEveryCookieWithItsAge(byteCountMax: Int) throws {
         let a = try StateNode()
@@ -110,9 +126,9 @@ private final class StateNode {
         let table = try #require(b.table)
         let now = b.nowSeconds
         table.insert(77, backendID: 1, nowSeconds: now &- 100)
-        #expect(table.merge(77, backendID: 2, usedAtSeconds: now &- 200, nowSeconds: now) == false)
+        #expect(Self.merge(into: table, 77, 2, used: now &- 200, now: now) == .older)
         #expect(table.entry(77)?.backendID == 1)
-        #expect(table.merge(77, backendID: 2, usedAtSeconds: now &- 50, nowSeconds: now) == true)
+        #expect(Self.merge(into: table, 77, 2, used: now &- 50, now: now) == .taken)
         #expect(table.entry(77)?.backendID == 2)
         #expect(table.count == 1)
     }
@@ -122,8 +138,8 @@ private final class StateNode {
         for key in 10..<18 as Range<UInt64> {
             table.insert(key, backendID: 1, nowSeconds: 1_000 + UInt32(key))
         }
-        #expect(table.merge(99, backendID: 2, usedAtSeconds: 900, nowSeconds: 2_000) == nil)
-        #expect(table.merge(99, backendID: 2, usedAtSeconds: 1_500, nowSeconds: 2_000) == true)
+        #expect(Self.merge(into: table, 99, 2, used: 900, now: 2_000) == .full)
+        #expect(Self.merge(into: table, 99, 2, used: 1_500, now: 2_000) == .taken)
         #expect(table.entry(10) == nil)
         #expect(table.entry(99)?.backendID == 2)
     }
@@ -175,13 +191,68 @@ private final class StateNode {
         let sticky = try #require(a.sticky)
         let journal = try #require(a.plane.stickyJournal)
         _ = sticky.snapshot(from: 0, byteCountMax: 1_000)
-        let batch = [StickyChange](repeating: StickyChange(key: 5, table: 1), count: 4_096)
-        for _ in 0..<StickyReplication.waitingCountMax / 4_096 + 1 { journal.mailbox.post(batch) }
+        let batches = StickyReplication.waitingCountMax / 4_096 + 1
+        for batch in 0..<UInt64(batches) {
+            journal.mailbox.post(
+                (0..<4_096).map { StickyChange(key: batch * 4_096 + $0, table: 1) })
+        }
         _ = sticky.nextChanges(byteCountMax: 1_000)
         #expect(sticky.hasLostChanges)
-        #expect(sticky.waitingCount == 0)
         _ = sticky.snapshot(from: 0, byteCountMax: 1_000)
         #expect(!sticky.hasLostChanges)
+    }
+
+    @Test func aKeyThatChangesOftenWaitsOnce() throws {
+        let a = try StateNode()
+        let sticky = try #require(a.sticky)
+        let journal = try #require(a.plane.stickyJournal)
+        _ = sticky.snapshot(from: 0, byteCountMax: 1_000)
+        for _ in 0..<StickyReplication.waitingCountMax / 4_096 + 1 {
+            journal.mailbox.post(
+                [StickyChange](repeating: StickyChange(key: 5, table: 1), count: 4_096))
+        }
+        _ = sticky.nextChanges(byteCountMax: 10)
+        #expect(!sticky.hasLostChanges)
+        #expect(sticky.waitingCount <= 1)
+    }
+
+    @Test func aChangeWithinTheSameSecondIsTheNewerOne() throws {
+        let a = try StateNode()
+        let b = try StateNode()
+        for backendID in [9, 4, 7] as [UInt32] {
+            a.table?.insert(5, backendID: backendID, nowSeconds: a.nowSeconds)
+            b.sticky?.apply(try told(5, by: a))
+            #expect(b.table?.entry(5)?.backendID == backendID)
+        }
+        // What the other node only heard undoes nothing here.
+        a.table?.insert(5, backendID: 2, nowSeconds: a.nowSeconds)
+        a.sticky?.apply(try told(5, by: b))
+        #expect(a.table?.entry(5)?.backendID == 2)
+    }
+
+    @Test(arguments: [(3, 8), (8, 3)])
+    func twoBackendsWithinTheSameSecondEndAlikeOnBothNodes(ofA: Int, ofB: Int) throws {
+        let a = try StateNode()
+        let b = try StateNode()
+        a.table?.insert(5, backendID: UInt32(ofA), nowSeconds: a.nowSeconds)
+        b.table?.insert(5, backendID: UInt32(ofB), nowSeconds: b.nowSeconds)
+        let fromA = try told(5, by: a)
+        // Only one of them speaks: who refutes says so.
+        b.sticky?.apply(fromA)
+        while let answer = b.sticky?.nextChanges(byteCountMax: 1_000) { a.sticky?.apply(answer) }
+        #expect(a.table?.entry(5)?.backendID == 8)
+        #expect(b.table?.entry(5)?.backendID == 8)
+    }
+
+    @Test func agesAreRightWhenTheHostHasJustStarted() throws {
+        let table = try StickyTable(entriesMax: 8)
+        // A peer whose entry is older than this host is up.
+        #expect(Self.merge(into: table, 5, 1, used: 60 &- 1_000, now: 60) == .taken)
+        let entry = try #require(table.entry(5))
+        #expect(StickyTable.ageSeconds(of: entry.usedAtSeconds, nowSeconds: 60) == 1_000)
+        #expect(table.find(5, nowSeconds: 60, expireSeconds: 900) == nil)
+        #expect(table.find(5, nowSeconds: 60, expireSeconds: 1_100) == 1)
+        #expect(table.entry(5)?.isHeard == false)
     }
 
     @Test func aUseIsToldOnceInSomeSeconds() throws {
@@ -237,7 +308,37 @@ private final class StateNode {
         }
     }
 
+    @Test func onlyBucketsInUseAreEntries() throws {
+        let a = try StateNode()
+        #expect(a.traffic.rates.entryCount == 0)
+        let here = try #require(a.limit)
+        let b = try StateNode()
+        for _ in 0..<12 { _ = here.buckets.take(hash: 9, now: Clock.now(), from: here.cells) }
+        let blob = try #require(a.traffic.rates.nextChanges(byteCountMax: 1_000))
+        b.traffic.rates.apply(blob)
+        #expect(b.traffic.rates.entryCount == 1)
+        let full = Clock.now() + .seconds(3_600)
+        #expect(!here.buckets.isInUse(here.cells.load(at: 0), now: full))
+    }
+
     // MARK: What was learned
+
+    @Test func aSnapshotTellsWhatWasLearned() throws {
+        let a = try StateNode()
+        a.snapshot.pools[0].backends[1].tallies[0].averageMicroseconds.store(
+            2_000, ordering: .relaxed)
+        let shares = a.snapshot.pools[0].shared.adaptive
+        for worker in 0..<2 {
+            shares.set(40, settled: 50, worker: worker)
+            shares.set(baseline: .milliseconds(5), worker: worker)
+        }
+        #expect(a.traffic.clocks.entryCount == 1)
+        #expect(a.traffic.concurrency.entryCount == 1)
+        let clocks = a.traffic.clocks.snapshot(from: 0, byteCountMax: 1_000)
+        #expect(clocks.blob?.entryCount == 1 && clocks.next == nil)
+        let limits = a.traffic.concurrency.snapshot(from: 0, byteCountMax: 1_000)
+        #expect(limits.blob?.entryCount == 1 && limits.next == nil)
+    }
 
     @Test func latenciesReachWorkersThatKnowNothing() throws {
         let a = try StateNode()
@@ -264,8 +365,8 @@ private final class StateNode {
             shares.set(40, settled: 50, worker: worker)
             shares.set(baseline: .milliseconds(5), worker: worker)
         }
-        _ = a.traffic.concurrency.snapshot(from: 0, byteCountMax: 1_000)
-        let blob = try #require(a.traffic.concurrency.nextChanges(byteCountMax: 1_000))
+        let piece = a.traffic.concurrency.snapshot(from: 0, byteCountMax: 1_000)
+        let blob = try #require(piece.blob)
         b.traffic.concurrency.apply(blob)
         let there = b.snapshot.pools[0].shared.adaptive
         let limit = there.peerLimit.load(ordering: .relaxed)

@@ -142,19 +142,71 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 1))
         feed.pulledSnapshot(nil, next: nil, at: start)
         // The second table is told by its snapshot, not by its changes.
-        #expect(feed.willTell(table: 1) && !feed.willTell(table: 0))
+        #expect(feed.progress(of: 1) == .awaited && feed.progress(of: 0) == .told)
         #expect(feed.next(at: start) == .pullChanges(table: 0))
         feed.pulled(nil, at: start)
         #expect(feed.next(at: start) == .pullSnapshot(table: 1, cursor: 0))
     }
 
-    @Test func aForgetfulTableIsToldAnewBehindWhatIsUnderWay() {
-        var feed = settled()
-        tell(&feed, blob())
-        feed.restart()
-        #expect(!feed.isAcknowledged)
-        #expect(
-            sent(&feed, 2) == [.blob(sequence: 3, blob()), .snapshotBegan(sequence: 4)])
+    /// A connected feed of two tables that the peer knows.
+    private func settledPair() -> StateFeed {
+        var feed = StateFeed(tableCount: 2)
+        feed.connected(token: 1)
+        feed.acknowledged(acknowledged(1, nil), at: start)
+        _ = sent(&feed, 1)
+        for table in 0..<2 {
+            while feed.next(at: start) != .pullSnapshot(table: table, cursor: 0) {
+                feed.pulled(nil, at: start)
+            }
+            feed.pulledSnapshot(nil, next: nil, at: start)
+        }
+        while case .pullChanges = feed.next(at: start) { feed.pulled(nil, at: start) }
+        _ = sent(&feed, 1)
+        feed.acknowledged(acknowledged(1, 2), at: start)
+        #expect(feed.isAcknowledged)
+        return feed
+    }
+
+    @Test func aForgetfulTableIsToldAgainAndTheOthersGoOn() {
+        var feed = settledPair()
+        feed.retell(table: 1)
+        feed.retell(table: 1)
+        #expect(!feed.isAcknowledged && feed.progress(of: 0) == .told)
+        #expect(feed.progress(of: 1) == .awaited)
+        feed.wake()
+        // No snapshot begins: the first table stays what it is for the peer.
+        #expect(feed.next(at: start) == .pullSnapshot(table: 1, cursor: 0))
+        feed.pulledSnapshot(blob(1), next: 5, at: start)
+        #expect(sent(&feed, 1) == [.blob(sequence: 3, blob(1))])
+        #expect(feed.progress(of: 1) == .underWay)
+        guard case .standing(let standing)? = feed.standing(waitingCount: 0) else {
+            Issue.record("a connected feed says where it stands")
+            return
+        }
+        #expect(!standing.isComplete)
+        // Changes of the other table do not wait for it.
+        #expect(feed.next(at: start) == .pullChanges(table: 0))
+        feed.pulled(blob(), at: start)
+        #expect(sent(&feed, 1) == [.blob(sequence: 4, blob())])
+        #expect(feed.next(at: start) == .pullSnapshot(table: 1, cursor: 5))
+        feed.pulledSnapshot(nil, next: nil, at: start)
+        feed.acknowledged(acknowledged(1, 4), at: start)
+        #expect(feed.isAcknowledged && feed.snapshotCount == 1 && feed.retoldCount == 1)
+    }
+
+    @Test func aTableThatForgetsWhileItIsToldComesToItsEndFirst() {
+        var feed = settledPair()
+        feed.retell(table: 0)
+        #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))
+        feed.pulledSnapshot(nil, next: 1, at: start)
+        for _ in 0..<3 { feed.retell(table: 0) }
+        while feed.next(at: start) != .pullSnapshot(table: 0, cursor: 1) {
+            feed.pulled(nil, at: start)
+        }
+        feed.pulledSnapshot(nil, next: nil, at: start)
+        #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))
+        feed.pulledSnapshot(nil, next: nil, at: start)
+        #expect(feed.isAcknowledged && feed.retoldCount == 2)
     }
 }
 

@@ -128,8 +128,8 @@ struct StateProcess {
     var stalledUntil = Instant(nanoseconds: 0)
     /// What was told in each item that is not acknowledged.
     var told: [UInt64: [UInt32: UInt64]] = [:]
-    /// The first snapshot that each process of the peer was sent.
-    var firstBases: [UInt64: UInt64] = [:]
+    /// The newest snapshot that each process of the peer was sent.
+    var bases: [UInt64: UInt64] = [:]
     /// The peer's tables when it last said that nothing is missing here.
     var truth: (entries: [UInt32: UInt64], at: Instant)?
 
@@ -155,7 +155,10 @@ struct StateProcess {
     mutating func note(_ message: StateMessage, to peer: UInt64) {
         switch message {
         case .snapshotBegan(let sequence):
-            firstBases[peer] = firstBases[peer] ?? sequence
+            // What was sent before was given up, or was for another process: it is told anew, and
+            // whoever acknowledges the beginning says nothing about it.
+            told = told.filter { $0.key > sequence }
+            bases[peer] = sequence
         case .blob(let sequence, let blob):
             var table = SimulatedTable(id: blob.table)
             table.apply(blob)
@@ -168,17 +171,15 @@ struct StateProcess {
     }
 
     var waitingCount: UInt64 {
-        let snapshotTable = feed.snapshotTable ?? tables.count
-        return tables.indices.reduce(0) { count, index in
-            if tables[index].hasLostChanges {
-                return count + UInt64(tables[index].versions.count)
+        tables.indices.reduce(0) { count, index in
+            let table = tables[index]
+            switch table.hasLostChanges ? .awaited : feed.progress(of: index) {
+            case .told: return count + UInt64(table.dirty.count)
+            case .awaited: return count + UInt64(table.versions.count)
+            case .underWay:
+                let left = max(0, table.versions.count - snapshotEntryCount)
+                return count + UInt64(left + table.dirty.count)
             }
-            guard index >= snapshotTable else { return count + UInt64(tables[index].dirty.count) }
-            guard !feed.willTell(table: index) else {
-                return count + UInt64(tables[index].versions.count)
-            }
-            let left = max(0, tables[index].versions.count - snapshotEntryCount)
-            return count + UInt64(left + tables[index].dirty.count)
         }
     }
 }
@@ -300,9 +301,8 @@ struct StateSimulation {
         }
         guard sendDuties(&process, &stream) else { return }
         process.feed.wake()
-        for index in process.tables.indices
-        where process.tables[index].hasLostChanges && !process.feed.willTell(table: index) {
-            process.feed.restart()
+        for index in process.tables.indices where process.tables[index].hasLostChanges {
+            process.feed.retell(table: index)
         }
         for _ in 0..<16 {
             switch process.feed.next(at: now) {
@@ -422,7 +422,7 @@ struct StateSimulation {
             let peer = processes[1 - node], peer.incarnation == sender
         else { return }
         let entries = peer.entries
-        let base = process.firstBases[sender] ?? .max
+        let base = process.bases[sender] ?? .max
         for (sequence, told) in process.told where sequence <= applied && sequence > base {
             guard told.allSatisfy({ entries[$0.key] ?? 0 >= $0.value }) else {
                 throw StateViolation(
