@@ -18,6 +18,15 @@ enum CarryOverCheck {
                         suggestion: "remove it, or write pair with two nodes"))
                 continue
             }
+            // `link` is where a secret is missing.
+            if carryOver.level == .requests, facts.link != nil {
+                diagnostics.add(
+                    Diagnostic(
+                        .warning, carryOver.range,
+                        "carry_over: requests of \(title) is idle without the pair's secret: "
+                            + "anyone on the network could read requests, or make them",
+                        suggestion: "add link: { secret_file: /etc/tandem/pair.key } to pair"))
+            }
             guard let bind = carryOver.bind, !bind.address.isAny,
                 !facts.virtualRouters.contains(where: \.hasUnreadableAddresses)
             else { continue }

@@ -77,6 +77,7 @@ struct ConfigurationFacts: Sendable {
         var bind: Endpoint?
         /// The value of `carry_over`.
         var range: SourceRange
+        var level = CarryOver.off
         /// Pools it sends requests to.
         var pools: Set<String> = []
     }

@@ -116,7 +116,7 @@ extension ConfigurationReader {
             facts.carryOvers.append(
                 ConfigurationFacts.CarriedListener(
                     listener: section.title ?? "", bind: bind, range: field.value.range,
-                    pools: pools))
+                    level: carryOver, pools: pools))
         }
         return carryOver
     }

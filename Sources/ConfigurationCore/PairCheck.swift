@@ -51,7 +51,8 @@ enum PairCheck {
         diagnostics.add(
             Diagnostic(
                 .warning, link,
-                "the pair link is not authenticated: anyone on the network can pose as a node",
+                "the pair link is not authenticated: anyone on the network can pose as a node; "
+                    + "commands about servers, learned cookies and rate limits are not shared",
                 suggestion: "add link: { secret_file: /etc/tandem/pair.key }"))
     }
 

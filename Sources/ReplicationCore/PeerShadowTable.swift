@@ -58,6 +58,8 @@ public struct PeerShadowTable: Sendable {
     /// Times the peer counted other connections than this node holds.
     public private(set) var mismatchCount: UInt64 = 0
 
+    private var isTrusted = true
+
     /// Makes an empty table; other limits than the normal ones are for tests.
     public init(
         connectionCountMax: Int = Self.connectionCountMax,
@@ -65,6 +67,12 @@ public struct PeerShadowTable: Sendable {
     ) {
         self.connectionCountMax = connectionCountMax
         self.contentByteCountMax = contentByteCountMax
+    }
+
+    /// Believes nothing from now on that would make this node send what the peer says clients sent:
+    /// the peer has no secret to prove that it is the peer.
+    public mutating func distrustRequests() {
+        isTrusted = false
     }
 
     // MARK: - Channels
@@ -130,6 +138,10 @@ public struct PeerShadowTable: Sendable {
         case .opened, .closed:
             break
         case .asked(let receiveSequence, let head):
+            guard isTrusted else {
+                entry.shadow.becomeBusy()
+                break
+            }
             let hasRoom = contentByteCount + head.count <= contentByteCountMax
             if !hasRoom { omittedHeadCount &+= 1 }
             entry.shadow.ask(receiveSequence, hasRoom ? head : [])
@@ -138,7 +150,9 @@ public struct PeerShadowTable: Sendable {
         case .answered(let receiveSequence, let sendSequence):
             entry.shadow.answer(receiveSequence, sendSequence)
         case .moved(let transport, let unread):
-            let hasRoom = contentByteCount + unread.count <= contentByteCountMax
+            let hasRoom =
+                contentByteCount + unread.count <= contentByteCountMax
+                && (isTrusted || unread.isEmpty)
             entry.shadow.move(transport, unread: hasRoom ? unread : nil, at: now)
             movedCount += 1
         case .tunnelled(let tunnel):

@@ -97,6 +97,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         staleConnections = StaleConnections(logger: logger)
         adopter = ConnectionAdopter(
             loop: loop, sender: sender, report: report.adoption, logger: logger)
+        if settings.secret == nil { adopter.distrustRequests() }
         inbound = InboundChannels(
             loop: loop, settings: settings, identity: identity, counters: counters,
             logger: logger)

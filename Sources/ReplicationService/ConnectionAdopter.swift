@@ -69,6 +69,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         self.logger = logger
     }
 
+    /// Goes on with idle connections alone: the peer cannot prove that it is the peer.
+    func distrustRequests() {
+        table.distrustRequests()
+    }
+
     // MARK: - What the peer's workers say
 
     func shadowChannelBegan(worker: Int, incarnation: UInt64) {

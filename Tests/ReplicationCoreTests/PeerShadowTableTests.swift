@@ -50,6 +50,25 @@ struct PeerShadowTableTests {
         #expect(ports(taken3) == [11])
     }
 
+    /// Without a secret anyone can say what a client asked; nobody's word makes this node send it.
+    @Test func aPeerThatProvedNothingIsNotBelievedAboutRequests() throws {
+        var table = table([])
+        table.distrustRequests()
+        for id in 1...3 as ClosedRange<UInt32> {
+            table.apply(ShadowSamples.opened(UInt16(id) * 10), of: id, worker: 0, now: now)
+        }
+        let asked = ShadowRecord.asked(receiveSequence: 1_100, head: ShadowSamples.head(100))
+        table.apply(asked, of: 1, worker: 0, now: now)
+        let transport = ShadowSamples.transport(receive: 1, send: 1)
+        table.apply(.moved(transport: transport, unread: [1, 2]), of: 2, worker: 0, now: now)
+        table.apply(.moved(transport: transport, unread: []), of: 3, worker: 0, now: now)
+        let taken = table.take([ShadowSamples.address])
+        #expect(taken.count == 3)
+        #expect(taken.allSatisfy { $0.contentByteCount == 0 })
+        let movable = taken.filter { $0.phase == .moved(unread: []) }
+        #expect(ports(movable) == [30])
+    }
+
     @Test func unknownNamesAreIgnored() {
         var table = table([
             (1, .closed), (2, .busy), (3, .answered(receiveSequence: 1, sendSequence: 2)),
