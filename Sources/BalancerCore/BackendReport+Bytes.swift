@@ -39,6 +39,16 @@ extension BackendReport {
         return bytes
     }
 
+    /// Whether these bytes of a report say that nothing keeps the backend from serving.
+    public static func isBlank(_ bytes: [UInt8]) -> Bool {
+        switch BackendReport(bytes, age: .zero) {
+        case .ejection(let report)?: report.phase == .over
+        case .check(_, let failure)?: failure == nil
+        case .ramp(let elapsed)?: elapsed == nil
+        case nil: false
+        }
+    }
+
     /// Reads a report that was made so long ago; `nil` for bytes that mean nothing to this version.
     public init?(_ bytes: [UInt8], age: TimeSpan) {
         var reader = ByteReader(unsafe bytes.span.bytes)

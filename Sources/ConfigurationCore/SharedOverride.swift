@@ -21,6 +21,21 @@ public struct SharedOverride: Hashable, Sendable {
         self.basis = Self.hash(basis)
     }
 
+    private init(_ override: RuntimeOverride, basis: UInt64) {
+        self.override = override
+        self.basis = basis
+    }
+
+    /// Nothing is changed any more, whatever a file says.
+    public static var asConfigured: SharedOverride {
+        SharedOverride(RuntimeOverride(), basis: 0)
+    }
+
+    /// Whether these bytes of a change say that nothing is changed.
+    public static func isAsConfigured(_ bytes: [UInt8]) -> Bool {
+        SharedOverride(bytes)?.override.isEmpty ?? false
+    }
+
     /// Reads a change; `nil` for bytes that mean nothing to this version.
     public init?(_ bytes: [UInt8]) {
         var reader = ByteReader(unsafe bytes.span.bytes)

@@ -18,6 +18,8 @@ public struct StateTally: Hashable, Sendable {
     public var full: UInt64 = 0
     /// Pieces that could not be read to their end.
     public var faults: UInt64 = 0
+    /// Entries that were old and made room.
+    public var forgotten: UInt64 = 0
 
     /// Starts at nothing.
     public init() {}
@@ -31,6 +33,7 @@ public struct StateTally: Hashable, Sendable {
         left.unknown &+= right.unknown
         left.full &+= right.full
         left.faults &+= right.faults
+        left.forgotten &+= right.forgotten
     }
 }
 

@@ -26,24 +26,23 @@ extension StateVersion: Comparable {
     }
 }
 
-/// A logical clock (Lamport, 1978) that starts at the time of day.
+/// A logical clock (Lamport, 1978): counts decisions.
 ///
-/// So a decision right after a restart is newer than those of before, also when nothing was heard
-/// from the other node yet; and whatever the clocks of two hosts say, who answers to a decision is
-/// newer than the decision.
+/// Who answers to a decision is newer than the decision, whatever the clocks of two hosts say. Of
+/// decisions whose makers had not heard of each other the count tells nothing; there the board goes
+/// by their ages.
 public struct LogicalClock: Hashable, Sendable {
     /// The last count given or heard.
     public private(set) var count: UInt64
 
-    /// Starts; `wallMilliseconds` since 1970.
-    public init(wallMilliseconds: UInt64) {
-        count = min(wallMilliseconds, StateVersion.countMax / 2)
+    /// Starts; `firstCount` should be one that no process of this node has used before.
+    public init(firstCount: UInt64) {
+        count = min(firstCount, StateVersion.countMax / 2)
     }
 
     /// The count of a new decision.
-    public mutating func next(wallMilliseconds: UInt64) -> UInt64 {
-        let floor = min(wallMilliseconds, StateVersion.countMax / 2)
-        count = min(max(count &+ 1, floor), StateVersion.countMax)
+    public mutating func next() -> UInt64 {
+        count = min(count &+ 1, StateVersion.countMax)
         return count
     }
 

@@ -26,27 +26,26 @@ public final class SharedStateBoard: Sendable {
     ///   - table: the table's number.
     ///   - name: what it is called.
     ///   - node: the name of this node.
+    ///   - expiry: what may be forgotten.
     /// - Throws: EMFILE and the like when no descriptor can be had.
-    public init(table: UInt8, name: StaticString, node: String) throws(Errno) {
+    public init(
+        table: UInt8, name: StaticString, node: String, expiry: StateBoard.Expiry? = nil
+    ) throws(Errno) {
         self.table = table
         self.name = name
         arrivals = try Mailbox(capacity: 1)
         changes = try Mailbox(capacity: 1)
+        let firstCount = Clock.wallNanoseconds() / 1_000_000
         board = Mutex(
-            StateBoard(table: table, node: node, wallMilliseconds: Self.wallMilliseconds()))
+            StateBoard(table: table, node: node, firstCount: firstCount, expiry: expiry))
     }
-
-    private static func wallMilliseconds() -> UInt64 { Clock.wallNanoseconds() / 1_000_000 }
 
     // MARK: The control thread
 
-    /// Notes a decision of this node; false when there is no room for it.
+    /// Notes a decision of this node; false when it is too long to be told.
     @discardableResult
     public func decide(_ key: [UInt8], _ value: [UInt8]) -> Bool {
-        let isNoted = board.withLock {
-            $0.decide(
-                key, value, now: Clock.now(), wallMilliseconds: Self.wallMilliseconds())
-        }
+        let isNoted = board.withLock { $0.decide(key, value, now: Clock.now()) }
         if isNoted { changes.post(()) }
         return isNoted
     }

@@ -16,13 +16,19 @@ internal import WireCore
 struct PeerState {
     /// Words about backends that this node does not have yet; more are forgotten.
     static let waitingCountMax = 16_384
+    /// How often a decision that could not be followed is tried again, beside every change of the
+    /// backends.
+    static let retryInterval = TimeSpan.seconds(10)
 
     let boards: StateBoards
     /// Decisions of operators that this node cannot follow yet, or must not.
-    var waitingOverrides: [RuntimeOverrides.Name: StateDecision] = [:]
+    var waitingOverrides = PeerOverrides()
     var waitingVerdicts: [[UInt8]: StateDecision] = [:]
     /// Where the change of a backend was made, when it was the other node.
     var origins: [RuntimeOverrides.Name: String] = [:]
+    /// Following one decision changes the backends, which asks for all of them again.
+    var isFollowing = false
+    var isRetryDue = false
 }
 
 extension Node {
@@ -42,50 +48,90 @@ extension Node {
 
     /// Tells the other node everything that commands changed about a backend.
     func tellPeer(_ name: RuntimeOverrides.Name, _ override: RuntimeOverride) {
-        guard let boards = peerState?.boards, let basis = roster.basis(of: name) else { return }
+        guard let basis = roster.basis(of: name) else { return }
+        tellPeer(name, SharedOverride(override, basis: basis))
+    }
+
+    /// Tells the other node that a reloaded file ended what commands had changed.
+    func tellPeerEnded(_ dropped: [DroppedOverride]) {
+        for (name, shared) in peerState?.waitingOverrides.fileEnded(dropped) ?? [] {
+            tellPeer(name, shared)
+        }
+    }
+
+    private func tellPeer(_ name: RuntimeOverrides.Name, _ shared: SharedOverride) {
         peerState?.origins[name] = nil
-        peerState?.waitingOverrides[name] = nil
-        boards.operators.decide(name.bytes, SharedOverride(override, basis: basis).bytes)
+        peerState?.waitingOverrides.settled(name)
+        guard let boards = peerState?.boards, boards.sharesOperators else { return }
+        guard !boards.operators.decide(name.bytes, shared.bytes) else { return }
+        logger.warning(
+            "[pool \(name.pool)] backend \(name.backend): the other node cannot be told",
+            ["because": "the name is too long"])
     }
 
     private func takePeerOverrides() {
         for decision in peerState?.boards.operators.takeArrived() ?? [] {
-            guard let name = RuntimeOverrides.Name(decision.key) else { continue }
-            peerState?.waitingOverrides[name] = decision
+            guard let name = RuntimeOverrides.Name(decision.key),
+                let shared = SharedOverride(decision.value)
+            else { continue }
+            peerState?.waitingOverrides.heard(
+                PeerOverrides.Decision(
+                    name: name, shared: shared, origin: decision.version.origin))
         }
         followPeerOverrides()
     }
 
+    /// Follows what can be followed now; the rest is tried again.
     private func followPeerOverrides() {
-        guard let waiting = peerState?.waitingOverrides, !waiting.isEmpty else { return }
-        for (name, decision) in waiting {
-            // A backend may come, and a file may change its mind.
-            guard roster[name] != nil, let basis = roster.basis(of: name) else { continue }
-            guard let shared = SharedOverride(decision.value) else {
-                peerState?.waitingOverrides[name] = nil
-                continue
-            }
-            guard shared.holds(against: basis) else { continue }
-            peerState?.waitingOverrides[name] = nil
-            follow(shared.override, of: name, from: decision.version.origin)
-        }
-        limitWaiting()
-    }
-
-    private func follow(
-        _ override: RuntimeOverride, of name: RuntimeOverrides.Name, from origin: String
-    ) {
-        let previous = roster
-        guard previous.overrides[name] != override, roster.set(override, for: name) else { return }
-        if previous.overrides[name].address != override.address, !putBackendsInForce() {
-            roster = previous
+        guard let state = peerState, state.waitingOverrides.count > 0, !state.isFollowing else {
             return
         }
-        govern(name, override)
-        peerState?.origins[name] = override.isEmpty || origin == self.name ? nil : origin
+        peerState?.isFollowing = true
+        defer { peerState?.isFollowing = false }
+        let due = state.waitingOverrides.due { roster[$0] == nil ? nil : roster.basis(of: $0) }
+        for decision in due { follow(decision) }
+        guard peerState?.waitingOverrides.hasRefused == true, !state.isRetryDue else { return }
+        peerState?.isRetryDue = true
+        loop.schedule(after: PeerState.retryInterval) { [weak self] in
+            self?.peerState?.isRetryDue = false
+            self?.followPeerOverrides()
+        }
+    }
+
+    private func follow(_ decision: PeerOverrides.Decision) {
+        let (name, override) = (decision.name, decision.shared.override)
+        guard roster.overrides[name] != override else {
+            peerState?.waitingOverrides.settled(name)
+            return
+        }
+        if let reason = refusal(of: override, for: name) {
+            guard peerState?.waitingOverrides.refused(name, because: reason) == true else { return }
+            logger.warning(
+                "[pool \(name.pool)] backend \(name.backend) is not changed as on the other node",
+                ["decided_on": decision.origin, "because": reason, "wanted": "\(override)"])
+            return
+        }
+        let isForeign = decision.origin != self.name
+        peerState?.waitingOverrides.settled(name)
+        peerState?.origins[name] = override.isEmpty || !isForeign ? nil : decision.origin
         logger.info(
             "[pool \(name.pool)] backend \(name.backend) changed as on the other node",
-            ["decided_on": origin, "now": override.isEmpty ? "as configured" : "\(override)"])
+            [
+                "decided_on": decision.origin,
+                "now": override.isEmpty ? "as configured" : "\(override)",
+            ])
+    }
+
+    /// Puts a decision in force; why that cannot be, or `nil`.
+    private func refusal(of override: RuntimeOverride, for name: RuntimeOverrides.Name) -> String? {
+        let previous = roster
+        guard roster.set(override, for: name) else { return "too many servers are changed" }
+        if previous.overrides[name].address != override.address, !putBackendsInForce() {
+            roster = previous
+            return "the address cannot be used"
+        }
+        govern(name, override)
+        return nil
     }
 
     // MARK: Verdicts
@@ -117,9 +163,6 @@ extension Node {
     private func limitWaiting() {
         while let count = peerState?.waitingVerdicts.count, count > PeerState.waitingCountMax {
             _ = peerState?.waitingVerdicts.popFirst()
-        }
-        while let count = peerState?.waitingOverrides.count, count > PeerState.waitingCountMax {
-            _ = peerState?.waitingOverrides.popFirst()
         }
     }
 }

@@ -46,7 +46,7 @@ extension Node {
         var configuration = new.configuration
         configuration.pools = newRoster.pools
         do {
-            _ = try dataPlane?.apply(configuration)
+            _ = try dataPlane?.apply(confided(configuration))
         } catch {
             reloads.refusedCount += 1
             for line in "\(error)".split(separator: "\n") { logger.error("reload: \(line)") }
@@ -56,6 +56,8 @@ extension Node {
         roster = newRoster
         // Another one was opened just now; this one's file may have been moved away.
         if hasSameAccessLog { _ = reopenAccessLog() }
+        // Before the backends are looked at again: what the other node had decided ends as well.
+        tellPeerEnded(dropped)
         governBackends()
         for change in dropped {
             govern(change.name, RuntimeOverride())
@@ -89,7 +91,12 @@ extension Node {
     var effectiveConfiguration: Configuration {
         var configuration = loaded.configuration
         configuration.pools = roster.pools
-        return configuration
+        return confided(configuration)
+    }
+
+    /// What of a configuration may be told to a peer that has no secret to prove who it is.
+    private func confided(_ configuration: Configuration) -> Configuration {
+        configuration.confided(isAuthenticated: loaded.secret != nil)
     }
 
     /// Serves with the backends of the roster; false when that cannot be.

@@ -51,7 +51,15 @@ extension Node {
             text += ", the peer lacks \(status.lagEntryCount) entries "
             text += "for \(status.lagMilliseconds) ms\n"
         }
-        return text + carryOverText(status)
+        return text + secrecyText + carryOverText(status)
+    }
+
+    /// What a pair without a secret does not share.
+    private var secrecyText: String {
+        guard peerState?.boards.sharesOperators == false else { return "" }
+        return
+            "  WARNING     no pair.link.secret_file: commands about servers, learned cookies and "
+            + "rate limits are not shared, no request in flight is issued again\n"
     }
 
     private func carryOverText(_ status: ReplicationStatus) -> String {
@@ -73,6 +81,7 @@ extension Node {
             ("receiving", .bool(status.isReceiving)),
             ("in_sync", .bool(status.isInSync)),
             ("peer_in_sync", .bool(status.isPeerInSync)),
+            ("authenticated", .bool(peerState?.boards.sharesOperators ?? false)),
             ("missing_entries", status.missingCount.map(JSONValue.unsigned) ?? .null),
             ("lag_entries", .unsigned(status.lagEntryCount)),
             ("lag_ms", .unsigned(status.lagMilliseconds)),

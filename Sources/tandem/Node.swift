@@ -161,7 +161,9 @@ final class Node {
         metricSources.append(health.metrics)
         self.health = health
         guard loaded.peerNode != nil, loaded.configuration.pair != nil else { return }
-        try startPeerState(StateBoards(node: name, dataPlane: dataPlane))
+        try startPeerState(
+            StateBoards(
+                node: name, dataPlane: dataPlane, isAuthenticated: loaded.secret != nil))
     }
 
     private func startAdmin() throws {

@@ -139,7 +139,7 @@ private func checkFrame(_ frame: OpenedLinkFrame) {
 private func checkTables(_ frames: [OpenedLinkFrame]) {
     var mirror = StateMirror()
     var feed = StateFeed(tableCount: 1, logByteCountMax: 200)
-    var board = StateBoard(table: 3, node: "a", wallMilliseconds: 1)
+    var board = StateBoard(table: 3, node: "a", firstCount: 1)
     var now = Instant(nanoseconds: 1)
     var wasWhole = false
     mirror.channelBegan(incarnation: 1)
