@@ -105,7 +105,21 @@ struct served {
     const char *rest;
     size_t rest_count;
     char head[HEAD_MAX];
+    char session[256];
 };
+
+// Answers to `/session` with a cookie `session` that no other answer has; the bytes are the peer's
+// own, for they may not leave at once.
+static void begin_session(struct served *peer) {
+    static uint64_t number;
+    if (number == 0) number = (uint64_t)getpid() << 32;
+    peer->rest = peer->session;
+    peer->rest_count = (size_t)sprintf(
+        peer->session,
+        "HTTP/1.1 200 OK\r\nServer: load\r\nSet-Cookie: session=%016llx; Path=/\r\n"
+        "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nok",
+        (unsigned long long)++number);
+}
 
 // Sends what is left of an answer; 0 when the kernel takes no more, -1 when the peer is gone.
 static int send_rest(int descriptor, struct served *peer) {
@@ -140,6 +154,7 @@ static int serve_peer(int descriptor, struct served *peer) {
         peer->head_count = 0;
         peer->rest = answer->bytes;
         peer->rest_count = answer->count;
+        if (path && !strncmp(path + 1, "/session", 8)) begin_session(peer);
         int progress = send_rest(descriptor, peer);
         if (progress <= 0) return progress;
         // A proxy waits for its answer: looking for a second request would cost a call.
