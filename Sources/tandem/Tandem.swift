@@ -21,6 +21,10 @@ struct Tandem {
             return .usage
         }
         let rest = Array(words.dropFirst())
+        // The drill has a text of its own; everything else fits into one.
+        if command != "drill", Usage.commands.contains(command), Usage.asksForHelp(rest) {
+            return print(Usage.text)
+        }
         switch command {
         case "run": return RunCommand.run(rest)
         case "check": return CheckCommand.run(rest)
@@ -33,7 +37,6 @@ struct Tandem {
         case "version", "--version": return print("tandem \(version)\n")
         case "help", "--help", "-h": return print(Usage.text)
         default:
-
             return Usage.complain(
                 "there is no command \"\(command)\"", word: command, known: Usage.commands)
         }

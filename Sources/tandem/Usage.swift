@@ -31,6 +31,11 @@ enum Usage {
 
         """
 
+    /// Whether the words behind a command ask what it is for.
+    static func asksForHelp(_ words: [String]) -> Bool {
+        words.contains("--help") || words.contains("-h")
+    }
+
     /// Says what is wrong with the command line, with the nearest known word.
     static func complain(
         _ problem: String, word: String? = nil, known: [String] = []

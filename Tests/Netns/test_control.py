@@ -155,6 +155,13 @@ def help_lists_every_command(lab):
         expect(command in text, f"{command} is missing: {text}")
 
 
+def every_command_says_what_it_is_for(lab):
+    for words in (["help"], ["--help"], ["status", "--help"], ["run", "-h"], ["drill", "--help"],
+                  ["check", "netns/pair.yaml", "--help"]):
+        done = lab.tandem("lb1", *words)
+        expect(done.returncode == 0 and "usage: tandem" in done.stdout, f"{words}: {done}")
+
+
 def servers_state_and_sessions_are_listed(lab):
     lines = _socat("show servers state").strip().splitlines()
     expect(lines[0] == "1" and lines[1].startswith("# be_id be_name"), f"{lines[:2]}")
