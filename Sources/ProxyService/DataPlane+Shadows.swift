@@ -6,6 +6,7 @@
 internal import EventLoop
 public import LinuxIO
 internal import Telemetry
+public import WireCore
 
 /// What the other node was told about client connections, since the start.
 public struct ShadowStatistics: Hashable, Sendable {
@@ -27,6 +28,10 @@ public struct ShadowStatistics: Hashable, Sendable {
     public var heldRequests: UInt64 = 0
     /// Turns at whose end a channel did not take everything.
     public var waits: UInt64 = 0
+    /// Records that channels did not take yet, at most.
+    public var lagRecords: UInt64 = 0
+    /// How long the oldest of them has waited.
+    public var lag = TimeSpan.zero
     /// Requests that may be repeated, with a head too long to be told.
     public var longHeads: UInt64 = 0
     /// Connections whose state the kernel does not tell, by reason.
@@ -49,7 +54,12 @@ extension DataPlane {
     /// What the other node was told.
     public var shadowStatistics: ShadowStatistics {
         var sum = ShadowStatistics()
+        let now = Clock.now()
         for row in workerTallies {
+            if let lag = row.shadows.lag {
+                sum.lagRecords &+= lag.records
+                sum.lag = max(sum.lag, now - lag.began)
+            }
             sum.channelsOpen &+= row.shadows.channelsOpen.value
             sum.open &+= row.shadows.open.value
             sum.records &+= row.shadows.records.value
@@ -105,6 +115,13 @@ extension DataPlane {
         add(
             "tandem_shadow_waits_total", .counter,
             "Turns at whose end a channel did not take everything.", numbers.waits)
+        add(
+            "tandem_shadow_lag_records", .gauge,
+            "Things about connections that the other node was not told yet, at most.",
+            numbers.lagRecords)
+        text.add(
+            "tandem_shadow_lag_seconds", .gauge, help: "How long the oldest of them has waited.",
+            Double(numbers.lag.nanoseconds) / 1e9)
         add(
             "tandem_shadow_long_heads_total", .counter,
             "Requests that could be issued again if their heads were shorter.",

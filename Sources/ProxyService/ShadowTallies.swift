@@ -3,6 +3,7 @@
 // What one worker counts about the shadows of its connections.
 
 internal import Synchronization
+internal import WireCore
 
 /// Why a shadow channel ended.
 public enum ShadowChannelEnd: UInt8, CaseIterable, Sendable {
@@ -42,6 +43,10 @@ final class ShadowTallies: Sendable {
     let heldRequests = Tally()
     /// Turns that ended with bytes the channel did not take.
     let waits = Tally()
+    /// Records of the turns since the channel took everything; 0 when nothing waits.
+    private let lagRecords = Tally()
+    /// Since when, in nanoseconds of the monotonic clock; 0 when nothing waits.
+    private let lagBegan = Tally()
     /// Connections whose state the kernel does not tell: not permitted, and any other reason.
     let notPermitted = Tally()
     let notCaptured = Tally()
@@ -50,6 +55,26 @@ final class ShadowTallies: Sendable {
     let congestedChannels = Tally()
     let brokenChannels = Tally()
     let replacedChannels = Tally()
+
+    /// Some records more wait for the channel, or nothing does any more.
+    @inline(__always)
+    func noteLag(of records: UInt64, since began: Instant?) {
+        guard let began else {
+            if lagBegan.value != 0 {
+                lagBegan.reset()
+                lagRecords.reset()
+            }
+            return
+        }
+        if lagBegan.value == 0 { lagBegan.add(began.nanoseconds) }
+        lagRecords.add(records)
+    }
+
+    /// What the other node was not told, and since when; `nil` when it was told everything.
+    var lag: (records: UInt64, began: Instant)? {
+        let began = lagBegan.value
+        return began == 0 ? nil : (lagRecords.value, Instant(nanoseconds: began))
+    }
 
     func ends(_ end: ShadowChannelEnd) -> UInt64 {
         switch end {

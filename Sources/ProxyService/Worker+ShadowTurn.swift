@@ -62,6 +62,8 @@ extension Worker {
 
     private func noteFrames(of writer: ShadowChannelWriter.Pointer) {
         let sealed = writer.pointee.takeCounts()
+        let waitBegan = writer.pointee.waitBegan
+        count { $0.shadows.noteLag(of: sealed.recordCount, since: waitBegan) }
         guard sealed.frameCount > 0 else { return }
         count {
             $0.shadows.frames.add(sealed.frameCount)
@@ -159,6 +161,7 @@ extension Worker {
         count {
             $0.shadows.open.reset()
             $0.shadows.channelsOpen.reset()
+            $0.shadows.noteLag(of: 0, since: nil)
             $0.shadows.add(end)
         }
         guard end != .replaced else { return }

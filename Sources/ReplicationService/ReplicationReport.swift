@@ -71,60 +71,84 @@ public final class ReplicationReport: MetricSource {
     /// Writes the present values.
     public func collect(into text: inout MetricsText) {
         adoption.collect(into: &text)
-        func gauge(_ name: String, _ help: String, _ value: Double) {
-            text.add("tandem_replication_\(name)", .gauge, help: help, value)
-        }
-        func counter(_ name: String, _ help: String, _ value: Double) {
-            text.add("tandem_replication_\(name)_total", .counter, help: help, value)
-        }
-        let since = behindSince.load(ordering: .relaxed)
         let status = status
-        let lag = max(
-            since == 0 ? 0 : (Clock.now() - Instant(nanoseconds: since)).milliseconds,
-            status.lagMilliseconds)
-        gauge("sending", "Whether the stream to the peer is up.", Double(isSending.value))
-        gauge("receiving", "Whether the stream from the peer is up.", Double(isReceiving.value))
-        gauge("entries", "Own client connections to tell.", Double(ownClients.value))
-        gauge("peer_entries", "Client connections of the peer.", Double(peerClients.value))
-        gauge(
-            "lag_entries", "Changes that the peer does not have.",
-            Double(waitingChanges.value) + Double(status.lagEntryCount))
-        gauge("lag_seconds", "Age of the oldest change that waits.", Double(lag) / 1_000)
-        gauge("in_sync", "Whether everything the peer has is here.", status.isInSync ? 1 : 0)
-        gauge(
-            "peer_in_sync", "Whether everything here is at the peer.",
-            status.isPeerInSync ? 1 : 0)
-        gauge(
-            "missing_entries", "Entries the peer announced and this node lacks; -1: not known.",
-            status.missingCount.map { Double($0) } ?? -1)
-        gauge(
-            "takeover_missing_entries", "Those at the last takeover; -1: not known.",
-            Double(missingAtTakeover.value))
-        gauge("shadow_channels_out", "Channels of own workers.", Double(status.shadowChannelsOut))
-        gauge("shadow_channels_in", "Channels of the peer's.", Double(status.shadowChannelsIn))
+        for row in gauges(status) {
+            text.add("tandem_replication_\(row.name)", .gauge, help: row.help, row.value)
+        }
         for table in status.tables {
             text.add(
                 "tandem_replication_table_entries", .gauge, help: "Entries of a table.",
                 labels: ["table": table.name], Double(table.entryCount))
         }
-        counter("entries_received", "Entries of tables received.", Double(entriesReceived.value))
-        counter("state_snapshots_sent", "Snapshots of tables.", Double(status.snapshotsSent))
-        counter(
-            "state_snapshots_received", "Snapshots of the peer's tables.",
-            Double(status.snapshotsReceived))
-        counter(
-            "resumptions", "Connections that went on without a snapshot.",
-            Double(status.resumptions))
-        counter("changes_sent", "Changes sent.", Double(changesSent.value))
-        counter("changes_received", "Changes received.", Double(changesReceived.value))
-        counter("snapshots_sent", "Snapshots begun.", Double(snapshotsSent.value))
-        counter(
-            "dropped", "Connections left out: a table was full.",
-            Double(omittedHere.value + omittedByPeer.value))
-        counter("reports_dropped", "Reports of workers refused.", Double(reportsDropped.value))
-        counter("mismatches", "Times both ends counted differently.", Double(mismatches.value))
-        counter("takeovers", "Takeovers of addresses.", Double(takeovers.value))
-        counter("tickles_sent", "Packets that make clients reset.", Double(ticklesSent.value))
-        counter("tickles_failed", "Those the kernel refused.", Double(ticklesFailed.value))
+        for row in counters(status) {
+            text.add("tandem_replication_\(row.name)_total", .counter, help: row.help, row.value)
+        }
+    }
+
+    private typealias Row = (name: String, help: String, value: Double)
+
+    private func gauges(_ status: ReplicationStatus) -> [Row] {
+        let since = behindSince.load(ordering: .relaxed)
+        let lag = max(
+            since == 0 ? 0 : (Clock.now() - Instant(nanoseconds: since)).milliseconds,
+            status.lagMilliseconds)
+        return [
+            ("sending", "Whether the stream to the peer is up.", Double(isSending.value)),
+            ("receiving", "Whether the stream from the peer is up.", Double(isReceiving.value)),
+            ("entries", "Own client connections to tell.", Double(ownClients.value)),
+            ("peer_entries", "Client connections of the peer.", Double(peerClients.value)),
+            (
+                "lag_entries", "Changes that the peer does not have.",
+                Double(waitingChanges.value) + Double(status.lagEntryCount)
+            ),
+            ("lag_seconds", "Age of the oldest change that waits.", Double(lag) / 1_000),
+            ("in_sync", "Whether everything the peer has is here.", status.isInSync ? 1 : 0),
+            (
+                "peer_in_sync", "Whether everything here is at the peer.",
+                status.isPeerInSync ? 1 : 0
+            ),
+            (
+                "missing_entries",
+                "Entries the peer announced and this node lacks; -1: not known.",
+                status.missingCount.map { Double($0) } ?? -1
+            ),
+            (
+                "takeover_missing_entries", "Those at the last takeover; -1: not known.",
+                Double(missingAtTakeover.value)
+            ),
+            ("shadow_channels_out", "Channels of own workers.", Double(status.shadowChannelsOut)),
+            ("shadow_channels_in", "Channels of the peer's.", Double(status.shadowChannelsIn)),
+        ]
+    }
+
+    private func counters(_ status: ReplicationStatus) -> [Row] {
+        [
+            ("entries_received", "Entries of tables received.", Double(entriesReceived.value)),
+            ("state_snapshots_sent", "Snapshots of tables.", Double(status.snapshotsSent)),
+            (
+                "state_snapshots_received", "Snapshots of the peer's tables.",
+                Double(status.snapshotsReceived)
+            ),
+            (
+                "tables_retold", "Tables told again because they had too many changes.",
+                Double(status.tablesRetold)
+            ),
+            (
+                "resumptions", "Connections that went on without a snapshot.",
+                Double(status.resumptions)
+            ),
+            ("changes_sent", "Changes sent.", Double(changesSent.value)),
+            ("changes_received", "Changes received.", Double(changesReceived.value)),
+            ("snapshots_sent", "Snapshots begun.", Double(snapshotsSent.value)),
+            (
+                "dropped", "Connections left out: a table was full.",
+                Double(omittedHere.value + omittedByPeer.value)
+            ),
+            ("reports_dropped", "Reports of workers refused.", Double(reportsDropped.value)),
+            ("mismatches", "Times both ends counted differently.", Double(mismatches.value)),
+            ("takeovers", "Takeovers of addresses.", Double(takeovers.value)),
+            ("tickles_sent", "Packets that make clients reset.", Double(ticklesSent.value)),
+            ("tickles_failed", "Those the kernel refused.", Double(ticklesFailed.value)),
+        ]
     }
 }

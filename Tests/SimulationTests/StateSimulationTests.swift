@@ -13,6 +13,15 @@ struct StateSimulationTests {
     private static let faultyTicks = 3_000
     private static let settlingTicks = 4_000
 
+    /// A run takes longer than one of a cluster: the unit tests make do with two in each batch.
+    private static let seedCount =
+        SeedSelection.number("TANDEM_STATE_SEEDS") ?? 2 * SeedSelection.batchCount
+
+    private static func seeds(ofBatch batch: UInt64) -> [UInt64] {
+        let seeds = SeedSelection.seeds(ofBatch: batch)
+        return Array(seeds.prefix(Int(max(1, seedCount / SeedSelection.batchCount))))
+    }
+
     private struct Outcome {
         var acknowledged = 0
         var resumptions: UInt64 = 0
@@ -75,9 +84,7 @@ struct StateSimulationTests {
     @Test(arguments: 0..<SeedSelection.batchCount)
     func acknowledgedEntriesAreNeverLost(batch: UInt64) {
         var total = Outcome()
-        // A run takes longer than one of a cluster.
-        let seeds = SeedSelection.seeds(ofBatch: batch)
-        for seed in seeds.prefix(seeds.count / 8 + 1) {
+        for seed in Self.seeds(ofBatch: batch) {
             do throws(StateViolation) {
                 let outcome = try run(seed: seed)
                 total.acknowledged += outcome.acknowledged
