@@ -8,15 +8,29 @@ extension Heartbeat {
     private static let healthyFlag: UInt8 = 1
     private static let detailsKind: UInt8 = 1
     private static let bootNonceKind: UInt8 = 2
-    private static let bootNonceByteCount = 8
-    /// Bytes of one entry of the details that this version writes, and of the shortest one read.
-    private static let detailByteCount: UInt8 = 5
+    private static let answeredKind: UInt8 = 3
+    /// Bytes of a block that is one number.
+    private static let numberByteCount = 8
+    /// Bytes of the shortest entry of the details that is read.
+    private static let detailByteCountMin: UInt8 = 5
+    /// Bytes of one entry of the details with its claim mark; all entries have one, or none.
+    private static let detailByteCount: UInt8 = 9
+    /// With more routers than this, marks would not fit into a frame, and no entry has one.
+    private static let markedRouterCountMax = 256
 
     /// Flags of one entry of the details.
     private enum DetailFlag {
         static let faulty: UInt8 = 1
         static let held: UInt8 = 2
         static let lingering: UInt8 = 4
+        static let doubtful: UInt8 = 8
+    }
+
+    /// What the blocks of later versions say.
+    private struct Blocks {
+        var details: [VirtualRouterReport] = []
+        var bootNonce: UInt64?
+        var answeredAt: Instant?
     }
 
     /// The payload; more routers than ``LinkProtocol/routerCountMax`` are left out.
@@ -24,7 +38,7 @@ extension Heartbeat {
         let reported = routers.prefix(LinkProtocol.routerCountMax)
         let summary = Self.summary(of: reported)
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(26 + 2 * summary.count + 5 * reported.count)
+        bytes.reserveCapacity(48 + 2 * summary.count + Int(Self.detailByteCount) * reported.count)
         bytes.appendBigEndian(sentAt.nanoseconds)
         bytes.appendBigEndian(configurationHash)
         bytes.append(isDataPlaneHealthy ? Self.healthyFlag : 0)
@@ -35,12 +49,17 @@ extension Heartbeat {
             bytes.append(router.role.rawValue)
         }
         Self.appendDetails(of: reported, to: &bytes)
-        if let bootNonce {
-            bytes.append(Self.bootNonceKind)
-            bytes.appendBigEndian(UInt16(Self.bootNonceByteCount))
-            bytes.appendBigEndian(bootNonce)
+        if let bootNonce { Self.append(bootNonce, kind: Self.bootNonceKind, to: &bytes) }
+        if let answeredAt {
+            Self.append(answeredAt.nanoseconds, kind: Self.answeredKind, to: &bytes)
         }
         return bytes
+    }
+
+    private static func append(_ number: UInt64, kind: UInt8, to bytes: inout [UInt8]) {
+        bytes.append(kind)
+        bytes.appendBigEndian(UInt16(numberByteCount))
+        bytes.appendBigEndian(number)
     }
 
     /// One entry for each VRID: older versions take a second one for a fault.
@@ -61,18 +80,23 @@ extension Heartbeat {
     ) {
         let count = routers.count { $0.priority != nil }
         guard count > 0 else { return }
+        let hasMarks =
+            routers.count <= markedRouterCountMax && routers.allSatisfy { $0.claimMark != nil }
+        let size = hasMarks ? detailByteCount : detailByteCountMin
         bytes.append(detailsKind)
-        bytes.appendBigEndian(UInt16(clamping: 1 + count * Int(detailByteCount)))
-        bytes.append(detailByteCount)
+        bytes.appendBigEndian(UInt16(clamping: 1 + count * Int(size)))
+        bytes.append(size)
         for router in routers {
             guard let priority = router.priority else { continue }
             var flags: UInt8 = 0
             if router.isFaulty { flags |= DetailFlag.faulty }
             if router.isHeld { flags |= DetailFlag.held }
             if router.isLingering { flags |= DetailFlag.lingering }
+            if router.isDoubtful { flags |= DetailFlag.doubtful }
             bytes += [
                 router.id, router.family == .ipv4 ? 4 : 6, router.role.rawValue, priority, flags,
             ]
+            if hasMarks, let mark = router.claimMark { bytes.appendBigEndian(mark) }
         }
     }
 
@@ -84,16 +108,16 @@ extension Heartbeat {
             let count = reader.readUInt8()
         else { throw .truncated }
         let summary = try Self.readSummary(&reader, count: count)
-        let (details, bootNonce) = try Self.readBlocks(&reader)
+        let blocks = try Self.readBlocks(&reader)
         // What has details needs no summary; a router without them is one of an older version.
         var detailed = RouterIDSet()
-        for router in details { _ = detailed.insert(router.id) }
+        for router in blocks.details { _ = detailed.insert(router.id) }
         let plain = summary.filter { !detailed.contains($0.id) }
         self.init(
             sentAt: Instant(nanoseconds: sentAt), configurationHash: hash,
             isDataPlaneHealthy: flags & Self.healthyFlag != 0,
-            timerLateness: .microseconds(UInt64(lateness)), routers: plain + details,
-            bootNonce: bootNonce)
+            timerLateness: .microseconds(UInt64(lateness)), routers: plain + blocks.details,
+            bootNonce: blocks.bootNonce, answeredAt: blocks.answeredAt)
     }
 
     private static func readSummary(
@@ -116,40 +140,42 @@ extension Heartbeat {
         return routers
     }
 
-    /// Reads the blocks of later versions, of which the details are one and the nonce another.
     private static func readBlocks(
         _ reader: inout ByteReader
-    ) throws(HeartbeatFault) -> (details: [VirtualRouterReport], bootNonce: UInt64?) {
-        var details: [VirtualRouterReport] = []
-        var bootNonce: UInt64?
+    ) throws(HeartbeatFault) -> Blocks {
+        var blocks = Blocks()
         while let kind = reader.readUInt8() {
             guard let byteCount = reader.readUInt16(), reader.remainingByteCount >= Int(byteCount)
             else { throw .truncated }
             if kind == detailsKind {
-                details += try readDetails(&reader, byteCount: Int(byteCount))
-            } else if kind == bootNonceKind, Int(byteCount) == bootNonceByteCount {
-                bootNonce = reader.readUInt64()
+                blocks.details += try readDetails(&reader, byteCount: Int(byteCount))
+            } else if kind == bootNonceKind, Int(byteCount) == numberByteCount {
+                blocks.bootNonce = reader.readUInt64()
+            } else if kind == answeredKind, Int(byteCount) == numberByteCount {
+                blocks.answeredAt = reader.readUInt64().map(Instant.init(nanoseconds:))
             } else {
                 _ = reader.readBytes(Int(byteCount))
             }
         }
-        return (details, bootNonce)
+        return blocks
     }
 
     private static func readDetails(
         _ reader: inout ByteReader, byteCount: Int
     ) throws(HeartbeatFault) -> [VirtualRouterReport] {
         guard byteCount > 0, let size = reader.readUInt8() else { throw .truncated }
-        guard size >= detailByteCount, (byteCount - 1).isMultiple(of: Int(size)) else {
+        guard size >= detailByteCountMin, (byteCount - 1).isMultiple(of: Int(size)) else {
             throw .badEntrySize(size)
         }
         var routers: [VirtualRouterReport] = []
         for _ in 0..<(byteCount - 1) / Int(size) {
             guard let id = reader.readUInt8(), let family = reader.readUInt8(),
                 let role = reader.readUInt8(), let priority = reader.readUInt8(),
-                let flags = reader.readUInt8(),
-                reader.readBytes(Int(size - detailByteCount)) != nil
+                let flags = reader.readUInt8()
             else { throw .truncated }
+            let mark = size >= detailByteCount ? reader.readUInt32() : nil
+            let knownCount = mark == nil ? detailByteCountMin : detailByteCount
+            guard reader.readBytes(Int(size - knownCount)) != nil else { throw .truncated }
             guard id != 0 else { throw .zeroRouterID }
             guard family == 4 || family == 6 else { throw .unknownFamily(family) }
             guard let known = VirtualRouterRole(rawValue: role) else { throw .unknownRole(role) }
@@ -158,7 +184,8 @@ extension Heartbeat {
                     id: id, family: family == 4 ? .ipv4 : .ipv6, role: known, priority: priority,
                     isFaulty: flags & DetailFlag.faulty != 0,
                     isHeld: flags & DetailFlag.held != 0,
-                    isLingering: flags & DetailFlag.lingering != 0))
+                    isLingering: flags & DetailFlag.lingering != 0,
+                    isDoubtful: flags & DetailFlag.doubtful != 0, claimMark: mark))
         }
         return routers
     }

@@ -9,11 +9,13 @@
 // each interface:
 //
 //     kind 1 (1) | length of the entries (2) | length of one entry (1)
-//     | entries { VRID (1), family 4 or 6 (1), role (1), priority (1), flags (1) }
+//     | entries { VRID (1), family 4 or 6 (1), role (1), priority (1), flags (1), claim mark (4) }
 //
-// Then, from a node that signs its adverts, what they name as its life:
+// The first versions' entries end before the mark. Then, from a node that signs its adverts, what
+// they name as its life, and which heartbeat of the other node was acted on last:
 //
 //     kind 2 (1) | 8 (2) | nonce (8)
+//     kind 3 (1) | 8 (2) | its sent at (8)
 //
 // A version without details skips the block, for it skips all that follows the list; a later one
 // may make entries longer, or put blocks of other kinds behind. The list before stays for older
@@ -47,11 +49,17 @@ public struct VirtualRouterReport: Hashable, Sendable {
     public var isHeld: Bool
     /// The node gave the addresses up but keeps them, silently, while connections end.
     public var isLingering: Bool
+    /// The node ran late and asks whether it is still active, which it says it is.
+    public var isDoubtful: Bool
+    /// Another number after each time the node became active, in this and other lives of its
+    /// process; `nil` when the sender's version does not say.
+    public var claimMark: UInt32?
 
     /// Makes a report.
     public init(
         id: UInt8, family: AddressFamily = .ipv4, role: VirtualRouterRole, priority: UInt8? = nil,
-        isFaulty: Bool = false, isHeld: Bool = false, isLingering: Bool = false
+        isFaulty: Bool = false, isHeld: Bool = false, isLingering: Bool = false,
+        isDoubtful: Bool = false, claimMark: UInt32? = nil
     ) {
         self.id = id
         self.family = family
@@ -60,6 +68,8 @@ public struct VirtualRouterReport: Hashable, Sendable {
         self.isFaulty = isFaulty
         self.isHeld = isHeld
         self.isLingering = isLingering
+        self.isDoubtful = isDoubtful
+        self.claimMark = claimMark
     }
 }
 
@@ -79,12 +89,17 @@ public struct Heartbeat: Hashable, Sendable {
     public var routers: [VirtualRouterReport]
     /// What the sender's signed adverts name as its life; `nil` from one that signs none.
     public var bootNonce: UInt64?
+    /// `sentAt` of the last heartbeat of the receiver that the sender acted on, by the receiver's
+    /// clock; `nil` before there was one.
+    public var answeredAt: Instant?
 
     /// Makes a heartbeat.
     public init(
         sentAt: Instant, configurationHash: UInt64, isDataPlaneHealthy: Bool,
-        timerLateness: TimeSpan, routers: [VirtualRouterReport], bootNonce: UInt64? = nil
+        timerLateness: TimeSpan, routers: [VirtualRouterReport], bootNonce: UInt64? = nil,
+        answeredAt: Instant? = nil
     ) {
+        self.answeredAt = answeredAt
         self.bootNonce = bootNonce
         self.sentAt = sentAt
         self.configurationHash = configurationHash

@@ -41,6 +41,8 @@ public final class PairLink: InboundLinksOwner {
     private var isPeerHeard = false
     private var lastHeard: (heartbeat: Heartbeat, at: Instant)?
     private var isConfigurationEqual: Bool?
+    /// The peer's last heartbeat that the owner acted on, by the peer's clock.
+    private var answeredAt: Instant?
 
     /// Makes a link that does nothing yet.
     public init(loop: EventLoop, settings: PairLinkSettings, logger: Logger) {
@@ -112,7 +114,7 @@ public final class PairLink: InboundLinksOwner {
             Heartbeat(
                 sentAt: Clock.now(), configurationHash: report.configurationHash,
                 isDataPlaneHealthy: report.isDataPlaneHealthy, timerLateness: timerLateness,
-                routers: report.routers, bootNonce: report.bootNonce))
+                routers: report.routers, bootNonce: report.bootNonce, answeredAt: answeredAt))
         timerLateness = .zero
     }
 
@@ -174,6 +176,9 @@ public final class PairLink: InboundLinksOwner {
             compare(own, heartbeat.configurationHash)
         }
         owner?.pairLinkHeard(heartbeat, at: loop.now)
+        answeredAt = heartbeat.sentAt
+        // It does not know whether it was replaced, and says nothing until it does.
+        if heartbeat.routers.contains(where: \.isDoubtful) { beat() }
     }
 
     private func compare(_ own: UInt64, _ peer: UInt64) {
@@ -193,6 +198,8 @@ public final class PairLink: InboundLinksOwner {
     // MARK: - From the peer's connections
 
     func peerLinkEstablished(_ link: LinkGeneration) {
+        // Another process there has another clock.
+        answeredAt = nil
         watch?.established(link)
         outbound.peerIsThere()
     }

@@ -18,11 +18,19 @@ public struct PeerOnLink: Hashable, Sendable {
     public var isHeld: Bool
     /// Whether it still holds the addresses quietly while old connections end.
     public var isLingering: Bool
+    /// Whether it ran late and asks if it is still Active, which it says it is.
+    public var isDoubtful: Bool
+    /// Whether it said this after it had heard our last question.
+    public var isAnswer: Bool
+    /// Another number after each time it became Active, in this and other lives of its process;
+    /// `nil` from a version that neither says so nor answers questions.
+    public var claimMark: UInt32?
 
     /// Describes the other node.
     public init(
         address: IPAddress, role: VirtualRouterState, priority: UInt8, isFaulty: Bool = false,
-        isHeld: Bool = false, isLingering: Bool = false
+        isHeld: Bool = false, isLingering: Bool = false, isDoubtful: Bool = false,
+        isAnswer: Bool = false, claimMark: UInt32? = nil
     ) {
         self.address = address
         self.role = role
@@ -30,6 +38,9 @@ public struct PeerOnLink: Hashable, Sendable {
         self.isFaulty = isFaulty
         self.isHeld = isHeld
         self.isLingering = isLingering
+        self.isDoubtful = isDoubtful
+        self.isAnswer = isAnswer
+        self.claimMark = claimMark
     }
 }
 

@@ -79,7 +79,8 @@ public struct SyncGroup: Hashable, Sendable {
                 isLingering = lingering
             case .recordTransition(let transition):
                 commands += observe(transition, isLingering: isLingering, of: index)
-            case .claimAddresses, .sendAdvertisement, .announceAddresses, .report, .reportSplit:
+            case .claimAddresses, .sendAdvertisement, .announceAddresses, .askPeer, .report,
+                .reportSplit:
                 break
             }
         }

@@ -35,6 +35,9 @@ public enum VirtualRouterAction: Hashable, Sendable {
     case announceAddresses
     /// The state changed: last but for reports, so that logging delays nothing.
     case recordTransition(VirtualRouterTransition)
+    /// Send a heartbeat on the pair link now: this router ran late and asks whether it was replaced
+    /// (`VirtualRouterStateMachine.isDoubtful`).
+    case askPeer
     /// For the `SyncGroup`: this router would become Active for this reason.
     case readyToClaim(VirtualRouterTransition.Cause)
     /// For the `SyncGroup`: it would not any more.

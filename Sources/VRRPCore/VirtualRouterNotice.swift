@@ -49,6 +49,8 @@ public struct VirtualRouterNotice: Hashable, Sendable {
         case lowerPriorityActive = "lower_priority_active"
         /// We ran too late, in milliseconds of silence, and gave the addresses up.
         case overslept = "overslept"
+        /// We ran too late, in milliseconds of silence, but the peer has not taken over.
+        case notReplaced = "not_replaced"
         /// We would take over but the witness does not answer, in milliseconds since it is so.
         case heldByWitness = "held_by_witness"
         /// We would take over but run another configuration, in milliseconds since it is so.

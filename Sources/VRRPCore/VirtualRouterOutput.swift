@@ -112,8 +112,8 @@ struct VirtualRouterOutput {
             if transition.to == .active { counters.becameActive += 1 }
         case .announceAddresses:
             counters.announcements += 1
-        case .claimAddresses, .releaseAddresses, .report, .readyToClaim, .noLongerReady,
-            .reportSplit:
+        case .claimAddresses, .releaseAddresses, .report, .askPeer, .readyToClaim,
+            .noLongerReady, .reportSplit:
             break
         }
         actions.append(action)

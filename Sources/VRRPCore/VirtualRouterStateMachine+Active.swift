@@ -40,7 +40,8 @@ extension VirtualRouterStateMachine.State.Active {
     }
 
     var nextDeadline: Instant {
-        min(advertisementDeadline, announcementDeadline, split?.end ?? .distantFuture)
+        if let doubt { return doubt.end }
+        return min(advertisementDeadline, announcementDeadline, split?.end ?? .distantFuture)
     }
 
     /// Announces at `deadline` at the latest.
@@ -52,6 +53,7 @@ extension VirtualRouterStateMachine.State.Active {
     mutating func timerFired(
         now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
     ) {
+        guard doubt == nil else { return }
         if now >= advertisementDeadline {
             advertise(now: now, terms: terms, output: &output)
             // Keep the pace; after a delay of more than one interval start a new one.

@@ -18,7 +18,11 @@ extension VirtualRouterStateMachine.State.Backup {
     /// Active_Down_Timer, which follows the current priority; `nil` while the group decides.
     func activeDownDeadline(_ terms: VirtualRouterTerms) -> Instant? {
         switch wait {
-        case .silence: linkReadAt ?? armedAt + terms.activeDownInterval(interval: interval)
+        case .silence:
+            linkReadAt
+                ?? max(
+                    armedAt + terms.activeDownInterval(interval: interval),
+                    patienceEnd ?? armedAt)
         case .betterBackups: armedAt + max(terms.skewTime(interval: interval), farewellWaitMin)
         case .group: nil
         }
@@ -127,21 +131,45 @@ extension VirtualRouterStateMachine.State.Backup {
         wait = next
         armedAt = now
         linkReadAt = nil
+        patienceEnd = nil
         heldBack = nil
     }
 
     /// Whether Active_Down_Timer is so late that a heartbeat of the Active may wait to be read.
     ///
-    /// Once per silence: then the timer fires again after `State.linkReadingTime`.
+    /// Once per silence: then the timer fires again. Who did not run for a while looks for as long
+    /// again, but no longer than `patience`.
     mutating func mustReadLink(
         deadline: Instant, now: Instant, terms: VirtualRouterTerms
     ) -> Bool {
-        guard case .silence = wait, linkReadAt == nil, now - deadline > State.latenessMax,
-            terms.settings.silenceRule == .advertsAndLink || followsLink,
-            terms.peerOnLink?.role == .active
+        guard linkReadAt == nil, now - deadline > State.latenessMax, mayHearOnLink(terms)
         else { return false }
-        linkReadAt = now + State.linkReadingTime
+        linkReadAt = now + max(min(now - deadline, patience), State.linkReadingTime)
         return true
+    }
+
+    /// The node did not run for a while, and what it would have heard may come a little later: the
+    /// Active may have been held up by the same.
+    ///
+    /// One silence lasts longer for it by `latenessMax` and `patience` at most, however often it
+    /// happens.
+    mutating func ranLate(by lateness: TimeSpan, now: Instant, terms: VirtualRouterTerms) {
+        guard lateness > State.latenessMax, mayHearOnLink(terms) else { return }
+        // Later than this the timer itself is late, see `mustReadLink`.
+        let last = armedAt + terms.activeDownInterval(interval: interval) + State.latenessMax
+        guard now <= last else { return }
+        let end = min(now + min(lateness, patience), last + patience)
+        patienceEnd = max(patienceEnd ?? end, end)
+    }
+
+    /// How long a node that ran late waits for an Active that may have run late with it: for one
+    /// advert, and no longer than the two can be apart.
+    private var patience: TimeSpan { min(interval, State.patienceMax) }
+
+    /// Whether silence may be broken on the link.
+    private func mayHearOnLink(_ terms: VirtualRouterTerms) -> Bool {
+        guard case .silence = wait, terms.peerOnLink?.role == .active else { return false }
+        return terms.settings.silenceRule == .advertsAndLink || followsLink
     }
 
     /// A takeover is due and held: waits for another Active_Down_Interval, and says so once.

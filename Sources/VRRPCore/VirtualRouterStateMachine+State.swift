@@ -24,8 +24,8 @@ extension VirtualRouterStateMachine {
         static var splitQuietMin: TimeSpan { .seconds(1) }
         /// A timer that is later than this may have slept through a heartbeat.
         static var latenessMax: TimeSpan { .milliseconds(5) }
-        /// How long a late Backup looks at the pair link before it believes in silence: the link is
-        /// read in the next turn of the driver's loop.
+        /// The shortest time for which a late Backup looks at the pair link before it believes in
+        /// silence: the link is read in the next turn of the driver's loop.
         static var linkReadingTime: TimeSpan { .milliseconds(2) }
         /// The driver probes for other holders after each announcement: how late an answer may be.
         static var probeDelayMax: TimeSpan { .seconds(2) }
@@ -57,6 +57,8 @@ extension VirtualRouterStateMachine {
             var wait = Wait.silence
             /// The timer was late: when the link must have been read.
             var linkReadAt: Instant?
+            /// The node ran late: silence is not believed before.
+            var patienceEnd: Instant?
             /// Active_Adver_Interval.
             var interval: TimeSpan
             /// Preempt_Mode counts as false before this instant.
@@ -123,6 +125,8 @@ extension VirtualRouterStateMachine {
             var split: Split?
             /// A better Active that the group's deciding member is to settle with.
             var deferral: Deferral?
+            /// It ran late and asked the peer whether it was replaced.
+            var doubt: Doubt?
         }
 
         /// A router that is gone, and until when its last words may arrive.
@@ -215,6 +219,7 @@ extension VirtualRouterStateMachine.State.Backup {
                 "nothing is held back without a hold")
         }
         assert(linkReadAt == nil || terms.settings.silenceRule == .advertsAndLink || followsLink)
+        assert(patienceEnd == nil || terms.settings.silenceRule == .advertsAndLink || followsLink)
         assert(!followsLink || followedAddress != nil)
         assert(!isHeardOnLinkOnly || followedAddress != nil)
     }
@@ -222,7 +227,7 @@ extension VirtualRouterStateMachine.State.Backup {
 
 extension VirtualRouterStateMachine.State.Active {
     fileprivate func checkInvariants(_ terms: VirtualRouterTerms) {
-        assert(nextDeadline <= advertisementDeadline)
+        assert(doubt != nil || nextDeadline <= advertisementDeadline)
         assert(
             advertisementDeadline <= advertisedAt + terms.interval,
             "an Active never plans a longer silence than one interval")

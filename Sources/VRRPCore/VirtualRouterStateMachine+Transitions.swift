@@ -180,34 +180,14 @@ extension VirtualRouterStateMachine.State {
         }
     }
 
-    /// Extension: an Active that was silent for as long as a peer waits was replaced.
-    ///
-    /// Comes before every other event, because answering that event could mean to send.
-    mutating func yieldIfOverslept(
-        now: Instant, terms: VirtualRouterTerms, output: inout VirtualRouterOutput
-    ) {
+    /// The node did not run for a while.
+    mutating func ranLate(by lateness: TimeSpan, now: Instant, terms: VirtualRouterTerms) {
         switch consume self {
         case .initialize(let idle): self = .initialize(idle)
-        case .backup(let backup): self = .backup(backup)
-        case .active(var active):
-            let silence = now - active.advertisedAt
-            let limit = terms.settings.silenceMax
-            guard silence >= limit else {
-                self = .active(active)
-                return
-            }
-            output.append(.releaseAddresses(lingering: false))
-            output.transition(from: .active, to: .backup, cause: .overslept)
-            output.notice(
-                VirtualRouterNotice(
-                    .overslept, source: terms.settings.primaryAddress, got: silence.milliseconds,
-                    wanted: limit.milliseconds),
-                now: now)
-            active.endSplit(.yielded, output: &output)
-            self = .backup(
-                Backup(
-                    now: now, interval: terms.interval,
-                    preemptionAllowedAt: active.preemptionAllowedAt))
+        case .backup(var backup):
+            backup.ranLate(by: lateness, now: now, terms: terms)
+            self = .backup(backup)
+        case .active(let active): self = .active(active)
         }
     }
 
@@ -225,6 +205,19 @@ extension VirtualRouterStateMachine.State {
             }
             self = .backup(backup)
         case .active(var active):
+            if active.heedAnswer(peer, now: now, terms: terms, output: &output) {
+                var backup = Self.replaced(active, now: now, terms: terms, output: &output)
+                if peer.role == .active {
+                    backup.activeHeardOnLink(peer, now: now, terms: terms, output: &output)
+                }
+                self = .backup(backup)
+                return
+            }
+            // Who does not know whether it is Active claims nothing; nor does this router then.
+            if active.doubt != nil || peer.isDoubtful {
+                self = .active(active)
+                return
+            }
             guard peer.role == .active else {
                 active.linkShowsNoSplit(of: peer.address, terms: terms)
                 active.endQuietSplit(now: now, terms: terms, output: &output)
@@ -268,6 +261,7 @@ extension VirtualRouterStateMachine.State {
         case .backup(var backup):
             backup.followsLink = false
             backup.linkReadAt = nil
+            backup.patienceEnd = nil
             self = .backup(backup)
         case .active(var active):
             active.linkShowsNoSplit(of: nil, terms: terms)

@@ -30,6 +30,7 @@ public import WireCore
 ///    link said, before any timer and before `peerDeathProven`: what was sent before a stall must
 ///    be heard before a verdict.
 /// 3. Call `timerFired` before renewing the lease of an address. Calling it early is harmless.
+///    When `isDoubtful` then, the lease is not renewed and nothing is said but the question.
 /// 4. Perform the actions in order, then arm one timer for `nextDeadline`.
 ///
 /// Own multicast must not be looped back (`IP_MULTICAST_LOOP` off).
@@ -59,21 +60,40 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func shutdownRequested(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.shutdownRequested(output: &output)
         finish(into: &actions)
     }
 
     /// Whether the router is Active and so late that its next event makes it give up.
     ///
-    /// Until then it must tell nobody that it is Active.
+    /// Until then it must tell nobody that it is Active, see `isDoubtful` as well.
     public func hasOverslept(now: Instant) -> Bool {
         machine.hasOverslept(now: now, terms: terms)
     }
 
+    /// Whether the router is Active and so late that it must ask the peer, or has asked.
+    ///
+    /// The pair link says so then (`PeerOnLink.isDoubtful`); that is the question.
+    public func isDoubtful(now: Instant) -> Bool {
+        machine.isDoubtful(now: now, terms: terms)
+    }
+
+    /// The node did not run for `lateness`, as a timer saw that had nothing to do with this router.
+    ///
+    /// Extension: silence that a Backup could not have heard broken counts less, for the Active may
+    /// have been held up with it. See `State.Backup.ranLate`.
+    public mutating func ranLate(
+        by lateness: TimeSpan, now: Instant, into actions: inout [VirtualRouterAction]
+    ) {
+        machine.heedTime(asks: true, now: now, terms: terms, output: &output)
+        machine.ranLate(by: lateness, now: now, terms: terms)
+        finish(into: &actions)
+    }
+
     /// The deadline may have come; harmless when it has not.
     public mutating func timerFired(now: Instant, into actions: inout [VirtualRouterAction]) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: true, now: now, terms: terms, output: &output)
         machine.timerFired(now: now, terms: terms, output: &output)
         finish(into: &actions)
     }
@@ -85,7 +105,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
         _ received: ReceivedAdvertisement, now: Instant,
         into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         if received.advertisement.virtualRouterID != settings.virtualRouterID {
             output.count(\.foreignAdvertisements)
         } else {
@@ -148,7 +168,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func yieldRequested(
         lingering: Bool, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.yieldRequested(
             cause: .switchoverRequested, isLingering: lingering, hasYielded: true, now: now,
             terms: terms, output: &output)
@@ -159,7 +179,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func lingeringEnded(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.lingeringEnded(output: &output)
         finish(into: &actions)
     }
@@ -170,7 +190,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func localFaultDetected(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.localFaultDetected(output: &output)
         finish(into: &actions)
     }
@@ -197,7 +217,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func priorityChanged(
         to priority: UInt8, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         let former = terms.priority
         terms.setPriority(priority)
         if terms.priority != former {
@@ -213,7 +233,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func holdsChanged(
         to holds: Set<ClaimHold>, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         terms.setHolds(holds, now: now)
         machine.holdsChanged(now: now, terms: terms, output: &output)
         finish(into: &actions)
@@ -226,7 +246,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func peerHeardOnLink(
         _ peer: PeerOnLink, now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: true, now: now, terms: terms, output: &output)
         terms.peerOnLink = peer
         machine.peerHeardOnLink(peer, now: now, terms: terms, output: &output)
         finish(into: &actions)
@@ -234,7 +254,8 @@ public struct VirtualRouterStateMachine: ~Copyable {
 
     /// The pair link is down or its heartbeats stopped.
     public mutating func linkSilent(now: Instant, into actions: inout [VirtualRouterAction]) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        // A peer that ran late too is silent on the link, and answers when it runs again.
+        machine.heedTime(asks: true, now: now, terms: terms, output: &output)
         terms.peerOnLink = nil
         machine.linkSilent(now: now, terms: terms, output: &output)
         finish(into: &actions)
@@ -247,7 +268,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
         _ mac: HardwareAddress, address: IPAddress, now: Instant,
         into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.addressConflictSeen(
             mac, address: address, now: now, terms: terms, output: &output)
         finish(into: &actions)
@@ -257,7 +278,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
     public mutating func groupMayClaim(
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.groupMayClaim(now: now, terms: terms, output: &output)
         finish(into: &actions)
     }
@@ -267,7 +288,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
         because cause: VirtualRouterTransition.Cause, lingering: Bool, now: Instant,
         into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.yieldRequested(
             cause: .groupYielded, isLingering: lingering,
             hasYielded: cause == .switchoverRequested, now: now, terms: terms, output: &output)
@@ -278,7 +299,7 @@ public struct VirtualRouterStateMachine: ~Copyable {
         _ address: IPAddress, _ cause: VirtualRouterTransition.Cause, isOrder: Bool,
         now: Instant, into actions: inout [VirtualRouterAction]
     ) {
-        machine.yieldIfOverslept(now: now, terms: terms, output: &output)
+        machine.heedTime(asks: false, now: now, terms: terms, output: &output)
         machine.activeIsGone(
             address: address, cause: cause, isOrder: isOrder, now: now, terms: terms,
             output: &output)

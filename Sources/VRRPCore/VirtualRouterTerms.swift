@@ -73,6 +73,13 @@ struct VirtualRouterTerms {
         settings.primaryAddress = address
     }
 
+    /// Whether a peer is there that knows the question of an Active that ran late, and whose answer
+    /// binds it.
+    var canAskPeer: Bool {
+        guard let peerOnLink, settings.silenceRule == .advertsAndLink else { return false }
+        return peerOnLink.role != .active && peerOnLink.claimMark != nil
+    }
+
     /// Sets the current priority: an owner is never lowered (RFC 9568 §5.2.4), nobody below 1.
     mutating func setPriority(_ wanted: UInt8) {
         priority = settings.isOwner ? 255 : min(max(wanted, 1), settings.priority)

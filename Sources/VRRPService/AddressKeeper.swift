@@ -25,7 +25,9 @@ public final class LeaseCounters: Sendable {
 /// What a keeper asks and tells.
 protocol AddressKeeperOwner: AnyObject {
     /// A renewal is due; the owner gives the addresses up first when it should not have them.
-    func addressKeeperWillRenew()
+    ///
+    /// - Returns: false when it does not know yet whether it should.
+    func addressKeeperWillRenew() -> Bool
     /// The addresses were away for a moment and are back.
     func addressKeeperPutBack()
     /// The addresses are away and cannot be had.
@@ -116,7 +118,7 @@ final class AddressKeeper {
         }
         healTimer = loop.schedule(at: allowedAt) { [weak self] in
             self?.healTimer = nil
-            self?.owner?.addressKeeperWillRenew()
+            _ = self?.owner?.addressKeeperWillRenew()
             self?.check()
         }
     }
@@ -148,8 +150,9 @@ final class AddressKeeper {
     }
 
     private func renew() {
-        owner?.addressKeeperWillRenew()
+        let mayRenew = owner?.addressKeeperWillRenew() ?? true
         guard isHolding else { return }
+        guard mayRenew else { return scheduleRenewal(after: Self.renewalRetryDelay) }
         let now = Clock.now()
         let silence = now - renewedAt
         let isLate = silence >= lease

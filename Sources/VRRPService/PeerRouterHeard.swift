@@ -21,12 +21,16 @@ public struct PeerRouterHeard: Hashable, Sendable {
     public var isHeld: Bool
     /// Whether the node keeps the addresses quietly until connections have ended.
     public var isLingering: Bool
+    /// Whether the node ran late and asks if it is still Active, as which it stands here.
+    public var isDoubtful: Bool
+    /// Another number after each time the node became Active; `nil` from one that does not say.
+    public var claimMark: UInt32?
 
     /// Describes a virtual router.
     public init(
         virtualRouterID: UInt8, family: AddressFamily = .ipv4, state: VirtualRouterState,
         priority: UInt8? = nil, isFaulty: Bool = false, isHeld: Bool = false,
-        isLingering: Bool = false
+        isLingering: Bool = false, isDoubtful: Bool = false, claimMark: UInt32? = nil
     ) {
         self.virtualRouterID = virtualRouterID
         self.family = family
@@ -35,5 +39,7 @@ public struct PeerRouterHeard: Hashable, Sendable {
         self.isFaulty = isFaulty
         self.isHeld = isHeld
         self.isLingering = isLingering
+        self.isDoubtful = isDoubtful
+        self.claimMark = claimMark
     }
 }

@@ -216,7 +216,7 @@ public final class RouteRouter {
 }
 
 extension RouteRouter: AddressKeeperOwner {
-    func addressKeeperWillRenew() {}
+    func addressKeeperWillRenew() -> Bool { true }
 
     func addressKeeperPutBack() {}
 

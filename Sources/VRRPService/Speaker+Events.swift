@@ -74,12 +74,24 @@ extension Speaker {
         forgetAnnouncedDeath()
     }
 
+    /// The node did not run for `lateness`, as its loop noticed.
+    func ranLate(by lateness: TimeSpan) {
+        step(afterHearing: { $0.ranLate(by: lateness, now: $1, into: &$2) })
+    }
+
     /// What the other node says about this virtual router on the pair link.
-    public func peerHeard(_ heard: PeerRouterHeard) {
+    ///
+    /// - Parameters:
+    ///   - heard: what it says.
+    ///   - answeredAt: when this node sent what the other one acted on last.
+    public func peerHeard(_ heard: PeerRouterHeard, answeredAt: Instant? = nil) {
+        let isAnswer =
+            if let answeredAt, let askedAt { answeredAt >= askedAt } else { false }
         status.peerSaid = heard
         let peer = PeerOnLink(
             address: peerAddress, role: heard.state, priority: heard.priority ?? 0,
-            isFaulty: heard.isFaulty, isHeld: heard.isHeld, isLingering: heard.isLingering)
+            isFaulty: heard.isFaulty, isHeld: heard.isHeld, isLingering: heard.isLingering,
+            isDoubtful: heard.isDoubtful, isAnswer: isAnswer, claimMark: heard.claimMark)
         // What the link says is heard before silence is believed, like an advert.
         step(afterHearing: { $0.peerHeardOnLink(peer, now: $1, into: &$2) })
     }

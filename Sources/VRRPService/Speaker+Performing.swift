@@ -32,6 +32,9 @@ extension Speaker {
                 if !isRefused { announce() }
             case .recordTransition(let transition):
                 record(transition)
+            case .askPeer:
+                askedAt = Clock.now()
+                onQuestion?()
             case .readyToClaim:
                 // The group's part: it sees every list of actions.
                 break

@@ -58,9 +58,10 @@ extension Speaker {
 }
 
 extension Speaker: AddressKeeperOwner {
-    func addressKeeperWillRenew() {
+    func addressKeeperWillRenew() -> Bool {
         // An Active that overslept must not renew what another node has by now.
         step()
+        return !isDoubtful
     }
 
     func addressKeeperPutBack() {

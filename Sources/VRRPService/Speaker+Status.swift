@@ -48,14 +48,22 @@ extension Speaker {
     /// What the other node is to hear about this virtual router.
     ///
     /// Another router of this node may have noticed first that the node overslept, and have made it
-    /// beat: an Active that is about to notice is none any more.
+    /// beat: an Active that is about to notice is none any more, or does not know.
     var linkReport: PeerRouterHeard {
-        let hasOverslept = machine.hasOverslept(now: clock.machineTime(Clock.now()))
+        let now = clock.machineTime(Clock.now())
+        let hasOverslept = machine.hasOverslept(now: now)
         return PeerRouterHeard(
             virtualRouterID: instance.virtualRouterID, family: instance.family,
             state: hasOverslept ? .backup : machine.state, priority: machine.priority,
             isFaulty: !faults.isEmpty || isGroupFaulty,
             isHeld: machine.holds.contains { $0.hold.forbidsClaims },
-            isLingering: machine.isLingering)
+            isLingering: machine.isLingering, isDoubtful: machine.isDoubtful(now: now),
+            claimMark: claimSalt
+                &+ UInt32(truncatingIfNeeded: machine.counters.becameActive))
+    }
+
+    /// Whether this node must ask the other one whether it was replaced, or has asked.
+    var isDoubtful: Bool {
+        machine.isDoubtful(now: clock.machineTime(Clock.now()))
     }
 }

@@ -53,6 +53,9 @@ public final class Speaker {
     /// Called before addresses that were here quietly are announced: whoever silenced them outside
     /// of this process ends that.
     public var onWillBeLoud: (() -> Void)?
+    /// Called when the other node is to be asked whether it has replaced this one: with the next
+    /// heartbeat, which is to go at once.
+    public var onQuestion: (() -> Void)?
 
     let surroundings: SpeakerSurroundings
     let loop: EventLoop
@@ -84,6 +87,10 @@ public final class Speaker {
     private(set) var isStepping = false
     private var deadlineTimer: (deadline: Instant, timer: TimerID)?
     private var retryTimer: TimerID?
+    /// When the other node was last to be asked whether it has replaced this one.
+    var askedAt: Instant?
+    /// Tells this life of the process from others on the link.
+    let claimSalt: UInt32
     /// Refused addresses in a row.
     var refusalCount = 0
 
@@ -107,6 +114,7 @@ public final class Speaker {
         self.logger = logger
         self.ports = ports
         instance = surroundings.instance
+        claimSalt = UInt32(truncatingIfNeeded: RandomBytes.seed())
         machine = VirtualRouterStateMachine(settings: settings)
         decoder = AdvertisementDecoder(surroundings.policy(settings))
         signer = surroundings.authentication?.makeSigner()

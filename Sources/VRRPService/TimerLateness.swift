@@ -21,6 +21,8 @@ public final class TimerLateness: MetricSource {
     ]
     /// The rarest look: a stall that falls between two timers would not be seen.
     public static let lookIntervalMax = TimeSpan.milliseconds(100)
+    /// What is worth telling the owner of the loop: a silence may have been its own.
+    public static let toldMin = TimeSpan.milliseconds(5)
 
     /// The lateness so far; a value that may leave the thread.
     public struct Status: Hashable, Sendable {
@@ -69,16 +71,26 @@ public final class TimerLateness: MetricSource {
     }
 
     /// Measures `loop` from now on, and lets it have a timer often enough; on the loop's thread.
-    public func observe(_ loop: EventLoop) {
+    ///
+    /// - Parameters:
+    ///   - loop: the loop.
+    ///   - onLate: called when the loop did not run for longer than ``toldMin``, before timers that
+    ///     were due later than the one that noticed.
+    public func observe(_ loop: EventLoop, onLate: @escaping (TimeSpan) -> Void = { _ in }) {
         loop.onTimersFired = { [weak self, unowned loop] lateness in
             self?.record(lateness, now: loop.now)
         }
-        look(loop)
+        look(loop, onLate)
     }
 
-    private func look(_ loop: EventLoop) {
+    private func look(_ loop: EventLoop, _ onLate: @escaping (TimeSpan) -> Void) {
         let interval = min(max(advertiseInterval, .milliseconds(10)), Self.lookIntervalMax)
-        loop.schedule(after: interval) { [weak self, unowned loop] in self?.look(loop) }
+        let deadline = loop.now + interval
+        loop.schedule(at: deadline) { [weak self, unowned loop] in
+            let lateness = loop.now - deadline
+            if lateness > Self.toldMin { onLate(lateness) }
+            self?.look(loop, onLate)
+        }
     }
 
     func record(_ lateness: TimeSpan, now: Instant) {

@@ -3,6 +3,7 @@
 // What the pair thread tells the virtual routers, and what it reads for the other node.
 
 internal import ConfigurationCore
+internal import EventLoop
 internal import LinuxIO
 public import VRRPCore
 public import WireCore
@@ -31,7 +32,14 @@ extension VirtualRouterGroup {
     /// What a heartbeat says about the other node's virtual routers, in its order.
     ///
     /// The same VRID and family twice means two interfaces: the order tells which is which.
-    public func peerHeard(_ routers: [PeerRouterHeard], at instant: Instant) {
+    ///
+    /// - Parameters:
+    ///   - routers: the other node's virtual routers.
+    ///   - answeredAt: when this node sent the heartbeat that the other one acted on last.
+    ///   - instant: when the heartbeat was read.
+    public func peerHeard(
+        _ routers: [PeerRouterHeard], answeredAt: Instant? = nil, at instant: Instant
+    ) {
         var seen: [UInt16: Int] = [:]
         for router in routers {
             let key = UInt16(router.virtualRouterID) << 1 | (router.family == .ipv6 ? 1 : 0)
@@ -45,14 +53,31 @@ extension VirtualRouterGroup {
             let before = speaker.currentStatus.peerSaid?.state
             if before == .active, router.state != .active {
                 // It gave up just now: no need to wait for Skew_Time.
-                speaker.peerReleasedAddresses(
-                    because: router.state == .backup ? .switchover : .peerLeft,
-                    detectedAt: instant)
+                peerReleased(speaker, router.state, at: instant)
             }
-            speaker.peerHeard(router)
+            speaker.peerHeard(router, answeredAt: answeredAt)
         }
         noteLinkUp(true, at: instant)
         adviseHandover(now: instant)
+    }
+
+    /// The other node said on the link that it is Active no more.
+    ///
+    /// A node that ran late reads old words first: what follows in the socket may take them back,
+    /// and an order that nobody took in time must not move the addresses.
+    private func peerReleased(
+        _ speaker: Speaker, _ state: VirtualRouterState, at instant: Instant
+    ) {
+        let reason: FailoverRecord.Reason = state == .backup ? .switchover : .peerLeft
+        guard instant < oldWordsEnd else {
+            speaker.peerReleasedAddresses(because: reason, detectedAt: instant)
+            return
+        }
+        loop.schedule(after: Self.oldWordsSpan) { [weak speaker] in
+            guard let speaker, let said = speaker.currentStatus.peerSaid, said.state != .active
+            else { return }
+            speaker.peerReleasedAddresses(because: reason, detectedAt: instant)
+        }
     }
 
     /// The authenticated pair link vouches for the other node's process.

@@ -15,6 +15,8 @@ public import WireCore
 public final class VirtualRouterGroup {
     /// When to look again at an interface whose sockets could not be opened.
     static let reviewRetryDelay = TimeSpan.seconds(1)
+    /// How long a node that ran late reads what waits on the link before it acts on orders there.
+    static let oldWordsSpan = TimeSpan.milliseconds(5)
     /// Names of the device whose routes are exported begin with this.
     public static let routeDevicePrefix = "tandem-rt"
 
@@ -30,6 +32,8 @@ public final class VirtualRouterGroup {
     public var onStateChange: ((SpeakerStateChange) -> Void)?
     /// Called before addresses that were here quietly are announced.
     public var onWillBeLoud: ((VirtualRouterInstance, [IPAddress]) -> Void)?
+    /// Called when a heartbeat is to go at once: this node does not know whether it was replaced.
+    public var onQuestion: (() -> Void)?
     /// Called when this node serves with a lowered priority and the other node would serve better:
     /// with the virtual routers to hand over.
     public var onHandoverWanted: (([VirtualRouterInstance]) -> Void)?
@@ -52,6 +56,9 @@ public final class VirtualRouterGroup {
     private var syncGroups: [SpeakerTeam] = []
     private var monitorSource: EventSource?
     private var isReviewWaiting = false
+    var isQuestionWaiting = false
+    /// Until when what the link says may have waited in its socket while this node did not run.
+    var oldWordsEnd = Instant(nanoseconds: 0)
 
     /// Opens everything that a takeover will need; no packet leaves before `start`.
     ///
@@ -164,6 +171,7 @@ public final class VirtualRouterGroup {
             speaker.onWillBeLoud = { [weak self] in
                 self?.onWillBeLoud?(plan.instance, plan.addresses)
             }
+            speaker.onQuestion = { [weak self] in self?.askSoon() }
             speakers.append(speaker)
             if let position = names.firstIndex(of: plan.team) { teams[position].append(speaker) }
         }

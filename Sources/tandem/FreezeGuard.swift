@@ -39,11 +39,12 @@ final class FreezeGuard {
         /// Begins; the loop's thread does the work, a few microseconds each time.
         ///
         /// `noticeTime` comes first each time: a node that overslept gives its addresses up there,
-        /// and the sign opens nothing that is not its own.
-        func start(on loop: EventLoop, noticeTime: @escaping () -> Void) {
-            noticeTime()
+        /// and the sign opens nothing that is not its own. There is none while the node does not
+        /// know.
+        func start(on loop: EventLoop, noticeTime: @escaping () -> Bool) {
+            let isSure = noticeTime()
             noteLateness(now: Clock.now())
-            sign.send()
+            if isSure { sign.send() }
             loop.schedule(after: FreezeGuard.interval) { [self, unowned loop] in
                 start(on: loop, noticeTime: noticeTime)
             }

@@ -85,7 +85,10 @@ extension PairDriver: PairLinkOwner {
 
     func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) {
         let wasPeerActive = isPeerActive
-        isPeerActive = heartbeat.routers.contains { $0.role == .active }
+        isPeerActive = heartbeat.routers.contains {
+            // Who does not know is what it was.
+            $0.role == .active && (wasPeerActive || !$0.isDoubtful)
+        }
         if isPeerActive, !wasPeerActive {
             peerBecameActiveAt = instant
             handover?.peerIsActive()
@@ -97,7 +100,9 @@ extension PairDriver: PairLinkOwner {
         if setUp.secret != nil, let nonce = heartbeat.bootNonce {
             group.peerVouched(bootNonce: nonce)
         }
-        group.peerHeard(heartbeat.routers.map(PeerRouterHeard.init), at: instant)
+        group.peerHeard(
+            heartbeat.routers.map(PeerRouterHeard.init), answeredAt: heartbeat.answeredAt,
+            at: instant)
     }
 
     func pairLinkReceived(_ message: HandoverMessage, at instant: Instant) {
@@ -111,7 +116,8 @@ extension VirtualRouterReport {
         self.init(
             id: router.virtualRouterID, family: router.family,
             role: VirtualRouterRole(router.state), priority: router.priority,
-            isFaulty: router.isFaulty, isHeld: router.isHeld, isLingering: router.isLingering)
+            isFaulty: router.isFaulty, isHeld: router.isHeld, isLingering: router.isLingering,
+            isDoubtful: router.isDoubtful, claimMark: router.claimMark)
     }
 }
 
@@ -120,7 +126,8 @@ extension PeerRouterHeard {
         self.init(
             virtualRouterID: report.id, family: report.family,
             state: VirtualRouterState(report.role), priority: report.priority,
-            isFaulty: report.isFaulty, isHeld: report.isHeld, isLingering: report.isLingering)
+            isFaulty: report.isFaulty, isHeld: report.isHeld, isLingering: report.isLingering,
+            isDoubtful: report.isDoubtful, claimMark: report.claimMark)
     }
 }
 

@@ -155,13 +155,14 @@ final class PairDriver {
         startHandover()
         group.onStateChange = { [unowned self] in stateChanged($0) }
         group.onHandoverWanted = { [unowned self] in handOverAsDegraded($0) }
+        group.onQuestion = { [unowned self] in link?.beat() }
         tracking.onVerdict = { [unowned self] in apply($0) }
         // Until the control thread says that it knows what the other node knows.
         group.setHold(.synchronizing, isPresent: setUp.replication != nil)
         // What the trackers say at once must be known before a router starts.
         try tracking.start()
         group.start()
-        lateness.observe(loop)
+        lateness.observe(loop) { [unowned group] in group.ranLate(by: $0) }
         var sources: [any MetricSource] = group.reports
         sources += [tracking.report, lateness]
         if let link { sources.append(link.counters) }
@@ -235,9 +236,12 @@ final class PairDriver {
     // MARK: Telling
 
     /// Shows workers that the node looked at the clock and is still what it was.
-    private func noticeLife() {
-        group.noticeTime()
+    ///
+    /// - Returns: false while it does not know, for it ran late and waits for the other node's word.
+    private func noticeLife() -> Bool {
+        guard group.noticeTime() else { return false }
         setUp.dataPlane.life.show(at: Clock.now())
+        return true
     }
 
     private func stateChanged(_ change: SpeakerStateChange) {

@@ -42,10 +42,28 @@ import WireCore
             }),
     ]
 
+    static let marked = [
+        heartbeat(
+            routers: [
+                VirtualRouterReport(
+                    id: 51, role: .active, priority: 200, isDoubtful: true, claimMark: .max),
+                VirtualRouterReport(
+                    id: 51, family: .ipv6, role: .backup, priority: 1, claimMark: 0),
+            ]),
+        heartbeat(
+            routers: (128...255).flatMap { id in
+                AddressFamily.allCases.map {
+                    VirtualRouterReport(
+                        id: id, family: $0, role: .backup, priority: 100, isDoubtful: true,
+                        claimMark: UInt32(id) << 24)
+                }
+            }),
+    ]
+
     /// Bytes before the list of VRIDs, its count included.
     static let headByteCount = 22
 
-    @Test(arguments: samples + detailed)
+    @Test(arguments: samples + detailed + marked)
     func readingGivesBackWhatWasWritten(_ heartbeat: Heartbeat) throws {
         let payload = heartbeat.payload
         #expect(payload.count <= LinkFrameEncoder.payloadByteCountMax)
@@ -114,6 +132,33 @@ import WireCore
         // A block of another length is one of a later version.
         let later = heartbeat.payload + [2, 0, 1, 7]
         #expect(try Heartbeat(payload: later.span.bytes) == heartbeat)
+    }
+
+    @Test(arguments: marked + samples)
+    func theHeartbeatThatIsAnsweredIsTold(_ heartbeat: Heartbeat) throws {
+        var answering = heartbeat
+        answering.answeredAt = Instant(nanoseconds: 0x0102_0304_0506_0708)
+        let payload = answering.payload
+        #expect(payload.count <= LinkFrameEncoder.payloadByteCountMax)
+        #expect(try Heartbeat(payload: payload.span.bytes) == answering)
+        let later = heartbeat.payload + [3, 0, 1, 7]
+        #expect(try Heartbeat(payload: later.span.bytes) == heartbeat)
+    }
+
+    /// One router without a mark, and none is told: who lacks marks answers no question.
+    @Test func marksAreToldOfAllRoutersOrOfNone() throws {
+        var heartbeat = Self.marked[0]
+        heartbeat.routers[1].claimMark = nil
+        let read = try Heartbeat(payload: heartbeat.payload.span.bytes)
+        #expect(read.routers.map(\.claimMark) == [nil, nil])
+        #expect(read.routers.map(\.isDoubtful) == [true, false])
+        // More would not fit into a frame.
+        var many = Self.marked[1]
+        many.routers += Self.marked[0].routers
+        let payload = many.payload
+        #expect(payload.count <= LinkFrameEncoder.payloadByteCountMax)
+        #expect(
+            try Heartbeat(payload: payload.span.bytes).routers.allSatisfy { $0.claimMark == nil })
     }
 
     @Test func blocksFlagsAndEntriesOfLaterVersionsAreSkipped() throws {

@@ -75,6 +75,7 @@ final class TestNode: PairLinkOwner {
     private(set) var heard: Heartbeat?
     var onEvent: (OwnerEvent) -> Void = { _ in }
     var onWillBeat: () -> Void = {}
+    var onHeard: (Heartbeat) -> Void = { _ in }
 
     init(_ settings: PairLinkSettings, on loop: EventLoop) throws {
         link = PairLink(loop: loop, settings: settings, logger: Logger("link", sink: nil))
@@ -94,7 +95,10 @@ final class TestNode: PairLinkOwner {
     func pairLinkPeerLeft(at instant: Instant) { note(.left) }
     func pairLinkCameUp() { note(.up) }
     func pairLinkWentDown(_ reason: LinkDownReason) { note(.down(reason)) }
-    func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) { heard = heartbeat }
+    func pairLinkHeard(_ heartbeat: Heartbeat, at instant: Instant) {
+        heard = heartbeat
+        onHeard(heartbeat)
+    }
 }
 
 /// One raw connection to a node's pair-link port.

@@ -42,6 +42,46 @@ import WireCore
         right.link.stop()
     }
 
+    @Test func aDoubtfulNodeIsAnsweredAtOnceAndNotBeforeItWasHeard() throws {
+        let loop = try EventLoop()
+        var settings = (bench.leftSettings(), bench.rightSettings())
+        // Nothing but the answer comes in time.
+        settings.0.heartbeatInterval = .seconds(60)
+        settings.1.heartbeatInterval = .seconds(60)
+        let left = try TestNode(settings.0, on: loop)
+        let right = try TestNode(settings.1, on: loop)
+        #expect(eventually(loop) { left.heard != nil && right.heard != nil })
+        let askedAt = Clock.now()
+        #expect((left.heard?.answeredAt ?? Instant(nanoseconds: 0)) < askedAt)
+        left.report.routers = [
+            VirtualRouterReport(
+                id: 51, role: .active, priority: 200, isDoubtful: true, claimMark: 1)
+        ]
+        var wasHeard = false
+        right.onHeard = { heartbeat in
+            guard heartbeat.routers.contains(where: \.isDoubtful) else { return }
+            // What is said before the owner has acted is no answer.
+            right.link.beat()
+            right.report.routers[0].priority = 77
+            right.report.routers[0].claimMark = 5
+            wasHeard = true
+        }
+        var answers: [Heartbeat] = []
+        left.onHeard = { answers.append($0) }
+        left.link.beat()
+        #expect(
+            eventually(loop) {
+                answers.contains { ($0.answeredAt ?? Instant(nanoseconds: 0)) >= askedAt }
+            })
+        #expect(wasHeard)
+        for answer in answers {
+            let isAnswer = (answer.answeredAt ?? Instant(nanoseconds: 0)) >= askedAt
+            #expect(isAnswer == (answer.routers.first?.claimMark == 5))
+        }
+        left.link.stop()
+        right.link.stop()
+    }
+
     @Test func nodesWithoutSecretHearEachOtherAndSaySo() throws {
         let loop = try EventLoop()
         let left = try TestNode(bench.leftSettings(), on: loop)

@@ -138,6 +138,54 @@ struct ScenarioTests {
         }
     }
 
+    @Test("A host that stops both nodes and lets them go on one after the other moves nothing")
+    func sharedStallMovesNothing() throws {
+        for seed in UInt64(0)..<400 {
+            var random = SeededGenerator(seed: seed)
+            let length = TimeSpan.milliseconds(15) + random.span(upTo: .milliseconds(200))
+            let lead = random.span(upTo: .milliseconds(9))
+            let isBackupFirst = Bool.random(using: &random)
+            let plan = SimulationPlan.settled(seed: seed, interval: .milliseconds(10)) { settled in
+                let start = settled + .milliseconds(300)
+                return [0, 1].map { node in
+                    let isLate = (node == 0) == isBackupFirst
+                    return PlannedFault(
+                        kind: .pause(node: node), start: start,
+                        end: start + length + (isLate ? lead : .zero))
+                }
+            }
+            let run = try ScenarioRun(plan)
+            #expect(run.violations == [], "seed \(seed)")
+            #expect(
+                run.transitions(from: plan.faults[0].start) == [],
+                "seed \(seed): \(length) and \(lead), the Backup first: \(isBackupFirst)")
+        }
+    }
+
+    @Test("Both nodes stop and only the Backup goes on: it takes over, a little later")
+    func stallOfBothAndDeathOfOneIsTakenOver() throws {
+        for seed in UInt64(0)..<100 {
+            var random = SeededGenerator(seed: seed)
+            let length = TimeSpan.milliseconds(15) + random.span(upTo: .milliseconds(200))
+            let plan = SimulationPlan.settled(seed: seed, interval: .milliseconds(10)) { settled in
+                let start = settled + .milliseconds(300)
+                return [
+                    PlannedFault(kind: .pause(node: 1), start: start, end: start + length),
+                    PlannedFault(
+                        kind: .powerOff(node: 0), start: start + .milliseconds(1),
+                        end: start + .seconds(1)),
+                ]
+            }
+            let run = try ScenarioRun(plan)
+            #expect(run.violations == [], "seed \(seed)")
+            let resumed = plan.faults[0].end
+            let taken = try #require(run.holdingTime(of: 1, from: resumed))
+            // What was read, one silence, and what a late node adds to it.
+            let limit = plan.activeDownInterval(of: 1) + .milliseconds(25) + plan.turn
+            #expect(taken - resumed <= limit, "seed \(seed)")
+        }
+    }
+
     @Test(
         "SIGSTOP: the frozen node loses the address with its lease and is silent afterwards",
         arguments: SimulationPlan.intervals)

@@ -14,11 +14,14 @@ struct LinkReport {
     var priority: UInt8
     var isHeld: Bool
     var isLingering: Bool
+    var isDoubtful: Bool
+    var claimMark: UInt32
 }
 
 /// What travels on a connection.
 enum LinkMessage {
-    case heartbeat([LinkReport])
+    /// When it was sent, on the sender's clock, and which of the other node's it answers.
+    case heartbeat([LinkReport], sentAt: Instant, answered: Instant?)
     case goodbye
 }
 
@@ -44,6 +47,8 @@ struct SimulatedLinkEnd {
     var dialTime: Instant?
     var beatTime: Instant?
     var peerRoles: [Int: VirtualRouterState] = [:]
+    /// The peer's last heartbeat that was acted on, by the peer's clock.
+    var answered: Instant?
 
     init(heartbeatInterval: TimeSpan, seed: UInt64) {
         liveness = PeerLivenessStateMachine(heartbeatInterval: heartbeatInterval)

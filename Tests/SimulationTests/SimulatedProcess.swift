@@ -43,6 +43,7 @@ final class SimulatedProcess {
         var machine: VirtualRouterStateMachine
         var renewalTime: Instant?
         var announcementTimes: [Instant] = []
+        var askedAt: Instant?
 
         init(_ settings: VirtualRouterSettings) {
             family = settings.family
@@ -64,6 +65,9 @@ final class SimulatedProcess {
     private var faultCount = 0
     private var holdCount = 0
     private var penaltyPoints = 0
+    /// When the driver looks at the clock for its own sake.
+    private var lookTime = Instant(nanoseconds: 0)
+    private var mustAsk = false
 
     /// The driver repeats an announcement after these delays.
     private static let announcementRepeats: [TimeSpan] = [
@@ -129,12 +133,14 @@ final class SimulatedProcess {
         }
         consider(link?.nextWake)
         consider(lingeringEnd)
+        consider(lookTime)
         return next
     }
 
     // MARK: - Its life
 
     func start(at now: Instant) {
+        lookTime = now + lookInterval
         feed(at: now) { $0.startupRequested(now: $1, into: &$2) }
         if link != nil { world.dial(from: node.index) }
     }
@@ -143,6 +149,14 @@ final class SimulatedProcess {
     ///
     /// - Returns: false when the process ended itself.
     func turn(at now: Instant) -> Bool {
+        defer {
+            if mustAsk { ask(at: now) }
+        }
+        if now >= lookTime {
+            let lateness = now - lookTime
+            lookTime = now + lookInterval
+            feed(at: now) { $0.ranLate(by: lateness, now: $1, into: &$2) }
+        }
         if plan.defect == .judgesBeforeHearing {
             feed(at: now) { $0.timerFired(now: $1, into: &$2) }
         }
@@ -163,7 +177,9 @@ final class SimulatedProcess {
 
     private func keepAddresses(at now: Instant) {
         for (index, router) in routers.enumerated() {
-            if let renewalTime = router.renewalTime, now >= renewalTime {
+            if let renewalTime = router.renewalTime, now >= renewalTime,
+                !router.machine.isDoubtful(now: node.local(now))
+            {
                 router.renewalTime = now + plan.lease.divided(by: 4)
                 // The lease may have run out during a pause that was too short to be replaced.
                 if node.renewLease(of: index, at: now), router.machine.state == .active {
@@ -291,6 +307,9 @@ extension SimulatedProcess {
                 world.recordTransition(transition, of: node.index, router.family)
                 // The peer hears of it on the link at once.
                 beat(at: now)
+            case .askPeer:
+                router.askedAt = now
+                mustAsk = true
             case .report, .reportSplit, .readyToClaim, .noLongerReady:
                 break
             }
@@ -308,13 +327,29 @@ extension SimulatedProcess {
 
 extension SimulatedProcess {
     /// What this node says of itself.
-    private var reports: [LinkReport] {
-        routers.map { router in
-            LinkReport(
-                family: router.family, role: router.machine.state,
+    private func reports(at now: Instant) -> [LinkReport] {
+        let local = node.local(now)
+        return routers.map { router in
+            let hasOverslept = router.machine.hasOverslept(now: local)
+            return LinkReport(
+                family: router.family, role: hasOverslept ? .backup : router.machine.state,
                 priority: router.machine.priority, isHeld: !router.machine.holds.isEmpty,
-                isLingering: router.machine.isLingering)
+                isLingering: router.machine.isLingering,
+                isDoubtful: router.machine.isDoubtful(now: local),
+                claimMark: UInt32(truncatingIfNeeded: node.incarnation) << 16
+                    &+ UInt32(truncatingIfNeeded: router.machine.counters.becameActive))
         }
+    }
+
+    /// How often the driver looks whether it ran late.
+    private var lookInterval: TimeSpan { min(plan.interval, .milliseconds(100)) }
+
+    /// Not before every router has looked at the clock.
+    private func ask(at now: Instant) {
+        mustAsk = false
+        feed(at: now) { $0.timerFired(now: $1, into: &$2) }
+        mustAsk = false
+        beat(at: now)
     }
 
     private func beat(at now: Instant) {
@@ -324,7 +359,9 @@ extension SimulatedProcess {
         let interval = isFast ? min(plan.interval, plan.heartbeatInterval) : plan.heartbeatInterval
         self.link?.beatTime = now + interval
         guard let connection = link.connection else { return }
-        world.send(.heartbeat(reports), on: connection, from: node.index)
+        world.send(
+            .heartbeat(reports(at: now), sentAt: now, answered: link.answered), on: connection,
+            from: node.index)
     }
 
     private func runLinkTimers(at now: Instant) {
@@ -354,9 +391,11 @@ extension SimulatedProcess {
             // The peer just proved that it is there: no reason to wait any longer.
             if let dialTime = link?.dialTime { link?.dialTime = min(dialTime, now) }
             perform(link?.liveness.linkEstablished(generation, now: now), at: now)
-        case .message(.heartbeat(let reports), let generation):
+        case .message(.heartbeat(let reports, let sentAt, let answered), let generation):
             perform(link?.liveness.heartbeatReceived(on: generation, now: now), at: now)
-            hear(reports, at: now)
+            hear(reports, answered: answered, at: now)
+            link?.answered = sentAt
+            if reports.contains(where: \.isDoubtful) { beat(at: now) }
         case .message(.goodbye, let generation):
             link?.liveness.goodbyeReceived(on: generation)
         case .ended(let generation, let ending):
@@ -366,14 +405,16 @@ extension SimulatedProcess {
         }
     }
 
-    private func hear(_ reports: [LinkReport], at now: Instant) {
+    private func hear(_ reports: [LinkReport], answered: Instant?, at now: Instant) {
         let peer = 1 - node.index
         for (index, report) in reports.enumerated() {
             let address = plan.address(of: peer, report.family)
             let before = link?.peerRoles.updateValue(report.role, forKey: index)
             let heard = PeerOnLink(
                 address: address, role: report.role, priority: report.priority, isFaulty: false,
-                isHeld: report.isHeld, isLingering: report.isLingering)
+                isHeld: report.isHeld, isLingering: report.isLingering,
+                isDoubtful: report.isDoubtful,
+                isAnswer: isAnswer(answered, to: routers[index]), claimMark: report.claimMark)
             if plan.defect != .ignoresLink {
                 feed(index, at: now) { $0.peerHeardOnLink(heard, now: $1, into: &$2) }
             }
@@ -381,6 +422,11 @@ extension SimulatedProcess {
                 feed(index, at: now) { $0.peerHandedOver(address: address, now: $1, into: &$2) }
             }
         }
+    }
+
+    private func isAnswer(_ answered: Instant?, to router: Router) -> Bool {
+        guard let answered, let askedAt = router.askedAt else { return false }
+        return answered >= askedAt
     }
 
     private func perform(_ action: PeerLivenessAction?, at now: Instant) {

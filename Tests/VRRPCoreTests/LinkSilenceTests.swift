@@ -71,7 +71,7 @@ struct LinkSilenceTests {
         router.hearOnLink(.active, priority: 200, at: .zero)
         let late = downInterval + .seconds(2)
         #expect(router.timer(at: late) == [])
-        #expect(router.deadline == late + ms(2))
+        #expect(router.deadline == late + ms(50), "as long as a node may be held up after it")
         router.hearOnLink(.active, priority: 200, at: late + ms(1))
         #expect(router.deadline == late + ms(1) + downInterval, "the heartbeat was waiting")
         let silent = late + ms(1) + downInterval + .seconds(1)

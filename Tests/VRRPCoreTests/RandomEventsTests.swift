@@ -61,7 +61,7 @@ struct RandomEventsTests {
                     if !isSplitOpen { return "no split to end" }
                     isSplitOpen = false
                 }
-            case .report: break
+            case .report, .askPeer: break
             }
             return nil
         }

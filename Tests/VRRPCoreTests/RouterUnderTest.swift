@@ -87,6 +87,11 @@ final class RouterUnderTest {
         machine.hasOverslept(now: Self.epoch + time)
     }
 
+    /// Whether it must ask its peer whether it is still Active, or has asked.
+    func isDoubtful(at time: TimeSpan) -> Bool {
+        machine.isDoubtful(now: Self.epoch + time)
+    }
+
     /// When the timer is due, since the start of the test.
     var deadline: TimeSpan? {
         machine.nextDeadline.map { $0 - Self.epoch }
@@ -105,6 +110,11 @@ final class RouterUnderTest {
     @discardableResult
     func timer(at time: TimeSpan) -> [VirtualRouterAction] {
         perform { machine.timerFired(now: Self.epoch + time, into: &$0) }
+    }
+
+    @discardableResult
+    func runLate(by lateness: TimeSpan, at time: TimeSpan) -> [VirtualRouterAction] {
+        perform { machine.ranLate(by: lateness, now: Self.epoch + time, into: &$0) }
     }
 
     @discardableResult
@@ -173,10 +183,12 @@ final class RouterUnderTest {
     @discardableResult
     func hearOnLink(
         _ role: VirtualRouterState, priority: UInt8, from address: IPAddress = lowerAddress,
-        isFaulty: Bool = false, isHeld: Bool = false, at time: TimeSpan
+        isFaulty: Bool = false, isHeld: Bool = false, isDoubtful: Bool = false,
+        isAnswer: Bool = false, claimMark: UInt32? = nil, at time: TimeSpan
     ) -> [VirtualRouterAction] {
         let peer = PeerOnLink(
-            address: address, role: role, priority: priority, isFaulty: isFaulty, isHeld: isHeld)
+            address: address, role: role, priority: priority, isFaulty: isFaulty, isHeld: isHeld,
+            isDoubtful: isDoubtful, isAnswer: isAnswer, claimMark: claimMark)
         return perform { machine.peerHeardOnLink(peer, now: Self.epoch + time, into: &$0) }
     }
 
@@ -246,7 +258,9 @@ extension [VirtualRouterAction] {
         filter { action in
             switch action {
             case .claimAddresses, .releaseAddresses, .sendAdvertisement, .announceAddresses: true
-            case .recordTransition, .report, .reportSplit, .readyToClaim, .noLongerReady: false
+            case .recordTransition, .report, .reportSplit, .askPeer, .readyToClaim,
+                .noLongerReady:
+                false
             }
         }
     }

@@ -135,8 +135,8 @@ private struct Segment {
                             destination: Advertisement.group(of: settings.family),
                             checksumForm: .rfc9568)
                     ))
-            case .announceAddresses, .recordTransition, .report, .reportSplit, .readyToClaim,
-                .noLongerReady:
+            case .announceAddresses, .recordTransition, .report, .reportSplit, .askPeer,
+                .readyToClaim, .noLongerReady:
                 break
             }
         }

@@ -176,6 +176,30 @@ struct SeveralRoutersTests {
         }
     }
 
+    /// A node that did not run reads old words first, and newer ones behind them.
+    @Test func oldOrderIsTakenBackByWhatFollows() throws {
+        try NodePair.run(NodePair.router(interval: .seconds(1))) { pair in
+            for isTakenBack in [true, false] {
+                let group = try pair.makeGroup(pair.b)
+                group.start()
+                func hear(_ state: VirtualRouterState) {
+                    group.peerHeard(
+                        [PeerRouterHeard(virtualRouterID: 51, state: state, priority: 200)],
+                        at: Clock.now())
+                }
+                hear(.active)
+                group.ranLate(by: .milliseconds(200))
+                hear(.backup)
+                #expect(states(group) == [.backup], "not before what waits was read")
+                if isTakenBack { hear(.active) }
+                let end = Clock.now() + .milliseconds(50)
+                #expect(pair.wait { Clock.now() > end })
+                #expect(states(group) == [isTakenBack ? .backup : .active])
+                group.close()
+            }
+        }
+    }
+
     @Test func groupLeavesWithItsInterface() throws {
         let routers = [
             NodePair.router { $0.group = "main" },

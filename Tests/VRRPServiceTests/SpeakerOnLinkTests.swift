@@ -39,6 +39,66 @@ import WireCore
         #expect(test.speaker.linkReport.priority == 100)
     }
 
+    // MARK: Doubt
+
+    /// An Active that did not run for longer than its peer waits.
+    private func doubtful() throws -> TestSpeaker {
+        let test = try TestSpeaker(loop)
+        #expect(test.becomeActive(loop))
+        test.hearOnLink(.backup, priority: 100, claimMark: 7)
+        let mark = test.speaker.linkReport.claimMark
+        let stallEnd = Clock.now() + test.speaker.settings.silenceMax
+        while Clock.now() < stallEnd {}
+        test.fake.deeds.removeAll()
+        var questions = 0
+        test.speaker.onQuestion = { questions += 1 }
+        test.speaker.step()
+        #expect(questions == 1)
+        #expect(test.state == .active)
+        #expect(test.speaker.linkReport.state == .active)
+        #expect(test.speaker.linkReport.isDoubtful)
+        #expect(test.speaker.linkReport.claimMark == mark)
+        #expect(!test.speaker.addressKeeperWillRenew())
+        #expect(test.fake.deeds == [], "it says and renews nothing")
+        return test
+    }
+
+    @Test func lateActiveGoesOnWhenItsPeerHasNotTakenOver() throws {
+        let test = try doubtful()
+        test.hearOnLink(.backup, priority: 100, claimMark: 7, answeredAt: Instant(nanoseconds: 1))
+        #expect(test.fake.deeds == [], "that was no answer")
+        test.hearOnLink(.backup, priority: 100, claimMark: 7, answeredAt: Clock.now())
+        #expect(test.state == .active)
+        #expect(test.fake.deeds == [.sent(priority: 100)])
+        #expect(!test.speaker.linkReport.isDoubtful)
+        #expect(test.speaker.addressKeeperWillRenew())
+        #expect(test.speaker.report.transitions.value == 2, "started, and Active since")
+    }
+
+    @Test func lateActiveLeavesWhenItsPeerTookOverMeanwhile() throws {
+        let test = try doubtful()
+        test.hearOnLink(.backup, priority: 100, claimMark: 8, answeredAt: Clock.now())
+        #expect(test.state == .backup)
+        #expect(test.status.cause == .overslept)
+        #expect(test.fake.deeds.contains(.remove))
+        #expect(!test.fake.deeds.contains(.sent(priority: 100)))
+    }
+
+    @Test func lateActiveLeavesWithoutAnAnswer() throws {
+        let test = try doubtful()
+        #expect(loop.poll { test.state == .backup })
+        #expect(test.status.cause == .overslept)
+    }
+
+    @Test func everyTakeoverChangesTheMark() throws {
+        let test = try TestSpeaker(loop)
+        let mark = try #require(test.speaker.linkReport.claimMark)
+        #expect(test.becomeActive(loop))
+        #expect(test.speaker.linkReport.claimMark == mark &+ 1)
+        let other = try TestSpeaker(loop)
+        #expect(other.speaker.linkReport.claimMark != mark, "another life")
+    }
+
     // MARK: Holds
 
     @Test func heldBackupDoesNotClaimBySilenceAndSaysSo() throws {

@@ -50,13 +50,14 @@ struct TestSpeaker {
 
     /// What the other node says on the pair link.
     func hearOnLink(
-        _ state: VirtualRouterState, priority: UInt8 = 200, isFaulty: Bool = false
+        _ state: VirtualRouterState, priority: UInt8 = 200, isFaulty: Bool = false,
+        claimMark: UInt32? = nil, answeredAt: Instant? = nil
     ) {
         speaker.peerHeard(
             PeerRouterHeard(
                 virtualRouterID: speaker.instance.virtualRouterID,
                 family: speaker.instance.family, state: state, priority: priority,
-                isFaulty: isFaulty))
+                isFaulty: isFaulty, claimMark: claimMark), answeredAt: answeredAt)
     }
 
     func becomeActive(_ loop: EventLoop) -> Bool {
