@@ -14,7 +14,7 @@ struct ShadowDesk: ~Copyable {
     static let heldCountMax = 32
     /// How long those who wait are joined by others while events keep coming, so that one frame
     /// tells of them all.
-    static let collectingSpan = TimeSpan.microseconds(500)
+    static let collectingSpan = TimeSpan.milliseconds(1)
     /// How long what nobody waits for may wait for a frame that leaves anyway: a request that the
     /// kernel has not acknowledged, because it does so with the answer or 40 ms later.
     static let deferralSpan = TimeSpan.milliseconds(5)

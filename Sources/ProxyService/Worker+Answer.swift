@@ -97,7 +97,10 @@ extension Worker {
 
     /// Sends what is in the scratch buffer behind what waits; false when the client is gone.
     private mutating func sendAnswer(_ count: Int, _ client: ClientConnection.Pointer) -> Bool {
-        if owesEnd(client), holdsEnd(client, rest: count) {
+        let isHeld =
+            owesEnd(client)
+            ? holdsEnd(client, rest: count) : holdsEarlyEnd(client, rest: count)
+        if isHeld {
             keep(headScratch[..<count], in: &client.pointee.output)
             return true
         }

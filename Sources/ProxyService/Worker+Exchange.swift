@@ -286,6 +286,24 @@ extension Worker {
     mutating func finishExchange(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
+        endExchange(upstream, client)
+        nextRequest(client)
+    }
+
+    /// All of the answer is in `output` and waits there: the connection to the backend is free
+    /// now, while what belongs to it is at hand.
+    mutating func finishExchangeEarly(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
+    ) {
+        endExchange(upstream, client)
+        client.pointee.phase = .finishing
+        client.pointee.mustLinger = false
+        arm(client, after: timeouts.bodyIdle)
+    }
+
+    private mutating func endExchange(
+        _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
+    ) {
         part(client, upstream)
         endAttempt(client)
         releasePool(client)
@@ -295,7 +313,6 @@ extension Worker {
             && upstream.pointee.backend.pointee.mayShareConnections
             && !upstream.pointee.tunnel.isMovable
         if mayReuse { park(upstream) } else { close(upstream) }
-        nextRequest(client)
     }
 
     /// Puts a connection into the pool of its backend.

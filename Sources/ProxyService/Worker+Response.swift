@@ -226,7 +226,11 @@ extension Worker {
         case .held:
             // What was kept goes out at the end of the turn, and what was left behind it.
             let rest = upstream.pointee.body.remainingByteCount ?? 0
-            if !holdsEnd(client, rest: Int(truncatingIfNeeded: rest)) { enqueue(client) }
+            if !holdsEnd(client, rest: Int(truncatingIfNeeded: rest)) {
+                enqueue(client)
+            } else if upstream.pointee.body.isComplete {
+                finishExchangeEarly(upstream, client)
+            }
             return false
         case .failed:
             clientIsGone(client)
@@ -242,7 +246,10 @@ extension Worker {
     mutating func pumpResponse(
         _ upstream: UpstreamConnection.Pointer, _ client: ClientConnection.Pointer
     ) {
-        if upstream.pointee.body.isComplete, owesEnd(client), holdsEnd(client, rest: 0) { return }
+        if upstream.pointee.body.isComplete, owesEnd(client), holdsEnd(client, rest: 0) {
+            finishExchangeEarly(upstream, client)
+            return
+        }
         guard !client.pointee.shadow.isHeld else { return }
         sentByteCount = 0
         let flushed = flush(client, before: upstream)

@@ -132,6 +132,24 @@ extension Worker {
         return true
     }
 
+    /// True when an answer must not be written yet that comes before the end of its request, where
+    /// that is known: the rest of the body is thrown away.
+    ///
+    /// A client that has sent all of it by the time of a takeover goes on; any other is reset.
+    mutating func holdsEarlyEnd(_ client: ClientConnection.Pointer, rest: Int) -> Bool {
+        guard isShadowed(client), client.pointee.keepsAlive, !client.pointee.requestEnded,
+            !client.pointee.shadow.isHeld, client.pointee.shadow.standing != .idle,
+            let bodyByteCount = client.pointee.body.remainingByteCount
+        else { return false }
+        tellAnswered(
+            client, waitingByteCount: client.pointee.output.unreadCount &+ rest,
+            bodyByteCount: UInt32(truncatingIfNeeded: bodyByteCount))
+        guard isShadowed(client) else { return false }
+        let token = hold(client)
+        shadows.heldAnswers.append(token)
+        return true
+    }
+
     /// True when the answer may end with the next step, and that was not told.
     @inline(__always)
     func owesEnd(_ client: ClientConnection.Pointer) -> Bool {
@@ -139,13 +157,15 @@ extension Worker {
             && client.pointee.keepsAlive && client.pointee.requestEnded
     }
 
-    /// Tells where both streams are when the answer, of which so many bytes wait, has been given.
+    /// Tells where both streams are when the answer, of which so many bytes wait, has been given,
+    /// and so many bytes of the request's body have come and were thrown away.
     private mutating func tellAnswered(
-        _ client: ClientConnection.Pointer, waitingByteCount: Int
+        _ client: ClientConnection.Pointer, waitingByteCount: Int, bodyByteCount: UInt32 = 0
     ) {
         let id = shadowIdentifier(of: client)
-        let receive = client.pointee.shadow.receiveSequence(
-            unread: client.pointee.input.unreadCount)
+        let receive =
+            client.pointee.shadow.receiveSequence(unread: client.pointee.input.unreadCount)
+            &+ bodyByteCount
         let send =
             client.pointee.shadow.sendSequence &+ UInt32(truncatingIfNeeded: waitingByteCount)
         client.pointee.shadow.standing = .idle

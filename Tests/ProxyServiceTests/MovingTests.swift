@@ -209,4 +209,26 @@ struct MovingTests {
         pair.nodes[0].plane.moveClients()
         #expect(try client.exchange("/").field("connection") == "close")
     }
+
+    /// Clients with more bytes that nobody looked at than the channel takes at once.
+    private func bulkyClients(of node: ShadowPlane) throws -> [TestClient] {
+        try node.reopen(isNarrow: true)
+        let beginning = "GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 12_000)
+        return try (0..<12).map { _ in
+            let client = try node.knownClient()
+            try client.send(beginning)
+            #expect(eventually { node.last(client) == .busy })
+            return client
+        }
+    }
+
+    @Test func whoIsOnTheWayWhenTheNodeEndsIsReset() throws {
+        let node = try pair().nodes[0]
+        let clients = try bulkyClients(of: node)
+        node.plane.beginParting(moving: true)
+        node.plane.moveClients()
+        #expect(eventually { node.plane.shadowStatistics.waits > 0 })
+        node.plane.stop()
+        #expect(eventually { clients.allSatisfy { $0.isClosedByPeer() } })
+    }
 }
