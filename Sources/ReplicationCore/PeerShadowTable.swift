@@ -43,8 +43,13 @@ public struct PeerShadowTable: Sendable {
     private let connectionCountMax: Int
     private let contentByteCountMax: Int
     private var channels: [Int: Channel] = [:]
+    /// Connections that the peer's workers have left to this node: whatever they call by their
+    /// names from now on, and whatever becomes of the process, these are nobody else's.
+    private var moved: [Int: [Entry]] = [:]
     private var opened: UInt64 = 0
     private var contentByteCount = 0
+    /// Entries looked at to take some out, since the start; for tests.
+    public private(set) var visitCount = 0
     /// Connections known.
     public private(set) var count = 0
     /// Connections that the peer has left to this node and nobody has taken out yet.
@@ -93,7 +98,10 @@ public struct PeerShadowTable: Sendable {
 
     /// A channel ended.
     public mutating func channelEnded(worker: Int, _ ending: Ending) {
-        if ending == .givenUp { forget(worker: worker) }
+        guard ending == .givenUp else { return }
+        forget(worker: worker)
+        // The peer resets those of which it does not know whether they were told.
+        for entry in moved.removeValue(forKey: worker) ?? [] { discount(entry.shadow) }
     }
 
     /// The worker tells all of its connections from now on.
@@ -131,8 +139,6 @@ public struct PeerShadowTable: Sendable {
             unknownCount &+= 1
             return
         }
-        // After `moved` the connection is not the peer's any more.
-        if entry.shadow.isMoved { return }
         contentByteCount -= entry.shadow.contentByteCount
         switch record {
         case .opened, .closed:
@@ -154,17 +160,22 @@ public struct PeerShadowTable: Sendable {
                 contentByteCount + unread.count <= contentByteCountMax
                 && (isTrusted || unread.isEmpty)
             entry.shadow.move(transport, unread: hasRoom ? unread : nil, at: now)
-            movedCount += 1
         case .tunnelled(let tunnel):
             entry.shadow.becomeTunnel(tunnel, at: now)
         case .rested(let position):
             entry.shadow.rest(position)
         case .movedTunnel(let client, let backend):
             entry.shadow.moveTunnel(client: client, backend: backend, at: now)
-            movedCount += 1
         }
         contentByteCount += entry.shadow.contentByteCount
-        channels[worker]?.entries[id] = entry
+        guard entry.shadow.isMoved else {
+            channels[worker]?.entries[id] = entry
+            return
+        }
+        // After `moved` the connection is not the peer's any more.
+        movedCount += 1
+        channels[worker]?.entries[id] = nil
+        moved[worker, default: []].append(entry)
     }
 
     private mutating func open(_ shadow: ConnectionShadow, _ id: UInt32, _ worker: Int) {
@@ -199,8 +210,8 @@ public struct PeerShadowTable: Sendable {
 
     /// The connections on one of `addresses`.
     public func keys(_ addresses: Set<IPAddress>) -> [ClientKey] {
-        channels.values.flatMap { channel in
-            channel.entries.values.lazy.flatMap { [$0.shadow.key] + $0.shadow.tunnelKeys }
+        (channels.values.map { Array($0.entries.values) } + moved.values).flatMap { entries in
+            entries.lazy.flatMap { [$0.shadow.key] + $0.shadow.tunnelKeys }
                 .filter { addresses.contains($0.localAddress) }
         }
     }
@@ -211,13 +222,33 @@ public struct PeerShadowTable: Sendable {
     ///
     /// Of two with the same ends, the one that was opened last counts.
     public mutating func take(_ addresses: Set<IPAddress>) -> [ConnectionShadow] {
-        take { addresses.contains($0.key.localAddress) }
+        var taken = takeMovedEntries { addresses.contains($0.key.localAddress) }
+        for worker in Array(channels.keys) {
+            // Out of the table meanwhile: what is changed must not be shared.
+            guard var channel = channels.updateValue(Channel(incarnation: 0), forKey: worker)
+            else { continue }
+            visitCount &+= channel.entries.count
+            var kept: [UInt32: Entry] = [:]
+            for (id, entry) in channel.entries {
+                if addresses.contains(entry.shadow.key.localAddress) {
+                    taken.append(entry)
+                } else {
+                    kept[id] = entry
+                }
+            }
+            if kept.count != channel.entries.count { channel.isPartial = true }
+            channel.entries = kept
+            channels[worker] = channel
+        }
+        return newest(of: taken)
     }
 
     /// Takes the connections on one of `addresses` out that the peer has left to this node.
+    ///
+    /// Looks at those that were left and at no others: the peer leaves tens of thousands in some
+    /// hundred frames, and they are taken after each of them.
     public mutating func takeMoved(_ addresses: Set<IPAddress>) -> [ConnectionShadow] {
-        guard movedCount > 0 else { return [] }
-        return take { $0.isMoved && addresses.contains($0.key.localAddress) }
+        newest(of: takeMovedEntries { addresses.contains($0.key.localAddress) })
     }
 
     /// Forgets connections that the peer left to this node before `limit` and that this node could
@@ -225,24 +256,30 @@ public struct PeerShadowTable: Sendable {
     ///
     /// - Returns: how many.
     public mutating func forgetMoved(before limit: Instant) -> Int {
-        guard movedCount > 0 else { return 0 }
-        return take { $0.isMoved && $0.heardAt < limit }.count
+        newest(of: takeMovedEntries { $0.heardAt < limit }).count
     }
 
-    private mutating func take(_ isWanted: (ConnectionShadow) -> Bool) -> [ConnectionShadow] {
+    private mutating func takeMovedEntries(
+        _ isWanted: (ConnectionShadow) -> Bool
+    ) -> [Entry] {
+        guard movedCount > 0 else { return [] }
+        var taken: [Entry] = []
+        for (worker, entries) in moved {
+            visitCount &+= entries.count
+            taken += entries.lazy.filter { isWanted($0.shadow) }
+            let rest = entries.filter { !isWanted($0.shadow) }
+            moved[worker] = rest.isEmpty ? nil : rest
+        }
+        return taken
+    }
+
+    /// Of several with the same ends, the one opened last; in the order of their opening.
+    private mutating func newest(of taken: [Entry]) -> [ConnectionShadow] {
         var newest: [ClientKey: Entry] = [:]
-        for worker in Array(channels.keys) {
-            guard let entries = channels[worker]?.entries else { continue }
-            let wanted = entries.filter { isWanted($0.value.shadow) }
-            guard !wanted.isEmpty else { continue }
-            channels[worker]?.isPartial = true
-            for (id, entry) in wanted {
-                remove(id, worker)
-                let known = newest[entry.shadow.key]
-                if known.map({ $0.order < entry.order }) ?? true {
-                    newest[entry.shadow.key] = entry
-                }
-            }
+        for entry in taken {
+            discount(entry.shadow)
+            if let known = newest[entry.shadow.key], known.order >= entry.order { continue }
+            newest[entry.shadow.key] = entry
         }
         return newest.values.sorted { $0.order < $1.order }.map(\.shadow)
     }

@@ -217,4 +217,60 @@ struct PeerShadowTableTests {
         let moved = try #require(taken.first)
         #expect(AdoptionJudge.refusal(moved) == .busy)
     }
+
+    @Test func movedConnectionSurvivesWhatItsWorkerCallsByItsName() throws {
+        let exact = ShadowSamples.transport(receive: 7, send: 9)
+        var table = table([
+            (1, ShadowSamples.opened(10)), (1, .moved(transport: exact, unread: [])),
+            (1, ShadowSamples.opened(20)),
+        ])
+        #expect(table.count == 2)
+        table.snapshotEnded(worker: 0, openCount: 1)
+        #expect(table.mismatchCount == 0)
+        table.snapshotBegan(worker: 0)
+        let isKept = table.channelBegan(worker: 0, incarnation: 2)
+        #expect(isKept)
+        let taken = table.takeMoved([ShadowSamples.address])
+        #expect(ports(taken) == [10])
+        #expect(table.count == 0)
+    }
+
+    @Test func movedConnectionsOfAChannelThatWasGivenUpAreForgotten() {
+        let exact = ShadowSamples.transport(receive: 7, send: 9)
+        var table = table([
+            (1, ShadowSamples.opened(10)), (1, .moved(transport: exact, unread: [])),
+        ])
+        table.channelEnded(worker: 0, .givenUp)
+        #expect(table.count == 0)
+        #expect(table.movedCount == 0)
+    }
+
+    /// A planned switchover moves some dozens at a time out of very many.
+    @Test func takingMovedConnectionsLooksAtNoOthers() {
+        let count = 100_000
+        let perFrame = 64
+        let exact = ShadowSamples.transport(receive: 7, send: 9)
+        var table = PeerShadowTable()
+        let isKept = table.channelBegan(worker: 0, incarnation: 1)
+        #expect(isKept)
+        for id in 0..<UInt32(count) {
+            let key = ClientKey(
+                localAddress: ShadowSamples.address, localPort: 80,
+                remoteAddress: .v4(IPv4Address(rawValue: 0x0A00_0000 + id)), remotePort: 40_000)
+            table.apply(
+                .opened(key: key, level: .idle, transport: exact, client: nil), of: id,
+                worker: 0, now: now)
+        }
+        var takenCount = 0
+        for first in stride(from: 0, to: count, by: perFrame) {
+            for id in first..<min(first + perFrame, count) {
+                table.apply(
+                    .moved(transport: exact, unread: []), of: UInt32(id), worker: 0, now: now)
+            }
+            takenCount += table.takeMoved([ShadowSamples.address]).count
+        }
+        #expect(takenCount == count)
+        #expect(table.visitCount == count)
+        #expect(table.count == 0)
+    }
 }
