@@ -131,6 +131,11 @@ public enum ConnectionRepair {
         undeafen(socket)
     }
 
+    /// Makes the connection say nothing any more, not even when it is closed.
+    public static func hush(_ socket: borrowing FileDescriptor) {
+        try? socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)
+    }
+
     /// Closes a connection without a word to the client, whatever it has sent or received.
     public static func closeSilently(_ socket: consuming FileDescriptor) {
         guard (try? socket.setOption(tcp, TCP_REPAIR, TCP_REPAIR_ON)) != nil else { return }

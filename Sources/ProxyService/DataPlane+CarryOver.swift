@@ -4,6 +4,7 @@
 
 internal import EventLoop
 public import LinuxIO
+public import ReplicationCore
 internal import Telemetry
 internal import WireCore
 
@@ -17,7 +18,7 @@ public struct CarryOverStatistics: Hashable, Sendable {
     public var refused: UInt64 = 0
     /// Connections reset because what the client had sent did not come again.
     public var expired: UInt64 = 0
-    /// Connections of an earlier owner of the same addresses and ports, reset for the new one.
+    /// Connections that the other node had by now, ended without a word.
     public var superseded: UInt64 = 0
     /// Connections given to the other node.
     public var moved: UInt64 = 0
@@ -42,6 +43,15 @@ extension DataPlane {
             // A mailbox that is full drops them, which resets them.
             mailboxes[worker].post(.adoptClients(Array(part)))
         }
+    }
+
+    /// Ends connections that the other node had in the meantime, without a word to their clients.
+    ///
+    /// Any thread may call this. The order says when no worker has any of them left.
+    public func surrender(_ keys: Set<ClientKey>) -> SurrenderOrder {
+        let order = SurrenderOrder(keys, workerCount: workerCount)
+        for mailbox in mailboxes { mailbox.post(.surrender(order)) }
+        return order
     }
 
     /// What became of connections that were carried over.

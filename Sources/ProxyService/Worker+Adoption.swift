@@ -13,7 +13,9 @@ internal import WireCore
 extension Worker {
     /// Serves connections that were made again here; who cannot be served is reset.
     mutating func adoptClients(_ adopted: [AdoptedClient]) {
-        supersede(adopted)
+        // What another node had when these were made must be gone before they come.
+        now = Clock.now()
+        heedLife()
         var reissuedCount = 0
         var refusedCount = 0
         for client in adopted {
@@ -37,18 +39,48 @@ extension Worker {
             ])
     }
 
-    /// Ends connections that had the same addresses and ports before: their kernel sockets are gone
-    /// already, or the new ones could not have been made.
-    private mutating func supersede(_ adopted: [AdoptedClient]) {
-        guard setup.journal != nil else { return }
-        let keys = Set(adopted.map(\.key))
+    /// Ends those of the connections that are here, whatever they do, without a word.
+    ///
+    /// One walk over all clients for a whole takeover, and only when there is something to end.
+    mutating func surrender(_ order: SurrenderOrder) {
         for slot in 0..<clients.slotEnd {
-            guard let client = clients.record(slot: slot), let key = client.pointee.journalKey,
-                keys.contains(key)
+            guard let client = clients.record(slot: slot), let key = client.pointee.journalKey
             else { continue }
-            count { $0.carry.superseded.add() }
-            abandon(client, byReset: true)
+            let backendKey = client.pointee.upstream?.pointee.tunnel.journalKey
+            guard order.keys.contains(key) || backendKey.map(order.keys.contains) ?? false else {
+                continue
+            }
+            surrender(client)
         }
+        order.noteDone()
+    }
+
+    /// Another node may have all connections to addresses that move: ends them.
+    mutating func surrenderEverybody() {
+        for slot in 0..<clients.slotEnd {
+            guard let client = clients.record(slot: slot), client.pointee.journalKey != nil else {
+                continue
+            }
+            // The other node may not have begun yet: what it knows must stay true until it does.
+            if isShadowed(client) { forgetShadow(client) }
+            surrender(client)
+        }
+    }
+
+    /// Ends a connection that another node has; that of a listener that carries nothing over was
+    /// reset there.
+    private mutating func surrender(_ client: ClientConnection.Pointer) {
+        count { $0.carry.superseded.add() }
+        guard client.pointee.listener.pointee.shadowLevel != .reset else {
+            abandon(client, byReset: true)
+            return
+        }
+        // The address may be back already: a reset or an end would reach the client.
+        ConnectionRepair.hush(client.pointee.socket)
+        if let upstream = client.pointee.upstream, upstream.pointee.tunnel.journalKey != nil {
+            ConnectionRepair.hush(upstream.pointee.socket)
+        }
+        abandon(client, byReset: false)
     }
 
     /// False when nobody here serves such connections, or there is no room.
@@ -172,14 +204,5 @@ extension Worker {
     mutating func expectedBytesAreLate(_ client: ClientConnection.Pointer) {
         count { $0.carry.expired.add() }
         reset(client)
-    }
-}
-
-extension AdoptedClient {
-    /// The connection by its four-tuple.
-    var key: ClientKey {
-        ClientKey(
-            localAddress: local.address, localPort: local.port, remoteAddress: remote.address,
-            remotePort: remote.port)
     }
 }

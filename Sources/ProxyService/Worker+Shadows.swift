@@ -198,10 +198,7 @@ extension Worker {
 
     /// Tells of a connection whose numbers the kernel knows.
     mutating func openShadow(_ client: ClientConnection.Pointer, isBusy: Bool = false) {
-        let level = client.pointee.listener.pointee.shadowLevel
-        guard shadows.isOpen, level != .reset, client.pointee.journalKey != nil,
-            !shadows.isForbidden
-        else { return }
+        guard mayOpenShadow(client) else { return }
         do throws(Errno) {
             let state = try ConnectionRepair.capture(client.pointee.socket)
             ConnectionRepair.delayAcknowledgements(client.pointee.socket)
@@ -240,8 +237,15 @@ extension Worker {
         _ client: ClientConnection.Pointer, known state: borrowing TransportState
     ) {
         client.pointee.shadow.settle(state)
-        // The kernel knows the same numbers, and a clock that went on since.
-        openShadow(client, isBusy: !client.pointee.input.isEmpty)
+        // The kernel knows the same numbers, and a clock that went on since: by much less than the
+        // other node adds to be sure.
+        guard mayOpenShadow(client) else { return }
+        tellOpened(client, state, isBusy: !client.pointee.input.isEmpty)
+    }
+
+    private func mayOpenShadow(_ client: ClientConnection.Pointer) -> Bool {
+        shadows.isOpen && client.pointee.listener.pointee.shadowLevel != .reset
+            && client.pointee.journalKey != nil && !shadows.isForbidden
     }
 
     private mutating func tellOpened(

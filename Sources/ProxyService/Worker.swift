@@ -72,7 +72,7 @@ struct Worker: ~Copyable {
     // Time: read once a turn.
     var now: Instant
     /// The last time that this node was replaced, as far as was acted on.
-    var heededReplacement: UInt64 = 0
+    var heededDoubt: UInt64 = 0
     var timeouts: TimeoutConfiguration
     var limits = LimitConfiguration()
 
@@ -299,8 +299,12 @@ struct Worker: ~Copyable {
         case .mailbox where token.slot == EventToken.shadowChannel.slot:
             shadowChannelIsReady(events)
         case .mailbox:
-            for command in setup.mailbox.drain() { obey(command) }
+            obeyMailbox()
         }
+    }
+
+    mutating func obeyMailbox() {
+        for command in setup.mailbox.drain() { obey(command) }
     }
 
     private mutating func obey(_ command: WorkerCommand) {
@@ -319,6 +323,7 @@ struct Worker: ~Copyable {
         case .moveClients: moveClients()
         case .endParting: parting = nil
         case .adoptClients(let adopted): adoptClients(adopted)
+        case .surrender(let order): surrender(order)
         case .openShadowChannel(let grant): openShadowChannel(grant)
         case .closeIdle(let backends): closeIdle(backends)
         case .cut(let backends, let tunnelsToo): cut(backends, tunnelsToo: tunnelsToo)

@@ -24,6 +24,8 @@ enum WorkerCommand: Sendable {
     case endParting
     /// Serve these connections, which began at the other node.
     case adoptClients([AdoptedClient])
+    /// Another node has these connections: end them without a word.
+    case surrender(SurrenderOrder)
     /// Tell the other node about client connections from now on.
     case openShadowChannel(ShadowChannelGrant)
     /// Close idle connections to these backends.

@@ -122,6 +122,9 @@ public struct ConnectionShadow: Hashable, Sendable {
         StreamPosition(receive: transport.receiveSequence, send: transport.sendSequence)
     }
 
+    /// The client has surely received everything before this number.
+    public var deliveredSequence: UInt32 { request?.before.send ?? position.send }
+
     /// Bytes of the client that it holds.
     public var contentByteCount: Int {
         let head = request?.head.count ?? 0

@@ -6,8 +6,9 @@ import WireCore
 
 /// The headers of a TCP segment from a client.
 public struct OverheardSegment: Hashable, Sendable {
-    /// The most bytes of a packet that are looked at: both headers, the first with its options.
-    public static let byteCountMax = 80
+    /// The most bytes of a packet that are looked at: both headers, of IPv6 or of IPv4 without
+    /// options, and TCP's options.
+    public static let byteCountMax = 100
 
     /// Flags of a TCP header (RFC 9293 §3.1).
     private enum Flag {

@@ -27,7 +27,12 @@ public struct ReplicationFeed: Sendable {
 
     private let clientCountMax: Int
     private let waitingChangeCountMax: Int
-    private var owners: [ClientKey: UInt16] = [:]
+    private struct Owner: Sendable {
+        var worker: UInt16
+        var era: UInt32
+    }
+
+    private var owners: [ClientKey: Owner] = [:]
     /// How many of `owners` are of IPv6.
     private var ipv6Count = 0
     private var phase = Phase.disconnected
@@ -36,6 +41,8 @@ public struct ReplicationFeed: Sendable {
     private var waitingIPv6 = ChangeQueue()
     private var isIPv6Next = false
     private var isHeld = false
+    /// Tells connections that were opened before something from those opened since.
+    public private(set) var era: UInt32 = 0
     /// Connections that were left out because the table was full.
     public private(set) var omittedCount: UInt64 = 0
     /// Snapshots begun.
@@ -64,6 +71,12 @@ public struct ReplicationFeed: Sendable {
 
     /// Whether this node has the connection.
     public func contains(_ key: ClientKey) -> Bool { owners[key] != nil }
+
+    /// In which era this node opened the connection; `nil` when it does not have it.
+    public func era(of key: ClientKey) -> UInt32? { owners[key]?.era }
+
+    /// What is opened from now on belongs to the next era.
+    public mutating func beginEra() { era &+= 1 }
 
     /// A connection to the peer is up: it knows nothing.
     public mutating func connected() {
@@ -100,7 +113,7 @@ public struct ReplicationFeed: Sendable {
         for change in batch.changes {
             if change.isOpen {
                 open(change.key, worker: batch.worker)
-            } else if owners[change.key] == batch.worker {
+            } else if owners[change.key]?.worker == batch.worker {
                 // Another worker may have opened the same tuple before this report came.
                 owners[change.key] = nil
                 if change.key.family == .ipv6 { ipv6Count -= 1 }
@@ -184,27 +197,31 @@ public struct ReplicationFeed: Sendable {
     }
 
     private mutating func open(_ key: ClientKey, worker: UInt16) {
+        let owner = Owner(worker: worker, era: era)
         guard owners[key] == nil else {
-            owners[key] = worker
+            owners[key] = owner
             return
         }
         guard owners.count < clientCountMax else {
             omittedCount += 1
             return
         }
-        owners[key] = worker
+        owners[key] = owner
         if key.family == .ipv6 { ipv6Count += 1 }
         enqueue(ClientChange(key, isOpen: true))
     }
 
     private mutating func replace(_ batch: ClientChangeBatch) {
-        owners = owners.filter { $0.value != batch.worker }
+        let former = owners
+        owners = owners.filter { $0.value.worker != batch.worker }
         for change in batch.changes where change.isOpen {
             guard owners.count < clientCountMax || owners[change.key] != nil else {
                 omittedCount += 1
                 continue
             }
-            owners[change.key] = batch.worker
+            // Told once more; it was opened when it was.
+            owners[change.key] = Owner(
+                worker: batch.worker, era: former[change.key]?.era ?? era)
         }
         ipv6Count = owners.keys.count { $0.family == .ipv6 }
         if case .disconnected = phase { return }

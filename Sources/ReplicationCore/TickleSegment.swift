@@ -6,7 +6,7 @@
 
 import WireCore
 
-/// Makes an IP packet with a TCP ACK and nothing else.
+/// Makes an IP packet with a TCP ACK and nothing else, or little else.
 public struct TickleSegment: Sendable {
     /// Length of an IPv4 header and a TCP header without options (RFC 791 §3.1, RFC 9293 §3.1).
     public static let byteCount = 40
@@ -21,6 +21,9 @@ public struct TickleSegment: Sendable {
     /// Flags of a TCP header (RFC 9293 §3.1).
     private static let acknowledgementFlag: UInt32 = 0x10
     private static let resetFlag: UInt32 = 0x04
+    /// RFC 7323 appendix A: two NOPs, kind 8, length 10.
+    private static let timestampHead: UInt32 = 0x0101_080A
+    private static let timestampByteCount = 12
 
     private var ipv4: [UInt8]
     private var ipv6: [UInt8]
@@ -49,6 +52,15 @@ public struct TickleSegment: Sendable {
         write(client, Header(sequence: sequence, acknowledgement: 0, flags: 0))
     }
 
+    /// Writes a question to the remote end of `client`.
+    public mutating func address(to client: ClientKey, _ question: TickleQuestion) {
+        write(
+            client,
+            Header(
+                sequence: question.sequence, acknowledgement: question.acknowledgement, flags: 0,
+                timestamp: question.timestamp, hasOctet: question.hasOctet))
+    }
+
     /// Writes a reset to the remote end of `client` in the place of the acknowledgement.
     ///
     /// RFC 9293 §3.10.7.4: a reset counts at once only when its number is exactly that of the next
@@ -66,20 +78,34 @@ public struct TickleSegment: Sendable {
         var acknowledgement: UInt32
         /// Besides ACK.
         var flags: UInt32
+        var timestamp: UInt32?
+        /// An octet 0 follows.
+        var hasOctet = false
+
+        /// Bytes behind the fixed part.
+        var moreByteCount: Int {
+            (timestamp == nil ? 0 : TickleSegment.timestampByteCount) + (hasOctet ? 1 : 0)
+        }
     }
 
     private mutating func write(_ client: ClientKey, _ header: Header) {
+        let more = header.moreByteCount
         switch (client.localAddress, client.remoteAddress) {
         case (.v4(let source), .v4(let destination)):
             family = .ipv4
+            ipv4.resize(to: Self.byteCount + more)
+            ipv4.put(UInt16(truncatingIfNeeded: Self.byteCount + more), at: 2)
             ipv4.put(source.rawValue, at: 12)
             ipv4.put(destination.rawValue, at: 16)
             let addresses = Self.halves(source.rawValue) + Self.halves(destination.rawValue)
             // RFC 791 §3.1: header checksum with its own field as 0.
-            ipv4.put(Self.checksum(addresses + 0x4500 + 40 + 0x4000 + 0x4006), at: 10)
+            let length = UInt32(truncatingIfNeeded: Self.byteCount + more)
+            ipv4.put(Self.checksum(addresses + 0x4500 + length + 0x4000 + 0x4006), at: 10)
             Self.write(client, header, addresses, into: &ipv4, at: 20)
         case (.v6(let source), .v6(let destination)):
             family = .ipv6
+            ipv6.resize(to: Self.ipv6ByteCount + more)
+            ipv6.put(UInt16(truncatingIfNeeded: 20 + more), at: 4)
             ipv6.put(source, at: 8)
             ipv6.put(destination, at: 24)
             let addresses = Self.halves(source) + Self.halves(destination)
@@ -89,7 +115,8 @@ public struct TickleSegment: Sendable {
         }
     }
 
-    /// Writes the TCP header at `offset`; `addresses` is the sum of both addresses' halves.
+    /// Writes the TCP header at `offset` and what follows it; `addresses` is the sum of both
+    /// addresses' halves.
     private static func write(
         _ client: ClientKey, _ header: Header, _ addresses: UInt32, into packet: inout [UInt8],
         at offset: Int
@@ -98,14 +125,24 @@ public struct TickleSegment: Sendable {
         packet.put(client.remotePort, at: offset + 2)
         packet.put(header.sequence, at: offset + 4)
         packet.put(header.acknowledgement, at: offset + 8)
-        // Five words of header, then the flags.
-        let flags = 0x5000 + acknowledgementFlag + header.flags
+        var sum = addresses + 6 + 20 + UInt32(truncatingIfNeeded: header.moreByteCount)
+        sum += UInt32(client.localPort) + UInt32(client.remotePort)
+        sum += halves(header.sequence) + halves(header.acknowledgement)
+        // Words of header, then the flags.
+        var flags = 0x5000 + acknowledgementFlag + header.flags
+        if let timestamp = header.timestamp {
+            flags += UInt32(truncatingIfNeeded: timestampByteCount / 4) << 12
+            packet.put(timestampHead, at: offset + 20)
+            packet.put(timestamp, at: offset + 24)
+            // Nothing is known to echo.
+            packet.put(UInt32(0), at: offset + 28)
+            sum += halves(timestampHead) + halves(timestamp)
+        }
         packet.put(UInt16(truncatingIfNeeded: flags), at: offset + 12)
         // RFC 9293 §3.1, RFC 8200 §8.1: pseudo header (addresses, protocol, TCP length), then the
-        // header; the window is 0.
-        let ports = UInt32(client.localPort) + UInt32(client.remotePort)
-        let numbers = halves(header.sequence) + halves(header.acknowledgement)
-        packet.put(checksum(addresses + 6 + 20 + ports + numbers + flags), at: offset + 16)
+        // header; the window is 0, and so is the octet.
+        if header.hasOctet { packet[packet.count - 1] = 0 }
+        packet.put(checksum(sum + flags), at: offset + 16)
     }
 
     private static func halves(_ word: UInt32) -> UInt32 { (word >> 16) + (word & 0xFFFF) }
@@ -125,6 +162,11 @@ public struct TickleSegment: Sendable {
 }
 
 extension [UInt8] {
+    fileprivate mutating func resize(to byteCount: Int) {
+        if count > byteCount { removeLast(count - byteCount) }
+        while count < byteCount { append(0) }
+    }
+
     fileprivate mutating func put(_ number: UInt16, at offset: Int) {
         self[offset] = UInt8(truncatingIfNeeded: number >> 8)
         self[offset + 1] = UInt8(truncatingIfNeeded: number)

@@ -6,11 +6,17 @@
 //
 //     made again, asked --- answered -----> judged: handed on, or reset with the number that the
 //          |   ^                            client waits for
-//          |   | 50, 250 ms
+//          |   | 50, 100, 250, 500 ms
 //          +---+
 //          | 1 s
 //          v
 //     judged as silent: handed on when nothing is owed, reset otherwise
+//
+// What this host has of a connection from an earlier time is ended first, without a word: the kernel
+// would not make it a second time, and nobody may hear of the old one.
+//
+//     this node's workers have it --- surrendered ---> made
+//     the kernel has it nevertheless --- surrendered, then ended in the kernel ---> made, or reset
 
 import EventLoop
 import LinuxIO
@@ -19,22 +25,27 @@ import Telemetry
 import WireCore
 
 /// The connections of one takeover.
-final class AdoptionCampaign: EventHandler {
+final class AdoptionCampaign {
     /// Connections made before the loop gets its turn: about a millisecond.
     static let madePerTurnMax = 64
     /// Questions sent again before the loop gets its turn.
     static let askedPerTurnMax = 256
-    /// Segments read before the loop gets its turn.
-    static let overheardPerTurnMax = 512
     /// When those who have not answered are asked again, counted from the first question to the
     /// last of them.
     ///
-    /// Packets may be lost, and neighbours learn late where an address is.
-    static let repetitions: [TimeSpan] = [.milliseconds(50), .milliseconds(250)]
+    /// Packets may be lost, neighbours learn late where an address is, and a client that was asked
+    /// by another node half a second ago answers only the further questions.
+    static let repetitions: [TimeSpan] = [
+        .milliseconds(50), .milliseconds(100), .milliseconds(250), .milliseconds(500),
+    ]
     /// When those who have not answered are judged as silent.
     static let silenceSpan = TimeSpan.seconds(1)
     /// The longest that a client's repetition is waited for.
     static let expectationMax = TimeSpan.seconds(30)
+    /// How often it is asked whether workers have let go of connections.
+    static let surrenderPause = TimeSpan.milliseconds(1)
+    /// How long that is waited for: longer than a worker waits to know whose they are.
+    static let surrenderPatience = TimeSpan.milliseconds(500)
 
     /// What a campaign needs of its owner.
     struct Environment {
@@ -49,48 +60,43 @@ final class AdoptionCampaign: EventHandler {
         /// All connections are made that will be: the kernel may refuse again what it does not
         /// know.
         var allMade: (Set<IPAddress>) -> Void
-        /// Ends what this host has of such connections from an earlier time.
+        /// What this node's workers say of connections with the same ends.
+        var holding: (ClientKey) -> OwnHolding
+        /// Makes workers end such connections; what it returns says whether they have.
+        var surrender: (Set<ClientKey>) -> (() -> Bool)
+        /// Ends what the kernel has of such connections.
         var endExisting: (Set<ClientKey>, Set<IPAddress>) -> Void
         /// Whether a connection without a shadow is to be reset.
         var isDoomed: (ClientKey) -> Bool
     }
 
-    private final class Candidate {
-        let shadow: ConnectionShadow
-        var socket: FileDescriptor?
-        var position: StreamPosition
-
-        init(_ shadow: ConnectionShadow, at position: StreamPosition) {
-            self.shadow = shadow
-            self.position = position
-        }
-
-        func closeSilently() {
-            if let socket = socket.take() { ConnectionRepair.closeSilently(socket) }
-        }
-    }
-
-    private final class Ear {
-        let listener: SegmentListener
-        var source: EventSource?
-
-        init(_ listener: consuming SegmentListener) {
-            self.listener = listener
-        }
+    /// What is done about connections that this host still has.
+    private enum Clearing {
+        /// Workers end what they have.
+        case surrendering
+        /// Workers were asked about those whom the kernel refused.
+        case surrenderingAgain
+        /// The kernel ended them.
+        case ended
     }
 
     let addresses: Set<IPAddress>
     private let takenAt: Instant
     private let environment: Environment
-    private var candidates: [Candidate] = []
-    private var awaited: [ClientKey: Candidate] = [:]
+    private var candidates: [AdoptionCandidate] = []
+    private var awaited: [ClientKey: AdoptionCandidate] = [:]
     private var tunnels: TunnelAdoption?
     private var known: Set<ClientKey> = []
     private var refusedKeys: [ClientKey] = []
-    private var existingKeys: Set<ClientKey> = []
+    /// Refused ones that are asked until they say which reset fits.
+    private var doomed: [ClientKey: TickleQuestion] = [:]
+    /// Those that the kernel has already.
+    private var blocked: [AdoptionCandidate] = []
+    private var clearing = Clearing.surrendering
+    private var isSurrendered: () -> Bool = { true }
+    private var surrenderEnd = Instant(nanoseconds: 0)
     private var next = 0
-    private var ears: [Ear] = []
-    private var buffer = [UInt8](repeating: 0, count: OverheardSegment.byteCountMax)
+    private let ears: AdoptionEars
     private var segment = TickleSegment()
     private var finished: [AdoptedClient] = []
     private var timers: [TimerID] = []
@@ -106,20 +112,27 @@ final class AdoptionCampaign: EventHandler {
         self.addresses = addresses
         self.takenAt = takenAt
         self.environment = environment
+        ears = AdoptionEars(environment.loop)
         tally.known = shadows.count
         addTunnels(shadows.filter { $0.tunnel != nil })
-        for shadow in shadows where shadow.tunnel == nil {
-            if let position = AdoptionJudge.likelyPosition(shadow) {
-                candidates.append(Candidate(shadow, at: position))
-                known.insert(shadow.key)
-            } else {
-                refuse(shadow.key, AdoptionJudge.refusal(shadow) ?? .numbers)
-            }
-        }
+        for shadow in shadows where shadow.tunnel == nil { add(shadow) }
         // Who waits for an answer is served first, then who was opened last: it is the busiest.
-        let waiting = candidates.filter { $0.shadow.phase == .asked }
-        let idle = candidates.filter { $0.shadow.phase != .asked }
-        candidates = waiting + idle.reversed()
+        // Workers need a moment to let go of what they have.
+        let free = candidates.filter { !$0.isHeldHere }
+        let waiting = free.filter { $0.shadow.phase == .asked }
+        let idle = free.filter { $0.shadow.phase != .asked }
+        candidates = waiting + idle.reversed() + candidates.filter(\.isHeldHere)
+    }
+
+    private func add(_ shadow: ConnectionShadow) {
+        guard let position = AdoptionJudge.likelyPosition(shadow) else {
+            refuse(shadow, AdoptionJudge.refusal(shadow) ?? .numbers)
+            return
+        }
+        candidates.append(
+            AdoptionCandidate(
+                shadow, at: position, isHeldHere: environment.holding(shadow.key) != .none))
+        known.insert(shadow.key)
     }
 
     private func addTunnels(_ shadows: [ConnectionShadow]) {
@@ -127,7 +140,7 @@ final class AdoptionCampaign: EventHandler {
         tunnels = TunnelAdoption(
             shadows,
             environment: TunnelAdoption.Environment(
-                ask: { [unowned self] in ask($0, sequence: 0) },
+                ask: { [unowned self] in ask($0, $1) },
                 reset: { [unowned self] in sendReset(to: $0, for: $1) },
                 countRefused: { [unowned self] in count($0) },
                 countGone: { [unowned self] in countGone() }))
@@ -147,9 +160,15 @@ final class AdoptionCampaign: EventHandler {
 
     /// Begins.
     func start() {
-        if candidates.contains(where: { !$0.shadow.isMoved }) || tunnels?.wantsEars ?? false {
-            listen()
+        let isAsking = !doomed.isEmpty || candidates.contains { !$0.shadow.isMoved }
+        if isAsking || tunnels?.wantsEars ?? false {
+            ears.onReadable = { [unowned self] in heard() }
+            ears.open(to: addresses.union(tunnels?.addresses ?? []), logger: environment.logger)
         }
+        let held =
+            candidates.filter(\.isHeldHere).map(\.key)
+            + (tunnels?.keys.filter { environment.holding($0) != .none } ?? [])
+        surrender(Set(held))
         makeSome()
     }
 
@@ -158,105 +177,120 @@ final class AdoptionCampaign: EventHandler {
         for candidate in candidates { candidate.closeSilently() }
         tunnels?.cancel()
         awaited = [:]
+        doomed = [:]
         end()
     }
 
     // MARK: - Making
 
-    private func listen() {
-        for family in [AddressFamily.ipv4, .ipv6] {
-            let own = addresses.union(tunnels?.addresses ?? []).filter { $0.family == family }
-            guard !own.isEmpty else { continue }
-            do throws(Errno) {
-                let ear = Ear(try SegmentListener(family, to: Array(own)))
-                ear.source = try environment.loop.add(
-                    ear.listener.descriptor, .readable, handler: self)
-                ears.append(ear)
-            } catch {
-                environment.logger.warning(
-                    "clients' answers cannot be heard: idle connections go on unasked",
-                    ["error": error.description])
-            }
-        }
-    }
-
     private func makeSome() {
         let end = min(next + Self.madePerTurnMax, candidates.count)
-        while next < end {
+        while next < end, !candidates[next].isHeldHere || mayMakeHeld {
             make(candidates[next])
             next += 1
         }
-        let hasMoreTunnels =
-            next == candidates.count
-            && tunnels?.makeSome(Self.madePerTurnMax / 2) ?? false
+        var hasMoreTunnels = false
+        if next == candidates.count, let tunnels {
+            hasMoreTunnels = !mayMakeHeld || tunnels.makeSome(Self.madePerTurnMax / 2)
+        }
         overhear()
         handOnFinished()
-        guard next < candidates.count || hasMoreTunnels else {
+        guard next < candidates.count || hasMoreTunnels || clearBlocked() else {
             allMade()
             return
         }
-        later(.zero) { $0.makeSome() }
+        later(mayMakeHeld ? .zero : Self.surrenderPause) { $0.makeSome() }
     }
 
-    private func make(_ candidate: Candidate) {
-        let shadow = candidate.shadow
-        guard connect(candidate, at: candidate.position) else {
-            refuse(shadow.key, .kernel)
+    private func make(_ candidate: AdoptionCandidate) {
+        switch candidate.make() {
+        case .made: break
+        case .exists where clearing != .ended:
+            blocked.append(candidate)
+            return
+        case .exists, .refused:
+            refuse(candidate.shadow, .kernel)
             return
         }
-        guard !shadow.isMoved else {
+        guard !candidate.shadow.isMoved else {
             // Its numbers are exact: nobody needs to be asked.
-            conclude(candidate, AdoptionJudge.judgeSilent(shadow), nil)
+            conclude(candidate, AdoptionJudge.judgeSilent(candidate.shadow), nil)
             return
         }
-        awaited[shadow.key] = candidate
-        ask(shadow.key, sequence: 0)
+        awaited[candidate.key] = candidate
+        ask(candidate.key, candidate.question(isFirst: true))
     }
 
-    private func connect(_ candidate: Candidate, at position: StreamPosition) -> Bool {
-        let key = candidate.shadow.key
-        do throws(Errno) {
-            candidate.socket = try ConnectionRepair.recreate(
-                local: Endpoint(address: key.localAddress, port: key.localPort),
-                remote: Endpoint(address: key.remoteAddress, port: key.remotePort),
-                candidate.shadow.transport(at: position, now: Clock.now()))
-            candidate.position = position
-            return true
-        } catch {
-            return false
+    // MARK: - What this host still has
+
+    /// Whether workers have let go of what they had, or take too long.
+    private var mayMakeHeld: Bool { isSurrendered() || Clock.now() >= surrenderEnd }
+
+    private func surrender(_ keys: Set<ClientKey>) {
+        guard !keys.isEmpty else { return }
+        isSurrendered = environment.surrender(keys)
+        surrenderEnd = Clock.now() + Self.surrenderPatience
+    }
+
+    /// Does something about those whom the kernel refused because it has them; they come once more.
+    ///
+    /// - Returns: false when nobody is left.
+    private func clearBlocked() -> Bool {
+        let current = blocked.filter { environment.holding($0.key) == .current }
+        for candidate in current {
+            // A connection that is served here is younger than its shadow.
+            known.remove(candidate.key)
+            tally.outdated += 1
+            environment.report.outdated.add()
         }
-    }
-
-    private func allMade() {
-        if tally.refused[.kernel] != nil {
-            let keys = existingKeys.union(tunnels?.refusedKeys ?? [])
+        blocked.removeAll { environment.holding($0.key) == .current }
+        let keys = Set(blocked.map(\.key)).union(tunnels?.retryBlocked() ?? [])
+        guard !keys.isEmpty else { return false }
+        switch clearing {
+        case .surrendering:
+            clearing = .surrenderingAgain
+            surrender(keys)
+        case .surrenderingAgain, .ended:
+            clearing = .ended
+            tunnels?.isLastAttempt = true
             environment.endExisting(keys, Set(keys.map(\.localAddress)))
         }
+        for candidate in blocked { candidate.isHeldHere = true }
+        candidates += blocked
+        blocked = []
+        return true
+    }
+
+    // MARK: - Asking
+
+    private func allMade() {
         environment.allMade(addresses)
         overhear()
-        for (index, span) in Self.repetitions.enumerated() {
+        for span in Self.repetitions {
             later(span) { campaign in
                 let waiting =
                     Array(campaign.awaited.keys) + (campaign.tunnels?.awaitedKeys ?? [])
-                // Every second question reaches those whose window lies around the first number.
-                campaign.askAgain(waiting[...], index % 2 == 0 ? TickleSegment.otherSequence : 0)
+                    + Array(campaign.doomed.keys)
+                campaign.askAgain(waiting[...])
             }
         }
         later(Self.silenceSpan) { $0.concludeSilent() }
         endIfDone()
     }
 
-    private func askAgain(_ keys: ArraySlice<ClientKey>, _ sequence: UInt32) {
-        for key in keys.prefix(Self.askedPerTurnMax)
-        where awaited[key] != nil || tunnels?.isAwaited(key) ?? false {
-            ask(key, sequence: sequence)
+    private func askAgain(_ keys: ArraySlice<ClientKey>) {
+        for key in keys.prefix(Self.askedPerTurnMax) {
+            let question =
+                awaited[key]?.question(isFirst: false) ?? doomed[key]
+                ?? tunnels?.furtherQuestion(to: key)
+            if let question { ask(key, question) }
         }
         let rest = keys.dropFirst(Self.askedPerTurnMax)
-        if !rest.isEmpty { later(.zero) { $0.askAgain(rest, sequence) } }
+        if !rest.isEmpty { later(.zero) { $0.askAgain(rest) } }
     }
 
-    private func ask(_ key: ClientKey, sequence: UInt32) {
-        segment.address(to: key, sequence: sequence)
+    private func ask(_ key: ClientKey, _ question: TickleQuestion) {
+        segment.address(to: key, question)
         send(to: key)
     }
 
@@ -267,41 +301,24 @@ final class AdoptionCampaign: EventHandler {
 
     // MARK: - Hearing
 
-    func handle(_ events: EpollEvents, from source: EventSource) {
+    private func heard() {
         overhear()
         handOnFinished()
         endIfDone()
     }
 
     private func overhear() {
-        for ear in ears {
-            for _ in 0..<Self.overheardPerTurnMax {
-                guard let segment = receive(from: ear) else { break }
-                take(segment)
-            }
-        }
-    }
-
-    /// - Returns: `nil` when nothing waits; a packet that is no segment is skipped.
-    private func receive(from ear: Ear) -> OverheardSegment? {
-        while true {
-            var byteCount = 0
-            let outcome = try? buffer.withUnsafeMutableBytes { bytes in
-                try ear.listener.receive(into: bytes)
-            }
-            guard case .bytes(let count) = outcome else { return nil }
-            byteCount = min(count, buffer.count)
-            if let heard = OverheardSegment(buffer.span.bytes.extracting(0..<byteCount)) {
-                return heard
-            }
-        }
+        ears.overhear { take($0) }
     }
 
     private func take(_ heard: OverheardSegment) {
         guard let candidate = awaited[heard.key] else {
             if tunnels?.take(heard) ?? false { return }
+            let isRefused = doomed.removeValue(forKey: heard.key) != nil
             // The kernel may have been silent when it came, or not: a second reset harms nobody.
-            guard let answer = heard.answer, environment.isDoomed(heard.key) else { return }
+            guard let answer = heard.answer, isRefused || environment.isDoomed(heard.key) else {
+                return
+            }
             sendReset(to: heard.key, for: answer)
             return
         }
@@ -332,12 +349,13 @@ final class AdoptionCampaign: EventHandler {
             conclude(candidate, verdict, nil)
         }
         tunnels?.concludeSilent()
+        doomed = [:]
         handOnFinished()
         endIfDone()
     }
 
     private func conclude(
-        _ candidate: Candidate, _ verdict: AdoptionVerdict, _ answer: ClientAnswer?
+        _ candidate: AdoptionCandidate, _ verdict: AdoptionVerdict, _ answer: ClientAnswer?
     ) {
         awaited[candidate.shadow.key] = nil
         switch verdict {
@@ -355,13 +373,10 @@ final class AdoptionCampaign: EventHandler {
     }
 
     private func finish(
-        _ candidate: Candidate, _ position: StreamPosition, _ input: AdoptedClient.Input,
+        _ candidate: AdoptionCandidate, _ position: StreamPosition, _ input: AdoptedClient.Input,
         _ expectsBytes: Bool, _ answer: ClientAnswer?
     ) {
-        if candidate.position != position {
-            candidate.closeSilently()
-            _ = connect(candidate, at: position)
-        }
+        candidate.move(to: position)
         guard let socket = candidate.socket.take() else {
             reset(candidate, .kernel, answer)
             return
@@ -378,8 +393,7 @@ final class AdoptionCampaign: EventHandler {
         }
         finished.append(
             AdoptedClient(
-                socket, local: Endpoint(address: key.localAddress, port: key.localPort),
-                remote: Endpoint(address: key.remoteAddress, port: key.remotePort),
+                socket, local: key.localEndpoint, remote: key.remoteEndpoint,
                 transport: transport, input: input,
                 expectsBytesWithin: expectsBytes ? environment.expectationSpan : nil,
                 namedClient: shadow.namedClient))
@@ -401,7 +415,7 @@ final class AdoptionCampaign: EventHandler {
     }
 
     private func reset(
-        _ candidate: Candidate, _ reason: AdoptionRefusal, _ answer: ClientAnswer?
+        _ candidate: AdoptionCandidate, _ reason: AdoptionRefusal, _ answer: ClientAnswer?
     ) {
         known.remove(candidate.shadow.key)
         count(reason)
@@ -414,10 +428,12 @@ final class AdoptionCampaign: EventHandler {
     }
 
     /// Not even a socket was made.
-    private func refuse(_ key: ClientKey, _ reason: AdoptionRefusal) {
-        known.remove(key)
-        refusedKeys.append(key)
-        if reason == .kernel { existingKeys.insert(key) }
+    private func refuse(_ shadow: ConnectionShadow, _ reason: AdoptionRefusal) {
+        known.remove(shadow.key)
+        refusedKeys.append(shadow.key)
+        doomed[shadow.key] = TickleQuestion(
+            further: shadow.transport(at: shadow.position, now: Clock.now()),
+            sent: shadow.deliveredSequence)
         count(reason)
     }
 
@@ -453,11 +469,11 @@ final class AdoptionCampaign: EventHandler {
     // MARK: - Ending
 
     private func endIfDone() {
-        guard !isOver, next == candidates.count, awaited.isEmpty, tunnels?.isOver ?? true else {
-            return
-        }
+        guard !isOver, next == candidates.count, blocked.isEmpty, awaited.isEmpty,
+            doomed.isEmpty, tunnels?.isOver ?? true
+        else { return }
         end()
-        if tally.known > 0 { log() }
+        if tally.known > 0 { tally.log(environment.logger, since: takenAt) }
         onOver()
     }
 
@@ -465,12 +481,7 @@ final class AdoptionCampaign: EventHandler {
         isOver = true
         for timer in timers { environment.loop.cancel(timer) }
         timers = []
-        for ear in ears {
-            if let source = ear.source.take() {
-                environment.loop.remove(source, of: ear.listener.descriptor)
-            }
-        }
-        ears = []
+        ears.close()
     }
 
     private func later(_ span: TimeSpan, _ body: @escaping (AdoptionCampaign) -> Void) {
@@ -479,21 +490,5 @@ final class AdoptionCampaign: EventHandler {
                 guard let self, !isOver else { return }
                 body(self)
             })
-    }
-
-    private func log() {
-        func after(_ instant: Instant?) -> String {
-            instant.map { "\(($0 - takenAt).microseconds)us" } ?? "never"
-        }
-        environment.logger.info(
-            "clients of the peer go on here",
-            [
-                "known": "\(tally.known)", "adopted": "\(tally.adopted)",
-                "tunnels": "\(tally.tunnels)", "reissued": "\(tally.reissued)",
-                "expected": "\(tally.expected)",
-                "silent": "\(tally.silent)", "gone": "\(tally.gone)",
-                "reset": "\(tally.refusedCount)", "reasons": tally.refusals,
-                "first": after(tally.first), "last": after(tally.last),
-            ])
     }
 }

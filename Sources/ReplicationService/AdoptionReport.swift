@@ -24,6 +24,8 @@ struct AdoptionTally: Hashable {
     var silent = 0
     /// The client had given the connection up itself.
     var gone = 0
+    /// This node serves a younger connection with the same ends.
+    var outdated = 0
     /// Reset, by reason.
     var refused: [AdoptionRefusal: Int] = [:]
     /// When the first and the last connection was handed on.
@@ -37,6 +39,27 @@ struct AdoptionTally: Hashable {
         AdoptionRefusal.allCases
             .compactMap { reason in refused[reason].map { "\(reason.rawValue):\($0)" } }
             .joined(separator: " ")
+    }
+
+    /// Tells what became of every connection, once nobody is awaited any more.
+    ///
+    /// `known` = `adopted` + `gone` + `outdated` + `reset`. Of the adopted: `tunnels`, `reissued`
+    /// (an answer was owed), `expected` (the client repeats what the dead node never acknowledged;
+    /// after a power loss that is whoever asked between the loss and the takeover) and `silent`
+    /// (the client did not answer for a second and nothing was owed). `first` and `last` are when
+    /// connections were handed to workers, counted from the takeover.
+    func log(_ logger: Logger, since takenAt: Instant) {
+        func after(_ instant: Instant?) -> String {
+            instant.map { "\(($0 - takenAt).microseconds)us" } ?? "never"
+        }
+        logger.info(
+            "clients of the peer go on here",
+            [
+                "known": "\(known)", "adopted": "\(adopted)", "tunnels": "\(tunnels)",
+                "reissued": "\(reissued)", "expected": "\(expected)", "silent": "\(silent)",
+                "gone": "\(gone)", "outdated": "\(outdated)", "reset": "\(refusedCount)",
+                "reasons": refusals, "first": after(first), "last": after(last),
+            ])
     }
 }
 
@@ -53,6 +76,7 @@ public final class AdoptionReport: MetricSource {
     let expected = Counter()
     let silent = Counter()
     let gone = Counter()
+    let outdated = Counter()
     private let refused = AdoptionRefusal.allCases.map { _ in Counter() }
 
     init() {}
@@ -81,6 +105,7 @@ public final class AdoptionReport: MetricSource {
         counter("expected", "Clients that had to repeat what they sent.", expected)
         counter("silent", "Clients that did not answer and go on.", silent)
         counter("gone", "Clients that had given up.", gone)
+        counter("outdated", "Those of which this node had younger ones.", outdated)
         for (reason, counter) in zip(AdoptionRefusal.allCases, refused) {
             text.add(
                 "tandem_carry_over_reset_total", .counter,

@@ -55,6 +55,9 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     private let staleConnections: StaleConnections?
     private var campaigns: [TickleCampaign] = []
     private let adopter: ConnectionAdopter
+    /// Called when the addresses are here and what the peer had of their connections is known and
+    /// surrendered by this node's workers.
+    public var onTaken: () -> Void = {}
 
     /// Makes a replicator that does nothing yet.
     ///
@@ -122,10 +125,19 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     /// reset at a takeover.
     ///
     /// Set before ``start()``.
+    ///
+    /// - Parameters:
+    ///   - silencer: keeps the kernel quiet meanwhile.
+    ///   - surrender: makes workers end connections without a word; what it returns says whether
+    ///     they have.
+    ///   - handOn: serves connections.
     public func carryOver(
-        silencer: (any ResetSilencing)?, to handOn: @escaping ([AdoptedClient]) -> Void
+        silencer: (any ResetSilencing)?,
+        surrendering surrender: @escaping (Set<ClientKey>) -> (() -> Bool),
+        to handOn: @escaping ([AdoptedClient]) -> Void
     ) {
         adopter.silencer = silencer
+        adopter.surrender = surrender
         adopter.handOn = handOn
     }
 
@@ -135,6 +147,11 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     public func start() throws(Errno) {
         inbound.stateReceiver = self
         inbound.shadowReceiver = adopter
+        adopter.era = { [weak self] in self?.feed.era(of: $0) }
+        adopter.beginEra = { [weak self] in
+            self?.feed.beginEra()
+            return self?.feed.era ?? 0
+        }
         adopter.endExisting = { [weak self] clients, addresses in
             self?.staleConnections?.end(clients, on: addresses)
         }
@@ -359,6 +376,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
 
     private func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
         report.takeovers.add()
+        staleConnections?.forget()
         // The peer's last words may still wait in the socket.
         inbound.readNow()
         state.noteTakeover()
@@ -368,7 +386,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             addresses: addresses, snapshotCount: table.snapshotCount, loop: loop, sender: sender,
             report: report)
         campaign.newClients = { [weak self] in self?.takeClients(of: addresses) ?? [] }
-        campaign.isBack = { [weak self] in self?.feed.contains($0) ?? false }
+        campaign.isBack = { [weak self] in self?.adopter.isCurrent($0) ?? false }
         campaign.onRoundEnded = { [weak self, weak campaign] round in
             guard let self, let campaign else { return }
             if round == 0 { logTakeover(campaign, at: instant) }
@@ -376,6 +394,7 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         }
         campaigns.append(campaign)
         campaign.start()
+        onTaken()
     }
 
     /// Clients that were not asked often enough are remembered: a node that gives an address up by
@@ -396,7 +415,11 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
             noteTable()
         }
         let refused = adopter.takeRefused(addresses)
-        return clients.filter { !adopter.isAdopting($0) } + refused
+        let reset = clients.filter { !adopter.isAdopting($0) && !adopter.isCurrent($0) } + refused
+        // What is here of them from an earlier time would answer in the place of a reset.
+        let former = reset.filter { adopter.holding($0) == .former }
+        if !former.isEmpty { _ = adopter.surrender(Set(former)) }
+        return reset
     }
 
     private func logTakeover(_ campaign: TickleCampaign, at instant: Instant) {

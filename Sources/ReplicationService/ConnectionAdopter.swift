@@ -24,6 +24,9 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// How long the peer's last words may be on their way after a planned switchover: longer than a
     /// lost segment's first repetition on a short way.
     static let lastWordsSpan = TimeSpan.milliseconds(100)
+    /// How long a worker may take to look at connections that were handed to it: as long as it may
+    /// wait to know whose connections are, and then some.
+    static let handedOnSpan = TimeSpan.seconds(2)
 
     private let loop: EventLoop
     private let sender: any SegmentSending
@@ -51,10 +54,21 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// Their channels must begin anew: something was taken out that may come back.
     private var spentWorkers: Set<Int> = []
     private var campaigns: [AdoptionCampaign] = []
+    /// In which era of ``ReplicationFeed`` an address came here.
+    private var arrivals: [IPAddress: UInt32] = [:]
+    /// Connections that workers may not have looked at yet.
+    private var handedOn: [AdoptedClient] = []
+    private var handedOnTimer: TimerID?
     /// Serves connections; without it nothing goes on here.
     var handOn: (([AdoptedClient]) -> Void)?
     /// `nil` where rules cannot be made.
     var silencer: (any ResetSilencing)?
+    /// In which era this node's workers opened a connection; `nil` when they do not have it.
+    var era: (ClientKey) -> UInt32? = { _ in nil }
+    /// Begins an era and names it.
+    var beginEra: () -> UInt32 = { 0 }
+    /// Makes workers end connections without a word; what it returns says whether they have.
+    var surrender: (Set<ClientKey>) -> (() -> Bool) = { _ in { true } }
     /// Ends connections that this host has from an earlier time.
     var endExisting: (Set<ClientKey>, Set<IPAddress>) -> Void = { _, _ in }
     /// Whether a connection without a shadow is to be reset.
@@ -148,7 +162,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// The addresses are this node's; the channels have been read as far as they came.
     func takeOver(_ addresses: Set<IPAddress>, at instant: Instant) {
         // Campaigns on these addresses go on: nobody else knows of their connections any more.
-        heldAddresses.formUnion(addresses)
+        noteArrival(of: addresses)
         let isPlanned = addresses.isSubset(of: preparedAddresses)
         preparedAddresses.subtract(addresses)
         guard isPlanned, !openWorkers.isEmpty else {
@@ -179,7 +193,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         spendChannels(shadows)
         // Of what goes on here already the peer says nothing new, unless it has just left it.
         let fresh = shadows.filter {
-            $0.isMoved || !(adoptedKeys.contains($0.key) || isAdopting($0.key))
+            $0.isMoved || !(adoptedKeys.contains($0.key) || isAdopting($0.key) || isCurrent($0.key))
         }
         guard !fresh.isEmpty else {
             silencer?.release(addresses)
@@ -190,9 +204,17 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     /// The addresses are here while the peer has them, too: what it leaves goes on here.
     func prepare(_ addresses: Set<IPAddress>) {
-        heldAddresses.formUnion(addresses)
+        noteArrival(of: addresses)
         preparedAddresses.formUnion(addresses)
         takeMoved()
+    }
+
+    private func noteArrival(of addresses: Set<IPAddress>) {
+        let new = addresses.subtracting(heldAddresses)
+        guard !new.isEmpty else { return }
+        heldAddresses.formUnion(new)
+        let era = beginEra()
+        for address in new { arrivals[address] = era }
     }
 
     /// The addresses are the peer's.
@@ -205,8 +227,28 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         adoptedKeys = adoptedKeys.filter(remains)
         strandedKeys = strandedKeys.filter(remains)
         cancel(addresses)
+        withdraw(addresses)
         silencer?.silence(addresses)
     }
+
+    /// Takes back what no worker has looked at: it would be served beside the other node.
+    private func withdraw(_ addresses: Set<IPAddress>) {
+        for client in handedOn where addresses.contains(client.local.address) {
+            if let socket = client.takeDescriptor() { ConnectionRepair.closeSilently(socket) }
+            if let socket = client.tunnel?.takeDescriptor() {
+                ConnectionRepair.closeSilently(socket)
+            }
+        }
+    }
+
+    /// What this node's workers have of a connection.
+    func holding(_ key: ClientKey) -> OwnHolding {
+        guard let era = era(key) else { return .none }
+        return arrivals[key.localAddress].map { era >= $0 } ?? false ? .current : .former
+    }
+
+    /// Whether the connection began here, or went on here, since its address came.
+    func isCurrent(_ key: ClientKey) -> Bool { holding(key) == .current }
 
     /// Those of `addresses` on which the peer has connections.
     func peerAddresses(among addresses: Set<IPAddress>) -> Set<IPAddress> {
@@ -231,6 +273,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// Ends everything.
     func stop() {
         pendingTimer.map(loop.cancel)
+        handedOnTimer.map(loop.cancel)
         for campaign in campaigns { campaign.cancel() }
         campaigns = []
     }
@@ -284,6 +327,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
                     handOn($0)
                 },
                 allMade: { silencer?.release($0) },
+                holding: { [weak self] in self?.holding($0) ?? .none },
+                surrender: { [weak self] in self?.surrender($0) ?? { true } },
                 endExisting: { [weak self] in self?.endExisting($0, $1) },
                 isDoomed: { [weak self] in self?.isDoomed($0) ?? false }))
         campaign.onOver = { [weak self, weak campaign] in
@@ -303,6 +348,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     }
 
     private func note(_ clients: [AdoptedClient]) {
+        handedOn += clients
+        handedOnTimer.map(loop.cancel)
+        handedOnTimer = loop.schedule(after: Self.handedOnSpan) { [weak self] in
+            self?.handedOn = []
+        }
         for client in clients {
             adoptedKeys.insert(
                 ClientKey(

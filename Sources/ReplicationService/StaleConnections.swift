@@ -60,6 +60,11 @@ public final class StaleConnections {
         }
     }
 
+    /// Ends none of those listed: their address is coming back, and they would not end in silence.
+    func forget() {
+        stale = []
+    }
+
     /// Lists the connections on `addresses` for ``endSome()``, besides those listed before.
     func find(_ addresses: Set<IPAddress>) {
         if stale.isEmpty { endedCount = 0 }

@@ -19,7 +19,7 @@ final class TunnelAdoption {
     /// What it needs of its campaign.
     struct Environment {
         /// Sends a question to an end.
-        var ask: (ClientKey) -> Void
+        var ask: (ClientKey, TickleQuestion) -> Void
         /// Sends a reset to an end that has answered.
         var reset: (ClientKey, ClientAnswer) -> Void
         /// Counts tunnels that do not go on.
@@ -39,15 +39,14 @@ final class TunnelAdoption {
             self.transport = transport
         }
 
-        /// Makes the connection again; false when the kernel refuses.
-        func make() -> Bool {
-            do throws(Errno) {
-                socket = try ConnectionRepair.recreate(
-                    local: key.localEndpoint, remote: key.remoteEndpoint, transport)
-                return true
-            } catch {
-                return false
-            }
+        /// Makes the connection again.
+        func make() -> MakingOutcome { .make(key, transport, into: &socket) }
+
+        /// What this end is asked.
+        func question(isFirst: Bool) -> TickleQuestion {
+            isFirst
+                ? TickleQuestion(first: transport, sent: transport.sendSequence)
+                : TickleQuestion(further: transport, sent: transport.sendSequence)
         }
 
         func closeSilently() {
@@ -79,7 +78,11 @@ final class TunnelAdoption {
     /// Ends that are to hear a reset as soon as they answer.
     private var doomed: Set<ClientKey> = []
     private var known: Set<ClientKey> = []
-    private(set) var refusedKeys: [ClientKey] = []
+    private var refusedKeys: [ClientKey] = []
+    /// Pairs of which this host has a connection already.
+    private var blocked: [Pair] = []
+    /// Whoever is blocked now cannot go on.
+    var isLastAttempt = false
     private var finished: [AdoptedClient] = []
 
     init(_ shadows: [ConnectionShadow], environment: Environment) {
@@ -97,8 +100,13 @@ final class TunnelAdoption {
         Set(waiting.flatMap { $0.sides.map(\.key.localAddress) })
     }
 
+    /// The ends of all connections that are to be made.
+    var keys: [ClientKey] { waiting.flatMap { $0.sides.map(\.key) } }
+
     /// Nobody is to be made, and nobody's answer is awaited.
-    var isOver: Bool { waiting.isEmpty && awaited.isEmpty && doomed.isEmpty }
+    var isOver: Bool {
+        waiting.isEmpty && blocked.isEmpty && awaited.isEmpty && doomed.isEmpty
+    }
 
     /// Every end that has not answered.
     var awaitedKeys: [ClientKey] {
@@ -131,8 +139,19 @@ final class TunnelAdoption {
         return !waiting.isEmpty
     }
 
-    /// Whether an answer of the end counts.
-    func isAwaited(_ key: ClientKey) -> Bool { awaited[key] != nil }
+    /// What an end is asked again, if it is awaited.
+    func furtherQuestion(to key: ClientKey) -> TickleQuestion? {
+        awaited[key]?.sides.first { $0.key == key }?.question(isFirst: false)
+    }
+
+    /// Those that this host had already are to be made once more.
+    ///
+    /// - Returns: their ends.
+    func retryBlocked() -> [ClientKey] {
+        defer { blocked = [] }
+        waiting += blocked
+        return blocked.flatMap { $0.sides.map(\.key) }
+    }
 
     /// Takes what an end said; false when it is none of these.
     func take(_ heard: OverheardSegment) -> Bool {
@@ -172,6 +191,7 @@ final class TunnelAdoption {
         for pair in awaited.values { pair.sides.forEach { $0.closeSilently() } }
         for client in finished { Self.closeSilently(client) }
         waiting = []
+        blocked = []
         awaited = [:]
         finished = []
         doomed = []
@@ -187,10 +207,16 @@ final class TunnelAdoption {
     // MARK: - One pair
 
     private func make(_ pair: Pair) {
-        guard pair.client.make(), pair.backend.make() else {
+        for side in pair.sides {
+            let outcome = side.make()
+            guard outcome != .made else { continue }
             pair.sides.forEach { $0.closeSilently() }
-            environment.countRefused(.kernel)
-            refuse(pair, except: nil)
+            if outcome == .exists, !isLastAttempt {
+                blocked.append(pair)
+            } else {
+                environment.countRefused(.kernel)
+                refuse(pair, except: nil)
+            }
             return
         }
         for side in pair.sides { awaited[side.key] = pair }
@@ -199,7 +225,7 @@ final class TunnelAdoption {
             conclude(pair, verdict)
             return
         }
-        for side in pair.sides { environment.ask(side.key) }
+        for side in pair.sides { environment.ask(side.key, side.question(isFirst: true)) }
     }
 
     private func conclude(_ pair: Pair, _ verdict: TunnelVerdict) {
@@ -245,9 +271,4 @@ final class TunnelAdoption {
             }
         }
     }
-}
-
-extension ClientKey {
-    fileprivate var localEndpoint: Endpoint { Endpoint(address: localAddress, port: localPort) }
-    fileprivate var remoteEndpoint: Endpoint { Endpoint(address: remoteAddress, port: remotePort) }
 }

@@ -5,6 +5,7 @@
 
 internal import EventLoop
 internal import LinuxIO
+internal import ProxyService
 internal import ReplicationCore
 internal import ReplicationService
 internal import Telemetry
@@ -89,10 +90,7 @@ extension PairDriver: PairLinkOwner {
             // Who does not know is what it was.
             $0.role == .active && (wasPeerActive || !$0.isDoubtful)
         }
-        if isPeerActive, !wasPeerActive {
-            peerBecameActiveAt = instant
-            handover?.peerIsActive()
-        }
+        if isPeerActive, !wasPeerActive { handover?.peerIsActive() }
         drift.peerHeard(
             hash: heartbeat.configurationHash, isPeerActive: isPeerActive,
             isOwnActive: !group.activeInstances.isEmpty)
@@ -103,6 +101,10 @@ extension PairDriver: PairLinkOwner {
         group.peerHeard(
             heartbeat.routers.map(PeerRouterHeard.init), answeredAt: heartbeat.answeredAt,
             at: instant)
+        // Last: a node that was stopped finds out with the first event that it was late.
+        if heartbeat.routers.contains(where: { $0.role == .active && !$0.isDoubtful }) {
+            setUp.dataPlane.life.noteReplaced(at: Clock.now())
+        }
     }
 
     func pairLinkReceived(_ message: HandoverMessage, at instant: Instant) {

@@ -57,7 +57,6 @@ final class PairDriver {
     var drift: ConfigurationDrift
     var isConfigurationDrifting = false
     var isPeerActive = false
-    var peerBecameActiveAt: Instant?
     var configurationHash: UInt64
     private var drain: TimeSpan
 
@@ -246,7 +245,7 @@ final class PairDriver {
 
     private func stateChanged(_ change: SpeakerStateChange) {
         if change.transition.from == .active, change.transition.cause == .overslept {
-            setUp.dataPlane.life.noteReplaced(at: Clock.now())
+            setUp.dataPlane.life.noteDoubt(at: Clock.now())
         }
         tellReplication(change)
         if change.transition.to == .active {
@@ -262,8 +261,17 @@ final class PairDriver {
 
     /// First of all after the announcement: clients of the other node wait for it.
     private func tellReplication(_ change: SpeakerStateChange) {
+        guard let replication = setUp.replication else {
+            if change.transition.to == .active { noteRestored() }
+            return
+        }
         guard let command = handover?.replicationCommand(for: change) else { return }
-        setUp.replication?.post(command)
+        replication.post(command)
+    }
+
+    /// Nobody else had the connections, as far as is known here.
+    private func noteRestored() {
+        setUp.dataPlane.life.noteRestored(at: Clock.now())
     }
 
     func publishSnapshot() {
@@ -272,7 +280,6 @@ final class PairDriver {
                 PairSnapshot(
                     routers: group.statuses, link: link?.status,
                     trackers: tracking.statuses, isHeldByConfiguration: drift.isHeld,
-                    peerBecameActiveAt: peerBecameActiveAt,
                     handoverPhase: handover?.phase ?? .idle,
                     forwardingRefusal: handover?.forwardingRefusal,
                     movingRefusal: handover?.movingRefusal, timers: lateness.status,

@@ -19,8 +19,6 @@ struct PairSnapshot: Sendable {
     var trackers: [TrackerStatus]
     /// Whether this node may not take over because the peer runs another configuration.
     var isHeldByConfiguration: Bool
-    /// When the peer last said for the first time that it is active.
-    var peerBecameActiveAt: Instant?
     /// How far a planned switchover has come.
     var handoverPhase: HandoverStateMachine.Phase
     /// Why a switchover cannot pass packets on, or `nil`.

@@ -55,12 +55,19 @@ enum ReplicationThread {
             commands: wires.commands, logger: logger, shadows: shadows, tables: tables)
         if ConnectionRepair.isPermitted() {
             let silence = ResetSilence.make(for: wires.addresses, logger: logger)
-            replicator.carryOver(silencer: silence) { dataPlane.adopt($0) }
+            replicator.carryOver(
+                silencer: silence,
+                surrendering: { keys in
+                    let order = dataPlane.surrender(keys)
+                    return { order.isDone }
+                },
+                to: { dataPlane.adopt($0) })
         } else {
             logger.warning(
                 "connections cannot be carried over: this kernel does not make them again",
                 ["needs": "CONFIG_CHECKPOINT_RESTORE and CAP_NET_ADMIN"])
         }
+        replicator.onTaken = { dataPlane.life.noteRestored(at: Clock.now()) }
         do {
             try replicator.start()
         } catch {

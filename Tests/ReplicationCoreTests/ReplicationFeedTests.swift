@@ -42,6 +42,21 @@ import WireCore
         table.clients(of: [Self.vip, Self.vipIPv6]).map(\.remotePort).sorted()
     }
 
+    @Test func connectionsOfAnEarlierEraAreToldApart() {
+        var feed = ReplicationFeed()
+        feed.apply(batch(opened: [1, 2, 3]))
+        feed.beginEra()
+        feed.apply(batch(opened: [2, 4], worker: 1))
+        #expect([1, 2, 4, 5].map { feed.era(of: Self.key($0)) } == [0, 1, 1, nil])
+        // What a worker closes that another one has opened since is another connection.
+        feed.apply(batch(closed: [2]))
+        #expect(feed.era(of: Self.key(2)) == 1)
+        feed.beginEra()
+        // Told once more, because a report was lost: as old as before, except for what is new.
+        feed.apply(batch(opened: [1, 6], isComplete: true))
+        #expect([1, 3, 6].map { feed.era(of: Self.key($0)) } == [0, nil, 2])
+    }
+
     @Test func snapshotThenTailReachThePeer() {
         var feed = ReplicationFeed()
         var table = PeerClientTable()

@@ -56,6 +56,86 @@ import WireCore
         #expect(segment.bytes.count == 60)
     }
 
+    private let transport = TransportState(
+        sendSequence: 0x5000_0000, receiveSequence: 0x7777_0001, sendWindow: 64_000,
+        receiveWindow: 64_000, timestamp: 0x0102_0304, segmentByteCountMax: 1_448,
+        sendWindowScale: 7, receiveWindowScale: 7, options: [.timestamps])
+
+    @Test func furtherQuestionHasAnOctetFarBehind() {
+        var segment = TickleSegment()
+        segment.address(to: client, TickleQuestion(further: transport, sent: 0x5000_0000))
+        #expect(
+            segment.bytes[..<4] == [0x45, 0x00, 0x00, 0x35],
+            "20 bytes of IP, 20 and 12 of TCP, 1 octet")
+        #expect(
+            segment.bytes[20..<36] == [
+                0x00, 0x50, 0x9C, 0x40,  // from port 80 to port 40000
+                0x10, 0x00, 0x00, 0x00,  // 2^30 behind
+                0x77, 0x77, 0x00, 0x01,  // acknowledgement number
+                0x80, 0x10, 0x00, 0x00,  // header of 32 bytes, ACK, window 0
+            ])
+        #expect(
+            segment.bytes[40...] == [
+                0x01, 0x01, 0x08, 0x0A,  // two NOPs, time stamps of 10 bytes
+                0x01, 0x02, 0x03, 0x04,  // own clock
+                0x00, 0x00, 0x00, 0x00,  // nothing to echo
+                0x00,  // the octet
+            ])
+        // The next packet is bare again.
+        segment.address(to: client, sequence: 0)
+        #expect(segment.bytes.count == 40)
+        #expect(segment.bytes[2..<4] == [0, 40])
+    }
+
+    @Test func firstQuestionLiesBehindWhatMayBeUnacknowledged() {
+        let question = TickleQuestion(first: transport, sent: 10)
+        #expect(question.sequence == 10 &- 2_896)
+        #expect(!question.hasOctet)
+        var plain = transport
+        plain.options = []
+        plain.sendWindow = 100
+        #expect(TickleQuestion(first: plain, sent: 10).sequence == 10 &- 50)
+        #expect(TickleQuestion(first: plain, sent: 10).timestamp == nil)
+        plain.sendWindow = 0
+        #expect(TickleQuestion(first: plain, sent: 10).sequence == 9)
+    }
+
+    @Test(arguments: UInt64(1)...50)
+    func checksumsOfQuestionsAreRight(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var segment = TickleSegment()
+        for _ in 0..<20 {
+            var state = transport
+            state.timestamp = UInt32(truncatingIfNeeded: generator.next())
+            state.receiveSequence = UInt32(truncatingIfNeeded: generator.next())
+            if generator.next() % 2 == 0 { state.options = [] }
+            let sent = UInt32(truncatingIfNeeded: generator.next())
+            let question =
+                generator.next() % 2 == 0
+                ? TickleQuestion(first: state, sent: sent)
+                : TickleQuestion(further: state, sent: sent)
+            segment.address(to: client, question)
+            var checksum = InternetChecksum()
+            checksum.add(Array(segment.bytes[..<20]).span.bytes)
+            #expect(checksum.value == 0)
+            let length = UInt8(segment.bytes.count - 20)
+            let covered =
+                Array(segment.bytes[12..<20]) + [0, 6, 0, length] + segment.bytes[20...]
+            var sum = InternetChecksum()
+            sum.add(covered.span.bytes)
+            #expect(sum.value == 0)
+            segment.address(to: clientIPv6, question)
+            let lengthIPv6 = UInt8(segment.bytes.count - 40)
+            #expect(segment.bytes[5] == lengthIPv6)
+            let coveredIPv6 =
+                Array(segment.bytes[8..<40]) + [0, 0, 0, lengthIPv6, 0, 0, 0, 6]
+                + segment.bytes[40...]
+            var sumIPv6 = InternetChecksum()
+            sumIPv6.add(coveredIPv6.span.bytes)
+            #expect(sumIPv6.value == 0)
+        }
+    }
+
     @Test(arguments: UInt64(1)...50)
     func checksumOfIPv6IsRight(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)

@@ -35,6 +35,7 @@ private final class Adopting {
     func leave(
         _ server: TestSocket, from remote: Endpoint, to local: Endpoint,
         level: ShadowLevel = .requests, clockLag: UInt32 = 0,
+        closes: Bool = true,
         _ records: (TransportState) -> [ShadowRecord] = { _ in [] }
     ) throws {
         var state = try ConnectionRepair.capture(server.descriptor)
@@ -49,7 +50,7 @@ private final class Adopting {
         #expect(
             adopter.shadowChannelReceived(
                 worker: 0, type: ShadowFrame.recordsType, payload: payload))
-        server.closeSilently()
+        if closes { server.closeSilently() }
     }
 
     func takeOver(_ endpoint: Endpoint) {
@@ -289,6 +290,106 @@ struct AdoptionTests {
             adopting.takeOver(endpoint)
             #expect(adopting.clients.isEmpty)
             withExtendedLifetime((client, busyClient)) {}
+        }
+    }
+
+    /// Linux answers empty segments that are out of its window once in half a second.
+    @Test func secondTakeoverIsAnsweredSoonAsWell() throws {
+        try ConnectedHosts.run { hosts in
+            for endpoint in try Self.endpoints() {
+                let (_, client, server, remote) = try hosts.connect(to: endpoint)
+                let start = Clock.now()
+                var current = server
+                for _ in 0..<3 {
+                    let adopting = try Adopting()
+                    try adopting.leave(current, from: remote, to: endpoint)
+                    adopting.takeOver(endpoint)
+                    adopting.run(until: 1)
+                    #expect(adopting.report.silent.value == 0)
+                    current = try socket(of: try #require(adopting.clients.first))
+                }
+                #expect(Clock.now() - start < .milliseconds(500))
+                try client.send("question")
+                #expect(try current.receive(8) == "question")
+                try current.send("answer")
+                #expect(try client.receive(6) == "answer")
+            }
+        }
+    }
+
+    @Test func connectionThatWorkersStillHaveIsMadeWhenTheyLetGo() throws {
+        try ConnectedHosts.run { hosts in
+            for isKnown in [true, false] {
+                let endpoint = try Self.endpoints()[0]
+                let adopting = try Adopting()
+                let (_, client, server, remote) = try hosts.connect(to: endpoint)
+                try adopting.leave(server, from: remote, to: endpoint, closes: false)
+                // From before the address came; or the report of it is still on its way.
+                adopting.adopter.beginEra = { 1 }
+                adopting.adopter.era = { _ in isKnown ? 0 : nil }
+                var questionCount = 0
+                adopting.adopter.surrender = { keys in
+                    #expect(keys.map(\.remotePort) == [remote.port])
+                    return {
+                        questionCount += 1
+                        if questionCount == 3 { server.closeSilently() }
+                        return questionCount >= 3
+                    }
+                }
+                adopting.takeOver(endpoint)
+                adopting.run(until: 1)
+                #expect(adopting.report.silent.value == 0)
+                let again = try socket(of: try #require(adopting.clients.first))
+                try client.send("question")
+                #expect(try again.receive(8) == "question")
+                try again.send("answer")
+                #expect(try client.receive(6) == "answer")
+            }
+        }
+    }
+
+    @Test func connectionThatIsServedHereIsYoungerThanItsShadow() throws {
+        try ConnectedHosts.run { hosts in
+            let endpoint = try Self.endpoints()[0]
+            let adopting = try Adopting()
+            let (_, client, server, remote) = try hosts.connect(to: endpoint)
+            try adopting.leave(server, from: remote, to: endpoint, closes: false)
+            adopting.adopter.beginEra = { 1 }
+            // The report of it comes while the shadow is looked at.
+            var lookCount = 0
+            adopting.adopter.era = { _ in
+                lookCount += 1
+                return lookCount > 2 ? 1 : nil
+            }
+            adopting.adopter.surrender = { _ in
+                Issue.record("what is served here is ended")
+                return { true }
+            }
+            adopting.takeOver(endpoint)
+            let report = adopting.report
+            #expect(
+                adopting.loop.run(until: Clock.now() + .seconds(3)) {
+                    report.outdated.value == 1
+                })
+            #expect(adopting.adopter.takeRefused([endpoint.address]).isEmpty)
+            try server.send("answer")
+            #expect(try client.receive(6) == "answer")
+        }
+    }
+
+    @Test func whatWorkersHaveNotLookedAtIsTakenBackWithItsAddress() throws {
+        try ConnectedHosts.run { hosts in
+            let endpoint = try Self.endpoints()[0]
+            let adopting = try Adopting()
+            let (_, client, server, remote) = try hosts.connect(to: endpoint)
+            try adopting.leave(server, from: remote, to: endpoint)
+            adopting.takeOver(endpoint)
+            adopting.run(until: 1)
+            adopting.adopter.lose([endpoint.address])
+            let isTaken = adopting.clients[0].takeDescriptor() == nil
+            #expect(isTaken)
+            adopting.clients[0].reset()
+            #expect(try client.hasInput() == false)
         }
     }
 
