@@ -36,6 +36,10 @@ struct ShadowDesk: ~Copyable {
     /// shortest delay of one is 40 ms).
     static let acknowledgedMilliseconds: UInt32 = 35
 
+    /// How long after a worker let go of its connections it tells on the same channel what it has:
+    /// the other node has taken what it knew of them by then.
+    static let newBeginningSpan = TimeSpan.milliseconds(500)
+
     /// Its end; `nil` while nobody is told anything.
     var writer: ShadowChannelWriter.Pointer?
     /// Names the present channel, or the time without one; no connection is known to that.
@@ -57,6 +61,9 @@ struct ShadowDesk: ~Copyable {
     var deferralEnd = Instant.distantFuture
     /// The next slot that a snapshot looks at; `nil` when none is under way.
     var snapshotSlot: Int?
+    /// When everything is told anew, because connections went without a word; or before the next
+    /// connection is told.
+    var newBeginning: Instant?
     /// Connections that the other node knows.
     var openCount = 0
     /// What the log is told about channels and connections.
@@ -128,6 +135,7 @@ struct ShadowDesk: ~Copyable {
         link &+= 1
         if link == 0 { link = 1 }
         snapshotSlot = nil
+        newBeginning = nil
         needsTending = true
         beginChannel()
     }

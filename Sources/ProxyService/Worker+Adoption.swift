@@ -65,6 +65,9 @@ extension Worker {
             if isShadowed(client) { forgetShadow(client) }
             surrender(client)
         }
+        guard shadows.isOpen else { return }
+        shadows.newBeginning = now + ShadowDesk.newBeginningSpan
+        shadows.needsTending = true
     }
 
     /// Ends a connection that another node has; that of a listener that carries nothing over was

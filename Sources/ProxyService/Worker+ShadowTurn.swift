@@ -21,6 +21,7 @@ extension Worker {
     ///
     /// `eventCount` says how much was going on in this turn.
     mutating func tendShadows(eventCount: Int) {
+        if let due = shadows.newBeginning, now >= due { beginSnapshot() }
         continueSnapshot()
         // One frame costs as much as telling of fifty requests in it.
         shadows.isCollecting = shadows.mayCollect(eventCount: eventCount, now: now)
@@ -212,6 +213,7 @@ extension Worker {
     mutating func beginSnapshot() {
         guard let writer = shadows.writer else { return }
         shadows.beginChannel()
+        shadows.newBeginning = nil
         shadows.snapshotSlot = 0
         shadows.needsTending = true
         count {

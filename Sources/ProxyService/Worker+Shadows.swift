@@ -252,6 +252,7 @@ extension Worker {
         _ client: ClientConnection.Pointer, _ state: TransportState, isBusy: Bool
     ) {
         guard let key = client.pointee.journalKey else { return }
+        if shadows.newBeginning != nil { beginSnapshot() }
         var transport = state
         transport.sendSequence = client.pointee.shadow.sendSequence
         transport.receiveSequence = client.pointee.shadow.receiveSequence(

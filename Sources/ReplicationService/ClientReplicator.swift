@@ -385,8 +385,12 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
         let campaign = TickleCampaign(
             addresses: addresses, snapshotCount: table.snapshotCount, loop: loop, sender: sender,
             report: report)
-        campaign.newClients = { [weak self] in self?.takeClients(of: addresses) ?? [] }
-        campaign.isBack = { [weak self] in self?.adopter.isCurrent($0) ?? false }
+        var isFirst = true
+        campaign.newClients = { [weak self] in
+            defer { isFirst = false }
+            return self?.takeClients(of: addresses, isFirst: isFirst) ?? []
+        }
+        campaign.isBack = { [weak self] in self?.feed.contains($0) ?? false }
         campaign.onRoundEnded = { [weak self, weak campaign] round in
             guard let self, let campaign else { return }
             if round == 0 { logTakeover(campaign, at: instant) }
@@ -408,18 +412,21 @@ public final class ClientReplicator: StateChannelReceiver, EventHandler {
     }
 
     /// The peer's clients on `addresses`, which are the peer's no more.
-    private func takeClients(of addresses: Set<IPAddress>) -> [ClientKey] {
+    ///
+    /// At first, what is here of them from an earlier time would answer in the place of a reset,
+    /// and ends. Later the peer talks only of what it took by mistake.
+    private func takeClients(of addresses: Set<IPAddress>, isFirst: Bool) -> [ClientKey] {
         let clients = table.clients(of: addresses)
         if !clients.isEmpty {
             table.forget(addresses)
             noteTable()
         }
         let refused = adopter.takeRefused(addresses)
-        let reset = clients.filter { !adopter.isAdopting($0) && !adopter.isCurrent($0) } + refused
-        // What is here of them from an earlier time would answer in the place of a reset.
+        let reset = clients.filter { !adopter.isAdopting($0) } + refused
+        guard isFirst else { return reset.filter { !feed.contains($0) } }
         let former = reset.filter { adopter.holding($0) == .former }
         if !former.isEmpty { _ = adopter.surrender(Set(former)) }
-        return reset
+        return reset.filter { !adopter.isCurrent($0) }
     }
 
     private func logTakeover(_ campaign: TickleCampaign, at instant: Instant) {

@@ -24,6 +24,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     /// How long the peer's last words may be on their way after a planned switchover: longer than a
     /// lost segment's first repetition on a short way.
     static let lastWordsSpan = TimeSpan.milliseconds(100)
+    /// How long the peer has to begin anew by itself: a worker that was replaced does after half a
+    /// second, or when it has a connection again.
+    static let newBeginningSpan = TimeSpan.seconds(1)
+    /// The same after the addresses went back to it: then what it says now is needed.
+    static let newBeginningSpanOfActive = TimeSpan.milliseconds(300)
     /// How long a worker may take to look at connections that were handed to it: as long as it may
     /// wait to know whose connections are, and then some.
     static let handedOnSpan = TimeSpan.seconds(2)
@@ -51,8 +56,11 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     private var openWorkers: Set<Int> = []
     /// Those that have told all their connections.
     private var wholeWorkers: Set<Int> = []
-    /// Their channels must begin anew: something was taken out that may come back.
-    private var spentWorkers: Set<Int> = []
+    /// Something was taken out that they may still have.
+    ///
+    /// Until they tell everything anew, what they say has no beginning, and does not count; from
+    /// the given moment on it ends the channel.
+    private var spentWorkers: [Int: Instant] = [:]
     private var campaigns: [AdoptionCampaign] = []
     /// In which era of ``ReplicationFeed`` an address came here.
     private var arrivals: [IPAddress: UInt32] = [:]
@@ -91,7 +99,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     // MARK: - What the peer's workers say
 
     func shadowChannelBegan(worker: Int, incarnation: UInt64) {
-        spentWorkers.remove(worker)
+        spentWorkers[worker] = nil
         if table.channelBegan(worker: worker, incarnation: incarnation) {
             openWorkers.insert(worker)
         }
@@ -99,10 +107,20 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         noteTable()
     }
 
-    func shadowChannelCounts(worker: Int) -> Bool { !spentWorkers.contains(worker) }
+    func shadowChannelCounts(worker: Int, type: UInt8) -> Bool {
+        guard type != ShadowFrame.snapshotBeganType, let end = spentWorkers[worker] else {
+            return true
+        }
+        return Clock.now() < end
+    }
 
     func shadowChannelReceived(worker: Int, type: UInt8, payload: [UInt8]) -> Bool {
         heardAt = Clock.now()
+        if type == ShadowFrame.snapshotBeganType {
+            spentWorkers[worker] = nil
+        } else if spentWorkers[worker] != nil {
+            return true
+        }
         switch type {
         case ShadowFrame.recordsType:
             guard apply(payload, worker) else { return false }
@@ -184,13 +202,16 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         (pendingAddresses, pendingKeys) = ([], [])
         // A channel that was given up meanwhile took its shadows along; their clients are reset.
         strandedKeys.formUnion(keys.subtracting(table.keys(addresses)).subtracting(adoptedKeys))
-        takeAll(addresses, at: instant)
+        takeAll(addresses, at: instant, patience: .zero)
     }
 
-    private func takeAll(_ addresses: Set<IPAddress>, at instant: Instant) {
+    private func takeAll(
+        _ addresses: Set<IPAddress>, at instant: Instant,
+        patience: TimeSpan = newBeginningSpan
+    ) {
         let shadows = table.take(addresses)
         noteTable()
-        spendChannels(shadows)
+        if !shadows.isEmpty { spendChannels(for: patience) }
         // Of what goes on here already the peer says nothing new, unless it has just left it.
         let fresh = shadows.filter {
             $0.isMoved || !(adoptedKeys.contains($0.key) || isAdopting($0.key) || isCurrent($0.key))
@@ -228,6 +249,8 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         strandedKeys = strandedKeys.filter(remains)
         cancel(addresses)
         withdraw(addresses)
+        let end = Clock.now() + Self.newBeginningSpanOfActive
+        spentWorkers = spentWorkers.mapValues { min($0, end) }
         silencer?.silence(addresses)
     }
 
@@ -287,8 +310,15 @@ final class ConnectionAdopter: ShadowChannelReceiver {
 
     /// A peer that lives on goes on talking about connections that were taken out: if they become
     /// its own again, only a new beginning tells them all.
-    private func spendChannels(_ shadows: [ConnectionShadow]) {
-        if !shadows.isEmpty { spentWorkers.formUnion(openWorkers) }
+    ///
+    /// - Parameter patience: how long it may take to begin anew by itself; a peer that left in
+    ///   order does not.
+    private func spendChannels(for patience: TimeSpan) {
+        let end = Clock.now() + patience
+        for worker in openWorkers {
+            spentWorkers[worker] = end
+            noteWhole(worker, false)
+        }
     }
 
     private func takeMoved() {

@@ -37,9 +37,9 @@ public enum ShadowChannelEnding: Hashable, Sendable {
 public protocol ShadowChannelReceiver: AnyObject {
     /// A new channel of the worker counts from now on; a former one has ended before.
     func shadowChannelBegan(worker: Int, incarnation: UInt64)
-    /// Whether what comes on the channel still counts; otherwise the channel ends, and the peer's
+    /// Whether the channel goes on with a frame of this type; otherwise it ends, and the peer's
     /// worker gets a new one.
-    func shadowChannelCounts(worker: Int) -> Bool
+    func shadowChannelCounts(worker: Int, type: UInt8) -> Bool
     /// An authentic frame came, in order and without gaps.
     ///
     /// - Returns: false when it makes no sense; the channel ends then.
@@ -50,7 +50,7 @@ public protocol ShadowChannelReceiver: AnyObject {
 
 extension ShadowChannelReceiver {
     /// Every channel counts.
-    public func shadowChannelCounts(worker: Int) -> Bool { true }
+    public func shadowChannelCounts(worker: Int, type: UInt8) -> Bool { true }
 }
 
 /// Holds the peer's channels.
@@ -131,7 +131,7 @@ final class InboundChannels: InboundLinkOwner {
             return stateReceiver?.stateChannelReceived(frame) ?? true
         case .shadows(let worker):
             guard let shadowReceiver else { return true }
-            guard shadowReceiver.shadowChannelCounts(worker: worker) else {
+            guard shadowReceiver.shadowChannelCounts(worker: worker, type: frame.type) else {
                 end(.shadows(worker: worker), .reset)
                 return true
             }

@@ -60,8 +60,12 @@ struct DoubtTests {
         // The other node may only now begin to go on with it.
         #expect(test.last(client) == told)
         #expect(backend.log.requests.count == 1)
-        // New ones are served as ever.
-        #expect(try test.client().exchange("/new").text == "/new")
+        // New ones are served as ever, and told after a new beginning.
+        let new = try test.knownClient()
+        #expect(try new.exchange("/new").text == "/new")
+        let heard = test.receiver.heard()
+        #expect(!heard.isEnded)
+        #expect(heard.openPorts == Set([new.localPort].compactMap(\.self)))
     }
 
     @Test func clientsAreLetGoWhenNobodyKnowsForLong() throws {

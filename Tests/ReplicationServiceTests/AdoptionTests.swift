@@ -293,6 +293,36 @@ struct AdoptionTests {
         }
     }
 
+    /// A worker that was replaced goes on on its channel, and begins anew when it has something.
+    @Test func whatTheReplacedSayCountsOnceTheyBeginAnew() throws {
+        try ConnectedHosts.run { hosts in
+            let endpoint = try Self.endpoints()[0]
+            let adopting = try Adopting()
+            let adopter = adopting.adopter
+            let (_, client, server, remote) = try hosts.connect(to: endpoint)
+            try adopting.leave(server, from: remote, to: endpoint)
+            adopting.takeOver(endpoint)
+            adopting.run(until: 1)
+            let current = try socket(of: adopting.clients[0])
+            let records = ShadowFrame.recordsType
+            #expect(adopter.shadowChannelCounts(worker: 0, type: records))
+            // Without a beginning: this one is not known.
+            let (_, ignored, other, otherRemote) = try hosts.connect(to: endpoint)
+            try adopting.leave(other, from: otherRemote, to: endpoint)
+            adopter.lose([endpoint.address])
+            let type = ShadowFrame.snapshotBeganType
+            #expect(adopter.shadowChannelCounts(worker: 0, type: type))
+            #expect(adopter.shadowChannelReceived(worker: 0, type: type, payload: []))
+            try adopting.leave(current, from: remote, to: endpoint)
+            adopting.takeOver(endpoint)
+            adopting.run(until: 2)
+            #expect(adopting.clients[1].remote == remote)
+            try socket(of: adopting.clients[1]).send("answer")
+            #expect(try client.receive(6) == "answer")
+            withExtendedLifetime(ignored) {}
+        }
+    }
+
     /// Linux answers empty segments that are out of its window once in half a second.
     @Test func secondTakeoverIsAnsweredSoonAsWell() throws {
         try ConnectedHosts.run { hosts in

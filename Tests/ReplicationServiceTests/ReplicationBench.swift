@@ -93,7 +93,7 @@ final class ShadowListener: ShadowChannelReceiver {
     var refusesType: UInt8?
     var spentWorkers: Set<Int> = []
 
-    func shadowChannelCounts(worker: Int) -> Bool { !spentWorkers.contains(worker) }
+    func shadowChannelCounts(worker: Int, type: UInt8) -> Bool { !spentWorkers.contains(worker) }
 
     func shadowChannelBegan(worker: Int, incarnation: UInt64) {
         events.append(.began(worker: worker, incarnation: incarnation))
