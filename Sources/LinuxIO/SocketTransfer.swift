@@ -97,8 +97,9 @@ public enum SocketTransfer {
         return result == 0 ? max(0, Int(count)) : 0
     }
 
-    /// Bytes given to the socket that the kernel has not sent even once (ioctl, SIOCOUTQNSD); 0 when
-    /// it cannot be told.
+    /// Bytes given to the socket that the kernel has not sent even once (ioctl, SIOCOUTQNSD).
+    ///
+    /// - Returns: 0 when it cannot be told.
     public static func unsentByteCount(_ socket: borrowing FileDescriptor) -> Int {
         var count: CInt = 0
         let result = tandem_ioctl_pointer(socket.rawValue, TANDEM_SIOCOUTQNSD, &count)

@@ -12,8 +12,8 @@
 //          v
 //     judged as silent: handed on when nothing is owed, reset otherwise
 //
-// What this host has of a connection from an earlier time is ended first, without a word: the kernel
-// would not make it a second time, and nobody may hear of the old one.
+// What this host has of a connection from an earlier time is ended first, without a word: the
+// kernel would not make it a second time, and nobody may hear of the old one.
 //
 //     this node's workers have it --- surrendered ---> made
 //     the kernel has it nevertheless --- surrendered, then ended in the kernel ---> made, or reset

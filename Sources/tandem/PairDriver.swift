@@ -236,7 +236,7 @@ final class PairDriver {
 
     /// Shows workers that the node looked at the clock and is still what it was.
     ///
-    /// - Returns: false while it does not know, for it ran late and waits for the other node's word.
+    /// - Returns: false while it does not know: it ran late and waits for the other node's word.
     private func noticeLife() -> Bool {
         guard group.noticeTime() else { return false }
         setUp.dataPlane.life.show(at: Clock.now())
