@@ -96,11 +96,12 @@ def clients_survive_an_address_that_goes_to_and_fro(lab):
     with Takeover(lab) as takeover:
         takeover.fault_ns = time.time_ns()
         node = takeover.old
-        for _ in range(2 * ROUNDS):
+        for _ in range(ROUNDS):
             with _stopped(lab, node):
                 node = other(node)
                 _await_holder(node)
-            pause(0.1)
+            # Long enough to be asked and answered, not to forget.
+            pause(0.4)
         expect_answers(clients)
         _expect_slow_answers(waiting)
         expect_answers(clients + waiting)
