@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libnftables: packet rules as text, run by the kernel. */
+/*
+ * libnftables: packet rules as text, run by the kernel. _GNU_SOURCE is left undefined: it changes
+ * types that the Glibc module has already fixed.
+ */
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* True for the netlink socket that a context keeps; it must not outlive the process in a child. */
 static inline bool tandem_is_nftables_socket(int descriptor) {
@@ -26,6 +27,4 @@ static inline int tandem_close_on_exec(int descriptor) {
 /* Takes the smallest number that is free, for nothing; -1 when none is left. */
 static inline int tandem_open_placeholder(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
-/* unistd.h would bring fd_set, which the other modules know from another one. */
-extern int close(int descriptor);
 static inline void tandem_close_placeholder(int descriptor) { (void)close(descriptor); }
