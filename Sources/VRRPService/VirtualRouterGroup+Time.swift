@@ -12,8 +12,8 @@ extension VirtualRouterGroup {
     ///
     /// A node that was frozen wakes with all its timers due, and the heartbeat's may come before
     /// the advert's. It may have been replaced meanwhile: "I am Active" on the link would make its
-    /// successor step down, for that is how a split is resolved, and then it would do so itself. So it
-    /// notices first that it overslept, and asks or gives the addresses up.
+    /// successor step down, for that is how a split is resolved, and then it would do so itself.
+    /// So it notices first that it overslept, and asks or gives the addresses up.
     ///
     /// - Returns: whether every router of this node knows what it is.
     @discardableResult
