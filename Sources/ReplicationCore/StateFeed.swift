@@ -172,9 +172,13 @@ public struct StateFeed: Sendable {
         switch applied {
         case .some(let applied) where applied == acknowledgedSequence && baseSequence > 0:
             resumptionCount += 1
-        case .some, nil:
-            // A log that begins with a snapshot makes sense to everybody.
+        case .some:
+            // A log that begins with a snapshot makes sense to whoever heard of an earlier one.
             if case .snapshotBegan? = firstMessage { return }
+            startOver()
+        case nil:
+            // What an earlier process of the peer told this node is in no log: the process that
+            // told it had it. Only a new snapshot tells it to another one.
             startOver()
         }
     }

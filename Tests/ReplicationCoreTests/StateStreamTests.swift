@@ -94,6 +94,23 @@ private func acknowledged(_ token: UInt64, _ applied: UInt64?) -> StateAcknowled
         #expect(feed.impossibleCount == (applied == 99 ? 1 : 0))
     }
 
+    /// What its predecessor told this node since the snapshot began is in no log.
+    @Test func aProcessThatKnowsNothingGetsASnapshotOfItsOwn() {
+        var feed = StateFeed(tableCount: 1)
+        feed.connected(token: 1)
+        feed.acknowledged(acknowledged(1, nil), at: start)
+        #expect(sent(&feed, 1) == [.snapshotBegan(sequence: 1)])
+        #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))
+        feed.pulledSnapshot(blob(0, 2), next: 2, at: start)
+        #expect(sent(&feed, 1).count == 1)
+        feed.disconnected()
+        feed.connected(token: 2)
+        feed.acknowledged(acknowledged(2, nil), at: start)
+        #expect(sent(&feed, 1) == [.snapshotBegan(sequence: 3)])
+        #expect(feed.next(at: start) == .pullSnapshot(table: 0, cursor: 0))
+        #expect(feed.unacknowledgedEntryCount == 0)
+    }
+
     /// Ages in kept items are those of the moment they were pulled.
     @Test func aLongBreakIsNotResumed() {
         for (span, isResumed) in [(TimeSpan.seconds(2), true), (.seconds(3), false)] {
