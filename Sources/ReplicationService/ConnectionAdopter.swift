@@ -214,7 +214,7 @@ final class ConnectionAdopter: ShadowChannelReceiver {
         if !shadows.isEmpty { spendChannels(for: patience) }
         // Of what goes on here already the peer says nothing new, unless it has just left it.
         let fresh = shadows.filter {
-            $0.isMoved || !(adoptedKeys.contains($0.key) || isAdopting($0.key) || isCurrent($0.key))
+            $0.isMoved || !(isAdopting($0.key) || isCurrent($0.key))
         }
         guard !fresh.isEmpty else {
             silencer?.release(addresses)
@@ -279,8 +279,12 @@ final class ConnectionAdopter: ShadowChannelReceiver {
     }
 
     /// Whether the connection goes on here, as far as is known yet.
+    ///
+    /// Few connections are made, asked and handed on before anybody else gets a turn, and before
+    /// the workers have said that they have them.
     func isAdopting(_ key: ClientKey) -> Bool {
-        pendingKeys.contains(key) || campaigns.contains { $0.contains(key) }
+        pendingKeys.contains(key) || adoptedKeys.contains(key)
+            || campaigns.contains { $0.contains(key) }
     }
 
     /// Connections known by their shadows that do not go on and were not reset yet.
@@ -384,10 +388,15 @@ final class ConnectionAdopter: ShadowChannelReceiver {
             self?.handedOn = []
         }
         for client in clients {
-            adoptedKeys.insert(
-                ClientKey(
-                    localAddress: client.local.address, localPort: client.local.port,
-                    remoteAddress: client.remote.address, remotePort: client.remote.port))
+            adoptedKeys.insert(Self.key(client.local, client.remote))
+            guard let tunnel = client.tunnel else { continue }
+            adoptedKeys.insert(Self.key(tunnel.local, tunnel.remote))
         }
+    }
+
+    private static func key(_ local: Endpoint, _ remote: Endpoint) -> ClientKey {
+        ClientKey(
+            localAddress: local.address, localPort: local.port,
+            remoteAddress: remote.address, remotePort: remote.port)
     }
 }
