@@ -81,6 +81,16 @@ public struct OverheardSegment: Hashable, Sendable {
             sent: sequence &+ end, received: acknowledgement, seenTimestamp: seenTimestamp)
     }
 
+    /// The same from a segment with bytes that begins at `sequence`, so that the client sends again,
+    /// or for the first time, what is there: nobody has acknowledged more than lies before it.
+    public func repetition(from sequence: UInt32) -> ClientAnswer? {
+        guard flags & Flag.acknowledgement != 0, !endsConnection, payloadByteCount > 0,
+            self.sequence == sequence
+        else { return nil }
+        return ClientAnswer(
+            sent: sequence, received: acknowledgement, seenTimestamp: seenTimestamp)
+    }
+
     /// Whether the client has given the connection up or begins another one.
     public var endsConnection: Bool { flags & (Flag.reset | Flag.synchronize) != 0 }
 

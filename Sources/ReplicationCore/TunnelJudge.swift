@@ -3,12 +3,13 @@
 // Whether a tunnel of the dead node goes on. Bytes that it had taken from one side and not given to
 // the other are lost with it, and nobody can tell them from bytes that never were, unless both
 // sides say that there are none: what each has sent and received must be what was told last,
-// exactly.
+// exactly. A side that spoke in the outage says that it has sent a little more. If the dead node
+// did not acknowledge that, it sends it again, from where it was told to be; else it never says so.
 //
-//     client's answer    backend's answer    verdict
-//     as told            as told             resume
-//     as told, none      none, as told       wait, and reset when no more answers come
-//     anything else                          reset
+//     each side's answer               verdict
+//     as told, both                    resume
+//     as told, none, a little more     wait, and reset when no more answers come
+//     anything else                    reset
 
 /// What becomes of a tunnel.
 public enum TunnelVerdict: Hashable, Sendable {
@@ -22,6 +23,20 @@ public enum TunnelVerdict: Hashable, Sendable {
 
 /// Judges tunnels.
 public enum TunnelJudge {
+    /// Bytes that a side may have sent in the outage: some segments.
+    ///
+    /// Who is in the middle of more has lost some for certain, and hears so at once.
+    public static let repeatedByteCountMax: UInt32 = 16 * 1_024
+
+    private enum Standing {
+        /// Where it was told to be.
+        case asTold
+        /// It has not answered, or it answers again when it repeats what it sent.
+        case open
+        /// Bytes are lost.
+        case elsewhere
+    }
+
     /// The verdict after what the sides have answered so far.
     public static func judge(
         _ shadow: ConnectionShadow, client: ClientAnswer?, backend: ClientAnswer?
@@ -32,9 +47,11 @@ public enum TunnelJudge {
         if let refusal = AdoptionJudge.refusal(shadow) { return .reset(refusal) }
         // Nobody has looked at the connections since the peer did.
         if shadow.isMoved { return .resume }
-        if let client, !fits(client, shadow.position) { return .reset(.busy) }
-        if let backend, !fits(backend, tunnel.position) { return .reset(.busy) }
-        return client == nil || backend == nil ? .wait : .resume
+        let sides = [
+            standing(client, shadow.position), standing(backend, tunnel.position),
+        ]
+        guard !sides.contains(.elsewhere) else { return .reset(.busy) }
+        return sides.contains(.open) ? .wait : .resume
     }
 
     /// The verdict when no more answers come.
@@ -43,7 +60,12 @@ public enum TunnelJudge {
         return verdict == .wait ? .reset(.silent) : verdict
     }
 
-    private static func fits(_ answer: ClientAnswer, _ position: StreamPosition) -> Bool {
-        answer.sent == position.receive && answer.received == position.send
+    private static func standing(
+        _ answer: ClientAnswer?, _ position: StreamPosition
+    ) -> Standing {
+        guard let answer else { return .open }
+        guard answer.received == position.send else { return .elsewhere }
+        let more = answer.sent &- position.receive
+        return more == 0 ? .asTold : more <= repeatedByteCountMax ? .open : .elsewhere
     }
 }

@@ -9,6 +9,8 @@
 //                 |  +--- any other answer --> reset: whoever has answered at once, with the
 //                 |                            number it waits for; the other when it answers
 //                 +--- 1 s --> reset
+//
+// A side that has sent a little more is waited for until it sends that again.
 
 import LinuxIO
 import ReplicationCore
@@ -37,6 +39,11 @@ final class TunnelAdoption {
         init(_ key: ClientKey, _ transport: TransportState) {
             self.key = key
             self.transport = transport
+        }
+
+        /// Nothing is lost on this side; what comes from now on the new socket has.
+        var isAsTold: Bool {
+            answer?.sent == transport.receiveSequence && answer?.received == transport.sendSequence
         }
 
         /// Makes the connection again.
@@ -165,7 +172,9 @@ final class TunnelAdoption {
             side.closeSilently()
             environment.countGone()
             refuse(pair, except: side)
-        } else if let answer = heard.answer,
+        } else if !side.isAsTold,
+            let answer = heard.answer
+                ?? heard.repetition(from: side.transport.receiveSequence),
             !answer.isProbe(at: side.transport.receiveSequence)
         {
             side.answer = answer

@@ -64,6 +64,11 @@ struct OverheardSegmentTests {
         let heard = try #require(segment(bytes))
         #expect(heard.answer == nil)
         #expect(!heard.endsConnection)
+        #expect(
+            heard.repetition(from: 0x1000)
+                == ClientAnswer(sent: 0x1000, received: 0x2000, seenTimestamp: 0x3000))
+        #expect(heard.repetition(from: 0x1001) == nil)
+        #expect(segment(Self.ipv4)?.repetition(from: 0x1000) == nil)
     }
 
     @Test func whatIsNoSegmentTellsNothing() {

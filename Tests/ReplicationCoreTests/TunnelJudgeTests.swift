@@ -71,7 +71,25 @@ struct TunnelJudgeTests {
             TunnelJudge.judge(shadow, client: older, backend: backend) == .reset(.busy))
     }
 
-    @Test(arguments: [UInt32(1), 1 << 31, .max])
+    /// Who spoke in the outage repeats it, unless it was acknowledged and is lost.
+    @Test(arguments: [1, TunnelJudge.repeatedByteCountMax])
+    func whoHasSentALittleMoreIsHeardOnceMore(_ more: UInt32) throws {
+        let shadow = try shadow([Self.tunnelled(Self.first)])
+        let (client, backend) = (Self.first.client, Self.first.backend)
+        for (first, second) in [
+            (answer(client, sent: more), answer(backend)),
+            (answer(client), answer(backend, sent: more)),
+            (answer(client, sent: more), answer(backend, sent: more)),
+        ] {
+            #expect(TunnelJudge.judge(shadow, client: first, backend: second) == .wait)
+        }
+        #expect(
+            TunnelJudge.judge(shadow, client: answer(client), backend: answer(backend)) == .resume)
+        let lost = answer(client, sent: more, received: 1)
+        #expect(TunnelJudge.judge(shadow, client: lost, backend: nil) == .reset(.busy))
+    }
+
+    @Test(arguments: [TunnelJudge.repeatedByteCountMax + 1, 1 << 31, .max])
     func anyDifferenceOnAnySideIsReset(_ offset: UInt32) throws {
         let shadow = try shadow([Self.tunnelled(Self.first)])
         let (client, backend) = (Self.first.client, Self.first.backend)
