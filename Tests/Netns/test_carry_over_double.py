@@ -58,6 +58,20 @@ def _expect_slow_answers(clients):
         expect(response.status == 200, f"client {index}: status {response.status}")
 
 
+def _expect_all(takeover, clients, waiting):
+    # Some say nothing from one takeover to the next.
+    expect_answers(clients[::2])
+    _expect_slow_answers(waiting)
+    expect_answers(clients + waiting)
+    takeover.expect_untouched(clients + waiting)
+
+
+def _heal(lab, waiting):
+    close(waiting)
+    lab.script("heal")
+    await_known(lab, CLIENTS)
+
+
 def _moved_and_back(lab, fault):
     """The active node is stopped until it is replaced; soon after it goes on, its successor ends."""
     clients = keep(CLIENTS)
@@ -70,14 +84,8 @@ def _moved_and_back(lab, fault):
             pause(gap)
             lab.kill(fault, takeover.new)
             _await_holder(takeover.old)
-            # Some say nothing from one takeover to the next.
-            expect_answers(clients[::2])
-            _expect_slow_answers(waiting)
-            expect_answers(clients + waiting)
-            takeover.expect_untouched(clients + waiting)
-        close(waiting)
-        lab.script("heal")
-        await_known(lab, CLIENTS)
+            _expect_all(takeover, clients, waiting)
+        _heal(lab, waiting)
     close(clients)
 
 
@@ -124,11 +132,6 @@ def clients_of_a_node_alone_survive_that_it_was_late(lab):
                 poll(TAKEOVER_SECONDS, "it gave the address up and took it again",
                      lambda: lab.metric(takeover.old, "tandem_vrrp_transitions_total") > late + 1)
                 _await_holder(takeover.old)
-                expect_answers(clients[::2])
-                _expect_slow_answers(waiting)
-                expect_answers(clients + waiting)
-                takeover.expect_untouched(clients + waiting)
-        close(waiting)
-        lab.script("heal")
-        await_known(lab, CLIENTS)
+                _expect_all(takeover, clients, waiting)
+        _heal(lab, waiting)
     close(clients)
