@@ -46,7 +46,6 @@ extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
                         const struct timespec *timeout, const sigset_t *sigmask);
 extern int pipe2(int ends[2], int flags);
 extern int pidfd_open(pid_t process, unsigned int flags);
-extern int dup3(int oldfd, int newfd, int flags);
 extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 extern int pthread_setname_np(pthread_t thread, const char *name);
 extern int unshare(int flags);

@@ -88,6 +88,7 @@ public final class EventLoop {
     public func modify(
         _ source: EventSource, of descriptor: borrowing FileDescriptor, _ interest: EpollInterest
     ) throws(Errno) {
+        guard !isOver else { return }
         precondition(isCurrent(source), "modifying a registration that was removed")
         try epoll.modify(descriptor, interest, token: source.token)
     }
@@ -137,7 +138,13 @@ public final class EventLoop {
     /// Runs until `stop` is called on this thread; after that nothing is called any more.
     public func run() {
         while !isStopping { turn(waitMax: nil) }
-        // Handlers and timers know the loop as a rule: without this none of them would ever go.
+        close()
+    }
+
+    /// Lets go of every handler and timer: nothing is called any more.
+    ///
+    /// They know the loop as a rule, so that without this neither would ever go.
+    public func close() {
         isOver = true
         registrations.removeAll()
         timers = TimerQueue()

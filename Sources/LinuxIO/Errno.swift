@@ -60,6 +60,8 @@ public struct Errno: Error, Hashable, Sendable {
     public static let tooLarge = Errno(code: EFBIG)
     /// Out of memory or buffer space (ENOBUFS).
     public static let noBufferSpace = Errno(code: ENOBUFS)
+    /// EBUSY.
+    public static let busy = Errno(code: EBUSY)
     /// ENOMEM.
     public static let outOfMemory = Errno(code: ENOMEM)
     /// ENOSPC.

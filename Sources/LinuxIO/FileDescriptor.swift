@@ -21,11 +21,17 @@ public struct FileDescriptor: ~Copyable, Sendable {
         _ = close(rawValue)
     }
 
-    /// Moves the descriptor to `number`, closing whatever held that number before (dup3).
+    /// Moves the descriptor to `number`, which must be free (fcntl F_DUPFD_CLOEXEC).
+    ///
+    /// - Throws: EBUSY when somebody holds that number. dup3 would close theirs, and with it
+    ///   whatever they open next under a number that they still take for their own.
     public consuming func moved(to number: CInt) throws(Errno) -> FileDescriptor {
-        if number == rawValue { return self }
-        let moved = try SystemCall.retrying { dup3(rawValue, number, O_CLOEXEC) }
-        return FileDescriptor(owning: moved)
+        let present = rawValue
+        if number == present { return self }
+        let moved = FileDescriptor(
+            owning: try SystemCall.retrying { tandem_fcntl_int(present, F_DUPFD_CLOEXEC, number) })
+        guard moved.rawValue == number else { throw .busy }
+        return moved
     }
 
     /// Makes calls on the descriptor return at once instead of waiting (O_NONBLOCK).

@@ -38,6 +38,7 @@ import WireCore
     @Test func commandComesBackThroughTheSocket() throws {
         let path = "/tmp/tandem-admin-\(ProcessLimits.processID)-a.sock"
         let loop = try EventLoop()
+        defer { loop.close() }
         let registry = registry()
         let server = AdminServer(loop: loop, registry: registry, logger: Logger("", sink: nil))
         try server.listen(socketPath: path)
@@ -57,6 +58,7 @@ import WireCore
         let path = "/tmp/tandem-admin-\(ProcessLimits.processID)-b.sock"
         try FileSystem.write([], path: path)
         let loop = try EventLoop()
+        defer { loop.close() }
         let registry = registry()
         let server = AdminServer(loop: loop, registry: registry, logger: Logger("", sink: nil))
         try server.listen(socketPath: path)
@@ -85,6 +87,7 @@ import WireCore
     /// Sends bytes to a fresh server's HTTP address and reads until it closes.
     private func exchange(_ request: [UInt8]) throws -> String {
         let loop = try EventLoop()
+        defer { loop.close() }
         let registry = registry()
         let server = AdminServer(loop: loop, registry: registry, logger: Logger("", sink: nil))
         let path = "/tmp/tandem-admin-\(ProcessLimits.processID)-\(RandomBytes.seed()).sock"

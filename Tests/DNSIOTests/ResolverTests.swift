@@ -32,8 +32,8 @@ final class Scene {
 
     deinit {
         resolver.stop()
-        // The loop holds what it watches.
         server.stop()
+        loop.close()
     }
 
     func host(_ name: String) throws -> HostLookup {
@@ -179,6 +179,7 @@ final class Scene {
     @Test(arguments: [NameServerReply.code(2), .code(5), .silence])
     func theNextServerIsAsked(reply: NameServerReply) throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let bad = try ScriptedNameServer(on: loop)
         let good = try ScriptedNameServer(on: loop)
         bad.host("app.test", reply)

@@ -24,6 +24,10 @@ private final class Service {
         backend = first
     }
 
+    deinit {
+        loop.close()
+    }
+
     func stop(abruptly: Bool) {
         backend?.stop(abruptly: abruptly)
         backend = nil

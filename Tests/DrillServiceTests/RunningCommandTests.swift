@@ -14,6 +14,7 @@ import WireCore
         _ command: String, timeout: TimeSpan = .seconds(10)
     ) throws -> (result: CommandResult, took: TimeSpan) {
         let loop = try EventLoop()
+        defer { loop.close() }
         var result: CommandResult?
         let start = Clock.now()
         let running = try RunningCommand(command, timeout: timeout, on: loop) { result = $0 }
@@ -56,6 +57,7 @@ import WireCore
 
     @Test func signalsOfTheProcessDoNotReachTheCommand() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let signals = try SignalReader([.user1], on: loop) { _ in }
         // With the inherited mask the signal would stay pending and the shell would go on.
         let (result, _) = try run("kill -USR1 $$; echo survived")

@@ -46,7 +46,7 @@ private final class Exchange: EventHandler {
     }
 }
 
-@Suite struct TestBackendTests {
+@Suite final class TestBackendTests {
     private let loop: EventLoop
     private let backend: TestBackend
     private let endpoint: Endpoint
@@ -56,6 +56,10 @@ private final class Exchange: EventHandler {
         let any = Endpoint(address: .v4(.loopback), port: 0)
         backend = try TestBackend(TestBackendOptions(listen: [any], name: "be1"), on: loop)
         endpoint = try #require(backend.endpoints.first)
+    }
+
+    deinit {
+        loop.close()
     }
 
     /// Everything that comes back until `condition` holds or the other end closes.

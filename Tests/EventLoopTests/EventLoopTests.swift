@@ -24,6 +24,7 @@ private final class Recorder: EventHandler {
 
     @Test func readableDescriptorCallsItsHandler() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let wakeUp = try WakeUp()
         let recorder = Recorder()
         let source = try loop.add(wakeUp.descriptor, .readable, handler: recorder)
@@ -34,6 +35,7 @@ private final class Recorder: EventHandler {
 
     @Test func eventOfARegistrationRemovedInTheSameTurnIsDropped() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let wakeUps = [try Box(), try Box()]
         let recorders = [Recorder(), Recorder()]
         var sources: [EventSource] = []
@@ -64,6 +66,7 @@ private final class Recorder: EventHandler {
 
     @Test func timersFireInOrderAndOnTime() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var fired: [Int] = []
         let start = Clock.now()
         loop.schedule(after: .milliseconds(20)) { fired.append(2) }
@@ -77,6 +80,7 @@ private final class Recorder: EventHandler {
 
     @Test func messagesFromAnotherThreadArriveInOrder() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let mailbox = try Mailbox<Int>()
         var received: [Int] = []
         try loop.attach(mailbox) { received.append($0) }
@@ -100,6 +104,7 @@ private final class Recorder: EventHandler {
 
     @Test func stopEndsTheRun() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         loop.schedule(after: .milliseconds(1)) { loop.stop() }
         loop.run()
         #expect(!loop.run(until: Clock.now()) { false })

@@ -51,6 +51,10 @@ final class HealthBench {
             probesAtOnceMax: probesAtOnceMax, ports: ports)
     }
 
+    deinit {
+        loop.close()
+    }
+
     /// Every admission a backend was given, repetitions left out.
     func admissions(_ backend: String = "be1") -> [BackendStanding.Admission] {
         var seen: [BackendStanding.Admission] = []

@@ -26,12 +26,27 @@ import WireCore
     }
 
     @Test func movedDescriptorHasTheNumberAskedFor() throws {
-        let wakeUp = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
-        // Far above what tests beside this one open: whoever held the number would lose it.
+        let socket = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+        // Far above what tests beside this one open.
         let number = CInt(ProcessLimits.raiseDescriptorLimit() - 1_000)
-        let moved = try wakeUp.moved(to: number)
+        let moved = try socket.moved(to: number)
         #expect(moved.rawValue == number)
         #expect(try StreamSocket.localEndpoint(moved) != nil)
+    }
+
+    @Test func nobodyLosesTheirDescriptorToOneThatMoves() throws {
+        let first = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+        let endpoint = try StreamSocket.localEndpoint(first)
+        let second = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
+        let refusal: Errno?
+        do throws(Errno) {
+            _ = try second.moved(to: first.rawValue)
+            refusal = nil
+        } catch {
+            refusal = error
+        }
+        #expect(refusal == .busy)
+        #expect(try StreamSocket.localEndpoint(first) == endpoint)
     }
 
     @Test func droppedDescriptorIsClosed() throws {

@@ -27,8 +27,8 @@ private final class Scene {
 
     deinit {
         running?.stop()
-        // The loop holds what it watches.
         server.stop()
+        loop.close()
     }
 
     var service: NameService {

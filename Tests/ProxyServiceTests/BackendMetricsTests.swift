@@ -83,6 +83,7 @@ struct BackendMetricsTests {
         }
         let tandem = try TestPlane([backend.endpoint, try deadEndpoint()])
         let loop = try EventLoop()
+        defer { loop.close() }
         try tandem.plane.watchTraffic(on: loop) { _ in }
         let client = try tandem.client()
         for _ in 0..<20 { _ = try client.exchange("/") }

@@ -21,6 +21,10 @@ final class TrafficWatch {
         try plane.watchTraffic(on: loop) { [unowned self] in events.append($0) }
     }
 
+    deinit {
+        loop.close()
+    }
+
     /// Waits for so many events.
     func wait(for count: Int) -> Bool {
         loop.run(until: Clock.now() + .seconds(10)) { events.count >= count }

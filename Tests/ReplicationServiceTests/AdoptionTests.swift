@@ -31,6 +31,10 @@ private final class Adopting {
         adopter.shadowChannelBegan(worker: 0, incarnation: 1)
     }
 
+    deinit {
+        loop.close()
+    }
+
     /// Tells of a connection and closes it without a word.
     func leave(
         _ server: TestSocket, from remote: Endpoint, to local: Endpoint,

@@ -91,6 +91,7 @@ private final class ReplicatingNode {
 
     @Test func clientsOfThePeerAreAskedWhenTheirAddressComes() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         left.report(opened: [1, 2, 3], closed: [2], on: vip)
         left.report(opened: [9], on: otherVIP)
@@ -109,6 +110,7 @@ private final class ReplicatingNode {
 
     @Test func clientsOfBothFamiliesAreAsked() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         let vip6 = IPAddress.v6(IPv6Address(high: 0xFD00 << 48, low: 0x100))
         left.report(opened: [1], on: vip)
@@ -130,6 +132,7 @@ private final class ReplicatingNode {
 
     @Test func snapshotReachesANodeThatComesLater() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try ReplicatingNode(bench.leftSettings(), on: loop)
         left.report(opened: Array(1...2_000), on: vip)
         #expect(eventually(loop) { left.replicator.report.ownClients.value == 2_000 })
@@ -144,6 +147,7 @@ private final class ReplicatingNode {
 
     @Test func clientsOfADeadPeerAreKeptUntilTheTakeover() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         left.report(opened: [1, 2], on: vip)
         #expect(eventually(loop) { right.peerCount == 2 })
@@ -155,6 +159,7 @@ private final class ReplicatingNode {
 
     @Test func clientsClosedAfterTheAddressesWentAreStillAsked() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         left.report(opened: [1, 2], on: vip)
         #expect(eventually(loop) { right.peerCount == 2 })
@@ -167,6 +172,7 @@ private final class ReplicatingNode {
 
     @Test func flappingNodeAsksAgain() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         left.report(opened: [1], on: vip)
         #expect(eventually(loop) { right.peerCount == 1 })
@@ -180,6 +186,7 @@ private final class ReplicatingNode {
 
     @Test func fullKernelDelaysPacketsAndLosesNone() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right) = try pair(on: loop)
         left.report(opened: Array(1...1_000), on: vip)
         #expect(eventually(loop) { right.peerCount == 1_000 })
@@ -191,6 +198,7 @@ private final class ReplicatingNode {
 
     @Test func nodesWithDifferentSecretsTellEachOtherNothing() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try ReplicatingNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try ReplicatingNode(bench.rightSettings(secret: try secret(8)), on: loop)
         left.report(opened: [1], on: vip)

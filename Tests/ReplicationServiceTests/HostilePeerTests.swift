@@ -16,6 +16,7 @@ import WireCore
 
     @Test func endOfStreamOfALivingPeerIsNoDeath() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let fake = try FakePeer(bench, on: loop)
         let (connection, _) = try fake.establish()
@@ -28,6 +29,7 @@ import WireCore
 
     @Test func resetIsNoDeathEvenWhenThePeerRefuses() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let fake = try FakePeer(bench, on: loop)
         let (connection, _) = try fake.establish()
@@ -43,6 +45,7 @@ import WireCore
 
     @Test func endOfAnUnauthenticatedConnectionIsNoDeath() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let fake = try FakePeer(bench, on: loop)
         #expect(throws: LinkHandshakeFailure.refusedByPeer(.diallerHasNoSecret)) {
@@ -59,6 +62,7 @@ import WireCore
 
     @Test func silenceIsLinkDownAndHeartbeatsBringItBack() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let fake = try FakePeer(bench, on: loop)
         var (connection, sender) = try fake.establish()
@@ -75,6 +79,7 @@ import WireCore
 
     @Test func forgedGoodbyeClosesTheLinkAndIsNoLeave() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let fake = try FakePeer(bench, on: loop, secret: try secret(7))
         let (connection, _) = try fake.establish()
@@ -91,6 +96,7 @@ import WireCore
 
     @Test func newerLinkReplacesTheOlderOne() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let fake = try FakePeer(bench, on: loop)
         let (older, _) = try fake.establish()
@@ -110,6 +116,7 @@ import WireCore
 
     @Test func burstsAreTakenToTheLastFrame() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var settings = bench.leftSettings()
         // No timer of the link's own shall help.
         settings.heartbeatInterval = .seconds(60)
@@ -138,6 +145,7 @@ import WireCore
     /// Timers of a turn run before its descriptors: silence must not be judged by that order.
     @Test func heartbeatThatWaitsInTheSocketIsNoSilence() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var settings = bench.leftSettings()
         settings.heartbeatInterval = .milliseconds(100)
         let left = try TestNode(settings, on: loop)
@@ -155,6 +163,7 @@ import WireCore
 
     @Test func garbageIsClosedAndCountedWhileTheGoodLinkStays() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try TestNode(bench.rightSettings(secret: try secret(7)), on: loop)
         #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
@@ -186,6 +195,7 @@ import WireCore
 
     @Test func silentConnectionsCannotKeepThePeerOut() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         var silent: [RawConnection] = []
         let fake = try FakePeer(bench, on: loop)
@@ -207,6 +217,7 @@ import WireCore
 
     @Test func strangersAreRejectedByAddress() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let stranger = try RawConnection(
             from: bench.stranger, to: bench.endpoint(of: bench.left))
@@ -222,6 +233,7 @@ import WireCore
     /// A peer whose accepting side writes after the handshake would endanger the certificate.
     @Test func acceptorThatWritesIsDropped() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let fake = try FakePeer(bench, on: loop)
         let left = try TestNode(bench.leftSettings(), on: loop)
         let connection = try fake.acceptAndShakeHands()
@@ -239,6 +251,7 @@ import WireCore
     /// The listener of a dying process may outlive its link by a moment.
     @Test func listenerThatClosesLateIsStillADeath() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let fake = try FakePeer(bench, on: loop)
         let (connection, _) = try fake.establish()
@@ -254,6 +267,7 @@ import WireCore
 
     @Test func heartbeatsThatAPeerDoesNotReadAreSkipped() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let fake = try FakePeer(bench, on: loop)
         var settings = bench.leftSettings()
         // A full socket ends the link after a few intervals, and filling it takes its time.

@@ -17,6 +17,7 @@ import WireCore
 
     @Test func nodesHearEachOther() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try TestNode(bench.rightSettings(secret: try secret(7)), on: loop)
         left.report.routers = [VirtualRouterReport(id: 51, role: .active)]
@@ -44,6 +45,7 @@ import WireCore
 
     @Test func aDoubtfulNodeIsAnsweredAtOnceAndNotBeforeItWasHeard() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var settings = (bench.leftSettings(), bench.rightSettings())
         // Nothing but the answer comes in time.
         settings.0.heartbeatInterval = .seconds(60)
@@ -84,6 +86,7 @@ import WireCore
 
     @Test func nodesWithoutSecretHearEachOtherAndSaySo() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
@@ -96,6 +99,7 @@ import WireCore
     /// interval: going back to it, or a fast one that is late, is no silence.
     @Test func beatsMayBeFasterThanConfiguredWithoutChangingWhatSilenceMeans() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var leftSettings = bench.leftSettings()
         var rightSettings = bench.rightSettings()
         leftSettings.heartbeatInterval = .milliseconds(200)
@@ -123,6 +127,7 @@ import WireCore
 
     @Test func beatsAreNeverSlowerThanConfiguredNorFasterThanTheLimit() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         #expect(eventually(loop) { left.heard != nil && right.heard != nil })
@@ -143,6 +148,7 @@ import WireCore
     /// So it looks first, and what it notices may well make it beat at once and at another rate.
     @Test func theOwnerMayNoticeWhatItIsBeforeEachHeartbeat() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         left.report.routers = [VirtualRouterReport(id: 51, role: .active)]
@@ -172,6 +178,7 @@ import WireCore
 
     @Test func roleChangeIsHeardBeforeTheNextInterval() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var settings = bench.leftSettings()
         settings.heartbeatInterval = .seconds(60)
         let left = try TestNode(settings, on: loop)
@@ -184,6 +191,7 @@ import WireCore
 
     @Test func goodbyeIsALeaveAndNotADeath() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try TestNode(bench.rightSettings(secret: try secret(7)), on: loop)
         #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
@@ -197,6 +205,7 @@ import WireCore
 
     @Test func stoppedLinkIsAFaultAndNotADeath() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         #expect(eventually(loop) { left.link.status.isUp && right.link.status.isUp })
@@ -211,6 +220,7 @@ import WireCore
     /// importance, as the kernel does it: listener, then link.
     @Test func nodeThatVanishesIsCertifiedDead() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let fake = try FakePeer(bench, on: loop, secret: try secret(7))
         let (connection, _) = try fake.establish()
@@ -232,6 +242,7 @@ import WireCore
 
     @Test func linkMayBeLeftFromWithinTheCertificate() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         left.onEvent = { [unowned left] event in if event == .died { left.link.leave() } }
         let fake = try FakePeer(bench, on: loop)
@@ -245,6 +256,7 @@ import WireCore
 
     @Test func wrongSecretIsRefusedCountedAndRetriedSlowly() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try TestNode(bench.rightSettings(secret: try secret(8)), on: loop)
         let refused = LinkStatus.Dial.refused(.refusedByPeer(.wrongSecret))
@@ -261,6 +273,7 @@ import WireCore
 
     @Test func secretOnOneSideOnlyIsRefusedClearly() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(secret: try secret(7)), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         #expect(
@@ -274,6 +287,7 @@ import WireCore
 
     @Test func refusalBeforeAnyLinkIsNoCertificate() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         #expect(eventually(loop) { left.count(.dialsFailed) >= 3 })
         #expect(left.events.isEmpty)
@@ -283,6 +297,7 @@ import WireCore
 
     @Test func peerThatStartsLaterIsFoundByItsOwnDial() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         #expect(eventually(loop) { left.count(.dialsFailed) >= 3 })
         let right = try TestNode(bench.rightSettings(), on: loop)
@@ -291,6 +306,7 @@ import WireCore
 
     @Test func occupiedAddressFailsTheStart() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let holder = try FakePeer(bench, on: loop)
         #expect(throws: Errno.addressInUse) {
             _ = try TestNode(bench.rightSettings(), on: loop)
@@ -303,6 +319,7 @@ import WireCore
         let limit = ProcessLimits.raiseDescriptorLimit()
         let plan = try #require(DescriptorPlan(descriptorLimit: limit))
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(descriptors: plan), on: loop)
         let right = try TestNode(bench.rightSettings(), on: loop)
         #expect(eventually(loop) { left.link.status.dial == .established })
@@ -335,6 +352,7 @@ import WireCore
 
     @Test func countersBecomeMetrics() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try TestNode(bench.leftSettings(), on: loop)
         #expect(eventually(loop) { left.count(.dials) >= 1 })
         var text = MetricsText()

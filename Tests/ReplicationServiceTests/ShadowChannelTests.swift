@@ -31,6 +31,7 @@ import WireCore
 
     @Test func everyWorkerGetsAChannelOfItsOwn() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, right, heard) = try pair(on: loop, workers: 5)
         #expect(eventually(loop) { left.writers.count == 5 && heard.beganCount == 5 })
         for worker in 0..<5 {
@@ -49,6 +50,7 @@ import WireCore
 
     @Test func longFramesInAHurryArriveInOrder() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 1)
         #expect(eventually(loop) { left.writers[0] != nil })
         let writer = try #require(left.writers[0])
@@ -66,6 +68,7 @@ import WireCore
 
     @Test func endOfTheProcessAndGivingUpAreToldApart() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 2)
         #expect(eventually(loop) { left.writers.count == 2 && heard.beganCount == 2 })
         left.writers[0]?.send(type: 32, [1])
@@ -83,6 +86,7 @@ import WireCore
 
     @Test func grantThatNobodyTakesIsDialledAgain() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let secret = try secret(7)
         let left = try BenchedReplicator(
             bench.leftSettings(secret: secret), on: loop, workers: 1)
@@ -97,6 +101,7 @@ import WireCore
 
     @Test func replayedAlteredAndMissingFramesEndTheChannel() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 3)
         #expect(eventually(loop) { left.writers.count == 3 && heard.beganCount == 3 })
         let first = try #require(left.writers[0]?.frame(type: 32, [1]))
@@ -115,6 +120,7 @@ import WireCore
 
     @Test func readerThatRefusesAFrameEndsTheChannel() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 1)
         heard.refusesType = 32
         #expect(eventually(loop) { left.writers[0] != nil && heard.beganCount == 1 })
@@ -127,6 +133,7 @@ import WireCore
     /// After a takeover a thawed worker may go on telling on a channel that no longer counts.
     @Test func channelThatNoLongerCountsEndsAndAnotherIsDialled() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 1)
         #expect(eventually(loop) { left.writers[0] != nil && heard.beganCount == 1 })
         heard.spentWorkers = [0]
@@ -141,6 +148,7 @@ import WireCore
 
     @Test func newProcessEndsTheChannelsOfTheOldOneAfterItsLastWords() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let (left, _, heard) = try pair(on: loop, workers: 2)
         #expect(eventually(loop) { left.writers.count == 2 && heard.beganCount == 2 })
         // The old process keeps its sockets open: only the newer incarnation tells.

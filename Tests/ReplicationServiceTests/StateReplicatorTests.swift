@@ -27,6 +27,7 @@ import WireCore
 
     @Test func changesReachBothNodes() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop)
         let right = try node(isLeft: false, on: loop)
         try left.replicator.start()
@@ -53,6 +54,7 @@ import WireCore
 
     @Test func snapshotOfManyPiecesAndTablesIsComplete() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop, tableCount: 3)
         left.tables[0].write(0..<60_000, 1)
         left.tables[2].write(0..<30_000, 2)
@@ -76,6 +78,7 @@ import WireCore
 
     @Test func restartedNodeLearnsEverything() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop)
         do {
             let right = try node(isLeft: false, on: loop)
@@ -97,6 +100,7 @@ import WireCore
 
     @Test func brokenConnectionGoesOnWithoutASnapshot() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop)
         let right = try node(isLeft: false, on: loop)
         try left.replicator.start()
@@ -115,6 +119,7 @@ import WireCore
 
     @Test func tableThatForgotChangesIsToldAnew() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop)
         let right = try node(isLeft: false, on: loop)
         left.tables[0].waitingMax = 50
@@ -131,6 +136,7 @@ import WireCore
 
     @Test func unknownTablesAreSkipped() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop, tableCount: 2)
         let right = try node(isLeft: false, on: loop, tableCount: 1)
         try left.replicator.start()
@@ -143,7 +149,9 @@ import WireCore
     /// As after a power loss: the connection never ends by itself.
     @Test func silentPeerIsNotReceivedAndComesBack() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let otherLoop = try EventLoop()
+        defer { otherLoop.close() }
         let left = try node(isLeft: true, on: loop)
         let right = try node(isLeft: false, on: otherLoop)
         left.replicator.silenceMax = .milliseconds(500)
@@ -165,6 +173,7 @@ import WireCore
 
     @Test func nodeWithoutAPeerIsNotInSync() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let left = try node(isLeft: true, on: loop)
         try left.replicator.start()
         left.tables[0].write(0..<10, 1)

@@ -73,6 +73,7 @@ struct Cable {
             let path = "/proc/\(ProcessLimits.processID)/fd/\(b.namespace.rawValue)"
             try a.ip("link add \(interface) type veth peer name \(interface) netns \(path)")
             let loop = try EventLoop()
+            defer { loop.close() }
             for end in [a, b] { try end.ip("link set \(interface) addrgenmode none up") }
             // The kernel notices a moment later that the cable is in; IPv6 waits for that.
             #expect(loop.poll { try a.link().hasCarrier && b.link().hasCarrier })

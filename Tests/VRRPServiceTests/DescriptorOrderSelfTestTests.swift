@@ -40,9 +40,9 @@ import WireCore
     @Test func childConnectsOnceForEachNumber() throws {
         let listener = try StreamSocket.listen(on: Endpoint(address: .v4(.loopback), port: 0))
         let port = try #require(try StreamSocket.localEndpoint(listener)?.port)
-        // Far above the numbers that tests beside this one use: dup3 closes what it lands on. The
-        // child sends the low byte, 240 to 247.
-        let firstNumber: CInt = 3 * 256 + 240
+        // Far above the numbers that tests beside this one use. The child sends the low byte, 240
+        // to 247.
+        let firstNumber = CInt(ProcessLimits.raiseDescriptorLimit() - 256) / 256 * 256 + 240
         let thread = try KernelThread.start(name: "child") {
             DescriptorOrderSelfTest.runChild(
                 port: port, firstNumber: firstNumber, lifetime: .milliseconds(200))

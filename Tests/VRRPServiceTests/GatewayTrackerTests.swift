@@ -87,6 +87,7 @@ private final class FakeWitness: WitnessProbe {
 
     @Test func anAnswerIsOneGoodResult() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let witness = FakeWitness(.answers)
         let results = results(of: witness, on: loop, for: .milliseconds(200))
         #expect(results.allSatisfy { $0.isGood })
@@ -98,6 +99,7 @@ private final class FakeWitness: WitnessProbe {
 
     @Test func silenceIsABadResultPerQuestion() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let witness = FakeWitness(.silent)
         let results = results(of: witness, on: loop, for: .milliseconds(200))
         #expect((4...10).contains(results.count))
@@ -107,6 +109,7 @@ private final class FakeWitness: WitnessProbe {
 
     @Test func aQuestionThatCannotBeSentIsABadResult() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let results = results(
             of: FakeWitness(.refusesQuestions), on: loop, for: .milliseconds(100))
         #expect((2...6).contains(results.count))
@@ -115,6 +118,7 @@ private final class FakeWitness: WitnessProbe {
 
     @Test func aSocketThatIsRefusedIsABadResult() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let results = results(of: nil, on: loop, for: .milliseconds(100))
         #expect((2...6).contains(results.count))
         #expect(results.allSatisfy { $0.detail == "its interface cannot be used" })
@@ -123,6 +127,7 @@ private final class FakeWitness: WitnessProbe {
     /// The thread sleeps through the deadline; the answer lies behind the timers of its next turn.
     @Test func aLateThreadLooksForTheAnswerFirst() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let witness = FakeWitness(.answersLate(loop, .milliseconds(21)))
         var isSlept = false
         loop.schedule(after: .milliseconds(10)) {
@@ -138,6 +143,7 @@ private final class FakeWitness: WitnessProbe {
     /// Sockets name the interface by number: another one under the old name needs a new probe.
     @Test func aNewInterfaceGetsANewProbe() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let witness = FakeWitness(.answers)
         _ = results(of: witness, on: loop, for: .milliseconds(50)) { tracker in
             var other = Self.link

@@ -39,6 +39,7 @@ import WireCore
 
     @Test func pageListsWhatARouterWithAnElectionReports() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let test = try TestSpeaker(loop)
         #expect(test.becomeActive(loop))
         #expect(names(test.speaker.report) == (try documented()))
@@ -46,6 +47,7 @@ import WireCore
 
     @Test func pageMarksWhatARouterWithoutAnElectionReports() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let fake = FakePorts()
         let router = RouteRouter(
             instance: Packet.instance, addresses: [Packet.virtual], lease: .seconds(2),

@@ -115,6 +115,7 @@ struct NeighborResponderTests {
             try scene.hold()
             // Another loop, as if the node's thread did not run.
             let other = try EventLoop()
+            defer { other.close() }
             var answers = 0
             let probe = try scene.cable.b.inside {
                 try NeighborProbe(

@@ -57,6 +57,10 @@ final class NodePair {
         self.hasSecondCable = hasSecondCable
     }
 
+    deinit {
+        loop.close()
+    }
+
     static func router(
         _ id: UInt8 = 51, _ addresses: [IPAddress] = [virtualAddress],
         on interface: String = interface, interval: TimeSpan = advertiseInterval,

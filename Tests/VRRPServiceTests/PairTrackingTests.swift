@@ -62,6 +62,7 @@ struct PairTrackingTests {
     @Test func aLostCarrierIsAFaultUntilItIsBackForItsDelay() throws {
         try inNamespaceWithCable {
             let loop = try EventLoop()
+            defer { loop.close() }
             let tracking = makeTracking(
                 TrackingConfiguration(
                     interfaces: [TrackedInterface(name: "t0", upDelay: .milliseconds(300))]),
@@ -87,6 +88,7 @@ struct PairTrackingTests {
     @Test func aMissingInterfaceFailsAndMayComeLater() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let tracking = makeTracking(
                 TrackingConfiguration(
                     interfaces: [
@@ -109,6 +111,7 @@ struct PairTrackingTests {
             try Laboratory.ip("address add 192.0.2.9/24 dev t0")
             try Laboratory.ip("address add 198.51.100.9/24 dev t0")
             let loop = try EventLoop()
+            defer { loop.close() }
             var probe: SwitchedWitness?
             let tracking = makeTracking(
                 TrackingConfiguration(
@@ -130,6 +133,7 @@ struct PairTrackingTests {
 
     @Test func stalledWorkersAreAFaultAfterThreeLooks() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var isStalled = false
         var limits: Set<TimeSpan> = []
         let tracking = makeTracking(
@@ -154,6 +158,7 @@ struct PairTrackingTests {
 
     @Test func resultsOfTheControlThreadCount() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let tracking = makeTracking(
             TrackingConfiguration(
                 backends: TrackedBackends(penalty: .points(50)),
@@ -214,6 +219,7 @@ struct PairTrackingTests {
 
     @Test func changesAreToldAtOnceAndRepeatedNowAndThen() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         var serving = 4
         var results: [TrackedResult] = []
         let tracking = ControlTracking(

@@ -12,7 +12,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct RouteRouterTests {
+@Suite final class RouteRouterTests {
     private static let address = IPAddress(203, 0, 113, 1)
 
     private let loop: EventLoop
@@ -21,6 +21,10 @@ import WireCore
 
     init() throws {
         loop = try EventLoop()
+    }
+
+    deinit {
+        loop.close()
     }
 
     private func makeRouter(lease: TimeSpan = .seconds(2)) -> RouteRouter {

@@ -34,6 +34,10 @@ private final class ScriptBench {
         report = { [unowned self] in results.append($0) }
     }
 
+    deinit {
+        loop.close()
+    }
+
     func first(_ count: Int) -> [TrackedResult] {
         tracker.start()
         #expect(loop.poll { self.results.count >= count })

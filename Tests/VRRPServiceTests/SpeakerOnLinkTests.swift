@@ -12,13 +12,17 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct SpeakerOnLinkTests {
+@Suite final class SpeakerOnLinkTests {
     private static let stranger = HardwareAddress(bytes: [2, 0, 0, 0, 0, 0x66])
 
     private let loop: EventLoop
 
     init() throws {
         loop = try EventLoop()
+    }
+
+    deinit {
+        loop.close()
     }
 
     // MARK: Priority

@@ -11,7 +11,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct SpeakerOnWireTests {
+@Suite final class SpeakerOnWireTests {
     private static let own = IPv6Address(high: 0xfe80 << 48, low: 1)
     private static let peer = IPv6Address(high: 0xfe80 << 48, low: 2)
     private static let virtual = IPAddress.v6(IPv6Address(high: 0x2001_0db8 << 32, low: 0x100))
@@ -23,6 +23,10 @@ import WireCore
 
     init() throws {
         loop = try EventLoop()
+    }
+
+    deinit {
+        loop.close()
     }
 
     private func makeIPv6(peer: IPAddress? = nil, own: IPAddress = .v6(own)) throws -> TestSpeaker {

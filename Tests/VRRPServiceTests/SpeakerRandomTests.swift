@@ -12,7 +12,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct SpeakerRandomTests {
+@Suite final class SpeakerRandomTests {
     private static let eventCount = 400
 
     private let loop: EventLoop
@@ -36,6 +36,10 @@ import WireCore
                 for other in tests where other.state == .active { other.speaker.checkAddresses() }
             }
         }
+    }
+
+    deinit {
+        loop.close()
     }
 
     private func happen(using random: inout SeededGenerator) {

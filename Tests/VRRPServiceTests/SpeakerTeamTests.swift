@@ -11,7 +11,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct SpeakerTeamTests {
+@Suite final class SpeakerTeamTests {
     private let loop: EventLoop
     private let first: TestSpeaker
     private let second: TestSpeaker
@@ -25,6 +25,10 @@ import WireCore
             instance: VirtualRouterInstance(
                 virtualRouterID: 52, family: .ipv4, interface: "lan0"), isGrouped: true)
         team = SpeakerTeam([first.speaker, second.speaker])
+    }
+
+    deinit {
+        loop.close()
     }
 
     private var states: [VirtualRouterState] { [first.state, second.state] }

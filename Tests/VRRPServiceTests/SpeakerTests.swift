@@ -14,7 +14,7 @@ import WireCore
 
 @testable import VRRPService
 
-@Suite struct SpeakerTests {
+@Suite final class SpeakerTests {
     /// How long the host is said to have slept.
     private final class Sleep {
         var span = TimeSpan.zero
@@ -25,6 +25,10 @@ import WireCore
 
     init() throws {
         loop = try EventLoop()
+    }
+
+    deinit {
+        loop.close()
     }
 
     private func makeSpeaker(

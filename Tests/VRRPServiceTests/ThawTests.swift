@@ -37,6 +37,10 @@ private final class FreezablePair {
         self.groups = groups
     }
 
+    deinit {
+        for loop in loops { loop.close() }
+    }
+
     func start() {
         for index in groups.indices {
             // What PairDriver does: the peer hears of every change at once.

@@ -64,6 +64,7 @@ import WireCore
     /// Nothing else is scheduled on this loop: the measurement itself sees the stall.
     @Test func aStallIsSeenByALoopWithoutOtherTimers() throws {
         let loop = try EventLoop()
+        defer { loop.close() }
         let lateness = makeLateness()
         lateness.observe(loop)
         _ = loop.run(until: Clock.now() + .milliseconds(50)) { false }

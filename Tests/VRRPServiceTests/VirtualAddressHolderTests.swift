@@ -24,6 +24,7 @@ struct VirtualAddressHolderTests {
     @Test func addressesAreAddedAsLeasedHostAddressesAndRemoved() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             #expect(holder.interfaceName == "tandem0")
             try holder.put(addresses, lease: .seconds(2))
@@ -87,6 +88,7 @@ struct VirtualAddressHolderTests {
     @Test func leaseThatNobodyRenewsEnds() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             let start = Clock.now()
             try holder.put(addresses, lease: .seconds(2))
@@ -101,6 +103,7 @@ struct VirtualAddressHolderTests {
     @Test func leaseThatIsRenewedDoesNotEnd() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             try holder.put(addresses, lease: .seconds(2))
             let end = Clock.now() + .seconds(3)
@@ -118,6 +121,7 @@ struct VirtualAddressHolderTests {
     @Test func closingTheDeviceRemovesItAndTheAddresses() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             try holder.put(addresses, lease: .seconds(60))
             let name = try #require(holder.interfaceName)
@@ -130,7 +134,9 @@ struct VirtualAddressHolderTests {
     @Test func deviceKeepsItsPlannedDescriptor() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
-            let plan = try #require(DescriptorPlan(descriptorLimit: 1_000))
+            defer { loop.close() }
+            let plan = try #require(
+                DescriptorPlan(descriptorLimit: ProcessLimits.raiseDescriptorLimit() / 2))
             let holder = try VirtualAddressHolder(loop: loop, descriptorNumber: plan.tunnel)
             var isHealed = false
             holder.onDeviceLost = {
@@ -150,6 +156,7 @@ struct VirtualAddressHolderTests {
     @Test func removedDeviceIsNoticedAndMadeAnew() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             var lostCount = 0
             holder.onDeviceLost = { lostCount += 1 }
@@ -167,6 +174,7 @@ struct VirtualAddressHolderTests {
     @Test func addressesPutBeforeTheDevicesEndIsKnownGoToANewDevice() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             var lostCount = 0
             holder.onDeviceLost = { lostCount += 1 }
@@ -185,6 +193,7 @@ struct VirtualAddressHolderTests {
     @Test func devicesFloodedWithPacketsAreDrained() throws {
         try Laboratory.inNewNamespace {
             let loop = try EventLoop()
+            defer { loop.close() }
             let holder = try VirtualAddressHolder(loop: loop)
             try holder.put(addresses, lease: .seconds(5))
             try Laboratory.ip("route add 198.51.100.0/24 dev tandem0")
