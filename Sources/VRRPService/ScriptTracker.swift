@@ -28,7 +28,8 @@ final class ScriptTracker: EventHandler {
         var timeout: TimerID?
         var text: [UInt8] = []
         var readByteCount = 0
-        var isTimedOut = false
+        /// Its result is not waited for any more; its end is, so that it can be reaped.
+        var isKilled = false
 
         init(_ child: consuming ChildProcess) {
             self.child = child
@@ -60,14 +61,15 @@ final class ScriptTracker: EventHandler {
         due()
     }
 
-    /// Kills what runs and runs nothing more.
+    /// Kills what runs and runs nothing more; the loop keeps this tracker until what ran has ended.
     func stop() {
         if let timer { loop.cancel(timer) }
         timer = nil
-        guard let run else { return }
-        run.child.killGroup()
-        forget(run)
+        if let run { kill(run) }
     }
+
+    /// Nothing runs, and nothing that was killed is still to be reaped.
+    var isOver: Bool { run == nil }
 
     func handle(_ events: EpollEvents, from source: EventSource) {
         guard let run else { return }
@@ -86,9 +88,11 @@ final class ScriptTracker: EventHandler {
         // A fixed rate, but no burst after a delay.
         dueAt = max(dueAt + script.interval, now)
         timer = loop.schedule(at: dueAt) { [weak self] in self?.due() }
+        // Its end could not be watched.
+        if let run, run.ending == nil, run.child.reap() != nil { forget(run) }
         guard run == nil else {
             // A killed process that cannot die, for example on a dead file server.
-            if run?.isTimedOut == true { tell(isGood: false, "the last run cannot be ended") }
+            if run?.isKilled == true { tell(isGood: false, "the last run cannot be ended") }
             return
         }
         launch(now: now)
@@ -106,8 +110,10 @@ final class ScriptTracker: EventHandler {
                 run.output = try loop.add(run.child.output, .readable, handler: self)
                 run.errorOutput = try loop.add(run.child.errorOutput, .readable, handler: self)
             } catch {
-                run.child.killGroup()
-                forget(run)
+                kill(run)
+                stopReading(run, isError: false)
+                stopReading(run, isError: true)
+                if run.child.reap() != nil { forget(run) }
                 throw error
             }
             run.timeout = loop.schedule(at: now + script.timeout) { [weak self] in
@@ -119,10 +125,15 @@ final class ScriptTracker: EventHandler {
     }
 
     private func timedOut(_ run: Run) {
-        run.timeout = nil
-        run.isTimedOut = true
-        run.child.killGroup()
+        kill(run)
         failed("no end within \(script.timeout)", output: run.text)
+    }
+
+    private func kill(_ run: Run) {
+        if let timeout = run.timeout { loop.cancel(timeout) }
+        run.timeout = nil
+        run.isKilled = true
+        run.child.killGroup()
     }
 
     private func ended(_ run: Run) {
@@ -132,7 +143,7 @@ final class ScriptTracker: EventHandler {
         run.child.killGroup()
         guard let ending = run.child.reap() else { return }
         forget(run)
-        guard !run.isTimedOut else { return }
+        guard !run.isKilled else { return }
         switch ending {
         case .exited(0): tell(isGood: true, "")
         case .exited(let code): failed("exit \(code)", output: run.text)

@@ -38,10 +38,16 @@ private final class ScriptBench {
         loop.close()
     }
 
+    /// Leaves no process behind, not even a dead one.
+    func stop() {
+        tracker.stop()
+        #expect(loop.poll { tracker.isOver })
+    }
+
     func first(_ count: Int) -> [TrackedResult] {
         tracker.start()
         #expect(loop.poll { self.results.count >= count })
-        tracker.stop()
+        stop()
         return Array(results.prefix(count))
     }
 }
@@ -139,15 +145,15 @@ private final class ScriptBench {
         }
         #expect(turns > 20)
         #expect(bench.loop.poll { !bench.results.isEmpty })
-        bench.tracker.stop()
+        bench.stop()
         #expect(bench.results.first?.detail == "no end within 300ms")
     }
 
-    @Test func stoppingKillsWhatRuns() throws {
+    @Test func stoppingKillsAndReapsWhatRuns() throws {
         let bench = try ScriptBench(["/bin/sleep", "600"], interval: .seconds(60))
         bench.tracker.start()
-        bench.tracker.stop()
-        bench.loop.run(for: .milliseconds(50))
+        #expect(!bench.tracker.isOver)
+        bench.stop()
         #expect(bench.results.isEmpty)
     }
 
