@@ -60,6 +60,12 @@ public enum TunnelJudge {
         return verdict == .wait ? .reset(.silent) : verdict
     }
 
+    /// Whether nothing is lost on a side that was told to be at `position`; what comes from now on
+    /// its new socket has.
+    public static func isAsTold(_ answer: ClientAnswer?, at position: StreamPosition) -> Bool {
+        standing(answer, position) == .asTold
+    }
+
     private static func standing(
         _ answer: ClientAnswer?, _ position: StreamPosition
     ) -> Standing {

@@ -41,9 +41,12 @@ final class TunnelAdoption {
             self.transport = transport
         }
 
-        /// Nothing is lost on this side; what comes from now on the new socket has.
+        /// Nothing is lost on this side.
         var isAsTold: Bool {
-            answer?.sent == transport.receiveSequence && answer?.received == transport.sendSequence
+            TunnelJudge.isAsTold(
+                answer,
+                at: StreamPosition(
+                    receive: transport.receiveSequence, send: transport.sendSequence))
         }
 
         /// Makes the connection again.
