@@ -175,6 +175,17 @@ def expect_answers(clients, path="/again"):
     expect(not lost, f"{len(lost)} of {len(clients)} clients were lost, first {first!r}")
 
 
+def expect_late_answers(clients):
+    """Who asked before the takeover is answered after it, by a backend."""
+    for index, client in enumerate(clients):
+        try:
+            response = client.response()
+        except (OSError, Truncated) as error:
+            expect(False, f"client {index} waits in vain: {error!r}, {client.buffer[:99]!r}")
+        expect(response.status == 200, f"client {index}: status {response.status}")
+        expect(response.body.startswith(b"be"), f"client {index}: {response.body[:99]!r}")
+
+
 def expect_reset(clients):
     """The next thing that each hears is a reset."""
     for index, client in enumerate(clients):

@@ -6,7 +6,7 @@
 
 from carried import (
     LEDGER_POOL, Ledger, Takeover, await_in_flight, await_known, await_told_of, close,
-    expect_answers, expect_reset, keep)
+    expect_answers, expect_late_answers, expect_reset, keep)
 from client import Connection, Truncated, try_get
 from configuration import configuration
 from lab import VIP, expect, poll
@@ -102,13 +102,7 @@ def _waiting_clients_are_answered(lab, fault, address=VIP):
     await_in_flight(lab, len(clients))
     with Takeover(lab) as takeover:
         takeover.inject(fault)
-        for index, client in enumerate(clients):
-            try:
-                response = client.response()
-            except (OSError, Truncated) as error:
-                expect(False, f"client {index} waits in vain: {error!r}, {client.buffer[:99]!r}")
-            expect(response.status == 200, f"client {index}: status {response.status}")
-            expect(response.body.startswith(b"be"), f"client {index}: {response.body[:99]!r}")
+        expect_late_answers(clients)
         expect_answers(clients)
         takeover.expect_untouched(clients)
     close(clients)

@@ -8,8 +8,8 @@ import contextlib
 import signal
 import time
 
-from carried import Takeover, await_in_flight, await_known, close, expect_answers, keep
-from client import Truncated
+from carried import (
+    Takeover, await_in_flight, await_known, close, expect_answers, expect_late_answers, keep)
 from configuration import configuration
 from lab import VIP, expect, other, pause, poll
 from namespace import addresses
@@ -49,19 +49,10 @@ def _ask_slowly(lab):
     return clients
 
 
-def _expect_slow_answers(clients):
-    for index, client in enumerate(clients):
-        try:
-            response = client.response()
-        except (OSError, Truncated) as error:
-            expect(False, f"client {index} waits in vain: {error!r}, {client.buffer[:99]!r}")
-        expect(response.status == 200, f"client {index}: status {response.status}")
-
-
 def _expect_all(takeover, clients, waiting):
     # Some say nothing from one takeover to the next.
     expect_answers(clients[::2])
-    _expect_slow_answers(waiting)
+    expect_late_answers(waiting)
     expect_answers(clients + waiting)
     takeover.expect_untouched(clients + waiting)
 
@@ -111,7 +102,7 @@ def clients_survive_an_address_that_goes_to_and_fro(lab):
             # Long enough to be asked and answered, not to forget.
             pause(0.4)
         expect_answers(clients)
-        _expect_slow_answers(waiting)
+        expect_late_answers(waiting)
         expect_answers(clients + waiting)
         takeover.expect_untouched(clients + waiting)
     close(clients + waiting)

@@ -269,9 +269,10 @@ final class FakePeer {
         timerLateness: .zero, routers: [])
 }
 
-/// Runs the loop until `condition` holds; false when it does not within five seconds.
+/// Runs the loop until `condition` holds; false when it does not within twenty seconds, which a
+/// busy host may need.
 func eventually(_ loop: EventLoop, _ condition: () -> Bool) -> Bool {
-    let deadline = Clock.now() + .seconds(5)
+    let deadline = Clock.now() + .seconds(20)
     while Clock.now() < deadline {
         // Raw sockets are not on the loop: look at them every millisecond.
         if loop.run(until: Clock.now() + .milliseconds(1), condition) { return true }

@@ -9,7 +9,7 @@ import WireCore
 extension EventLoop {
     /// Runs until `condition` holds, at most `seconds`; looks every few milliseconds even when
     /// nothing happens on the loop.
-    func poll(seconds: UInt64 = 5, _ condition: () throws -> Bool) -> Bool {
+    func poll(seconds: UInt64 = 20, _ condition: () throws -> Bool) -> Bool {
         let ticker = Ticker(loop: self)
         ticker.arm()
         defer { ticker.isOver = true }

@@ -162,7 +162,7 @@ final class NodePair {
     func peer(of node: TestNode) -> TestNode { node === a ? b : a }
 
     /// Runs the loop until `condition` holds, at most `seconds`.
-    func wait(seconds: UInt64 = 5, _ condition: () throws -> Bool) -> Bool {
+    func wait(seconds: UInt64 = 20, _ condition: () throws -> Bool) -> Bool {
         loop.poll(seconds: seconds, condition)
     }
 
