@@ -41,6 +41,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* linux/tcp.h has it since Linux 6.15, and clashes with netinet/tcp.h. */
+#define TANDEM_TCP_RTO_MIN_US 45
+
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 extern int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents,
                         const struct timespec *timeout, const sigset_t *sigmask);

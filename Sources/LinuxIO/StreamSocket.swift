@@ -31,6 +31,8 @@ public enum StreamSocket {
         public var noDelay = true
         /// Connections that may wait to be accepted.
         public var backlog: CInt = 4_096
+        /// As in ``ConnectOptions``, of accepted connections (inherited).
+        public var retransmissionMin: TimeSpan?
 
         /// Makes the default options.
         public init() {}
@@ -50,6 +52,9 @@ public enum StreamSocket {
         /// Longest time sent data may stay unacknowledged (TCP_USER_TIMEOUT); zero for the
         /// kernel's default.
         public var userTimeout = TimeSpan.zero
+        /// The least time after which what was lost is sent again, for connections of a local
+        /// network (TCP_RTO_MIN_US); `nil`, and every kernel before Linux 6.15, means 200 ms.
+        public var retransmissionMin: TimeSpan?
 
         /// Makes the default options.
         public init() {}
@@ -64,6 +69,7 @@ public enum StreamSocket {
         if options.reusePort { try socket.setOption(SOL_SOCKET, SO_REUSEPORT, 1) }
         if options.freeBind { try socket.setOption(CInt(IPPROTO_IP), IP_FREEBIND, 1) }
         if options.noDelay { try socket.setOption(CInt(IPPROTO_TCP), TCP_NODELAY, 1) }
+        options.retransmissionMin.map { setRetransmissionMin(socket, $0) }
         if case .v6 = endpoint.address {
             try socket.setOption(CInt(IPPROTO_IPV6), IPV6_V6ONLY, 1)
         }
@@ -100,6 +106,7 @@ public enum StreamSocket {
     ) throws(Errno) -> FileDescriptor {
         let socket = try open(family(of: endpoint), SOCK_STREAM, 0)
         if options.noDelay { try socket.setOption(CInt(IPPROTO_TCP), TCP_NODELAY, 1) }
+        options.retransmissionMin.map { setRetransmissionMin(socket, $0) }
         if options.userTimeout > .zero {
             let milliseconds = CInt(clamping: options.userTimeout.milliseconds)
             try socket.setOption(CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
@@ -121,6 +128,12 @@ public enum StreamSocket {
             return socket
         }
         return socket
+    }
+
+    private static func setRetransmissionMin(_ socket: borrowing FileDescriptor, _ span: TimeSpan) {
+        // A kernel that does not know the option is patient instead.
+        try? socket.setOption(
+            CInt(IPPROTO_TCP), TANDEM_TCP_RTO_MIN_US, CInt(clamping: span.microseconds))
     }
 
     /// Connections that died while they waited, skipped by one call of `accept`.

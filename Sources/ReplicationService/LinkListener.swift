@@ -27,6 +27,7 @@ final class LinkListener: EventHandler {
         self.accepted = accepted
         var options = StreamSocket.ListenOptions()
         options.backlog = settings.traffic.backlog
+        options.retransmissionMin = LinkTraffic.retransmissionMin
         let listening = try StreamSocket.listen(on: settings.ownListener, options: options)
         if let plan = settings.descriptors {
             descriptor = try listening.moved(to: plan.listener)

@@ -226,6 +226,7 @@ final class OutboundLink: EventHandler {
         counters.count(.dials)
         var options = StreamSocket.ConnectOptions()
         options.source = settings.dialSource
+        options.retransmissionMin = LinkTraffic.retransmissionMin
         options.userTimeout = max(
             settings.heartbeatInterval.multiplied(by: Self.unacknowledgedIntervals),
             settings.traffic.userTimeoutMin)

@@ -84,6 +84,10 @@ struct LinkTraffic: Hashable, Sendable {
     /// Connections the kernel holds for us; more than the peer ever opens.
     var backlog: CInt
 
+    /// What was lost on the pair's network is sent again after this, where the kernel can: Linux
+    /// waits at least 200 ms otherwise, and what waits with it is not known after a crash.
+    static let retransmissionMin = TimeSpan.milliseconds(10)
+
     /// One lost segment costs a retransmission time-out of 200 ms, and must not cost the link.
     static let pairLink = LinkTraffic(
         frameByteCountMax: LinkProtocol.frameByteCountMax, userTimeoutMin: .seconds(1),

@@ -3,6 +3,7 @@
 // Goal: the system calls do what their names say, on a real kernel. Method: loopback sockets with
 // ports the kernel chooses.
 
+import Glibc
 import LinuxIO
 import Testing
 import WireCore
@@ -43,6 +44,36 @@ import WireCore
         StreamSocket.shutdownWrite(client)
         let end = try poll { try server.read(upTo: 16) }
         #expect(end == [])
+    }
+
+    /// The least time before a retransmission in microseconds; `nil` on a kernel that does not say.
+    private func retransmissionMin(_ socket: borrowing FileDescriptor) -> CInt? {
+        var (microseconds, size) = (CInt(0), socklen_t(MemoryLayout<CInt>.size))
+        // TCP_RTO_MIN_US, since Linux 6.15.
+        let result = getsockopt(socket.rawValue, CInt(IPPROTO_TCP), 45, &microseconds, &size)
+        return result == 0 ? microseconds : nil
+    }
+
+    @Test func connectionsOfALocalNetworkRepeatSoonAtBothEnds() throws {
+        var listening = StreamSocket.ListenOptions()
+        listening.retransmissionMin = .milliseconds(10)
+        let listener = try StreamSocket.listen(on: Self.anyPort, options: listening)
+        let endpoint = try #require(try StreamSocket.localEndpoint(listener))
+        var connecting = StreamSocket.ConnectOptions()
+        connecting.retransmissionMin = .milliseconds(10)
+        let client = try StreamSocket.connect(to: endpoint, options: connecting)
+        let other = try StreamSocket.connect(to: endpoint)
+        let usual = retransmissionMin(other)
+        // The kernel counts in its own ticks, of 10 ms at most.
+        let wanted: ClosedRange<CInt> = 1...20_000
+        let isClient = retransmissionMin(client).map(wanted.contains)
+        let isServer = try poll { () -> Bool?? in
+            guard let connection = try StreamSocket.accept(from: listener) else { return nil }
+            return .some(retransmissionMin(connection.takeSocket()).map(wanted.contains))
+        }
+        #expect(isClient == usual.map { _ in true })
+        #expect(isServer == .some(usual.map { _ in true }))
+        #expect(usual.map { $0 > 20_000 } ?? true)
     }
 
     @Test func readingWithNothingToReadSaysSo() throws {
