@@ -15,6 +15,11 @@ enum ShadowStanding: UInt8 {
     case asked
     /// Something is in flight that only the client can repeat.
     case busy
+    /// Bytes pass unread between it and a backend.
+    case passing
+
+    /// An answer is to come.
+    var isPending: Bool { self == .asked || self == .busy }
 }
 
 /// The shadow of one client connection.

@@ -10,11 +10,13 @@ internal import WireCore
 
 /// One worker's way to tell the other node about its connections.
 struct ShadowDesk: ~Copyable {
-    /// Held clients at which a turn is not waited out.
+    /// Held clients at which a turn is not waited out: the answers of more would leave the
+    /// processor's cache before they leave the host.
     static let heldCountMax = 32
-    /// How long those who wait are joined by others while events keep coming, so that one frame
-    /// tells of them all.
+    /// How long those who wait may be joined by others, so that one frame tells of them all.
     static let collectingSpan = TimeSpan.milliseconds(1)
+    /// Answers that must be expected within that time for anybody to wait for others.
+    static let joiningCountMin: UInt64 = 4
     /// How long what nobody waits for may wait for a frame that leaves anyway: a request that the
     /// kernel has not acknowledged, because it does so with the answer or 40 ms later.
     static let deferralSpan = TimeSpan.milliseconds(5)
@@ -53,8 +55,12 @@ struct ShadowDesk: ~Copyable {
     var heldAnswers: [UInt64] = []
     /// Since when the first of them waits.
     var heldSince = Instant(nanoseconds: 0)
-    /// They wait for others, as long as there are events.
+    /// They wait for others.
     var isCollecting = false
+    /// How quickly answers are held.
+    private var pace = AnswerPace()
+    /// Clients of the present channel whose answer is to come and was not told.
+    private(set) var pendingCount = 0
     /// Something was told that has to leave with this turn.
     var isUrgent = false
     /// When the rest of what was told has to leave.
@@ -74,9 +80,8 @@ struct ShadowDesk: ~Copyable {
     @inline(__always)
     var isOpen: Bool { writer != nil }
 
-    /// A snapshot goes on, and nothing keeps it; or those who wait wait for others.
-    var wantsTurn: Bool {
-        guard !isCollecting else { return true }
+    /// A snapshot goes on, and nothing keeps it.
+    private var wantsTurn: Bool {
         guard snapshotSlot != nil, let writer else { return false }
         return writer.pointee.waitBegan == nil
     }
@@ -92,11 +97,27 @@ struct ShadowDesk: ~Copyable {
         return writer.pointee.backlogByteCount > 0
     }
 
-    /// Those who wait may go on waiting for others: more is going on than one at a time, and the
-    /// first of them has not waited long.
-    func mayCollect(eventCount: Int, now: Instant) -> Bool {
-        isOpen && eventCount > 1 && heldCount > 0 && heldCount < Self.heldCountMax
+    /// Those who wait may go on waiting for others.
+    func mayCollect(now: Instant) -> Bool { isOpen && paysToWait(now: now) }
+
+    /// Others are on their way, answers come quickly, and the first of those who wait has not
+    /// waited long.
+    func paysToWait(now: Instant) -> Bool {
+        heldCount > 0 && heldCount < Self.heldCountMax && pendingCount > heldRequests.count
             && now < heldSince + Self.collectingSpan
+            && pace.isExpected(Self.joiningCountMin, within: Self.collectingSpan)
+    }
+
+    /// So many answers that were held go on.
+    mutating func noteReleased(answerCount: Int, now: Instant) {
+        pace.note(count: answerCount, now: now)
+    }
+
+    /// What a client of the present channel waits for has changed.
+    @inline(__always)
+    mutating func noteStanding(from old: ShadowStanding, to new: ShadowStanding) {
+        guard old.isPending != new.isPending else { return }
+        pendingCount &+= new.isPending ? 1 : -1
     }
 
     /// Something was told; unless it is urgent it leaves with what is, or soon.
@@ -118,6 +139,7 @@ struct ShadowDesk: ~Copyable {
 
     /// How long the worker may wait for events while the channel is open.
     func waitSpan(now: Instant) -> TimeSpan {
+        guard !isCollecting else { return heldSince + Self.collectingSpan - now }
         guard !wantsTurn, deferralEnd > now else { return .zero }
         return min(Self.turnIntervalMax, deferralEnd - now)
     }
@@ -127,6 +149,7 @@ struct ShadowDesk: ~Copyable {
         channel &+= 1
         if channel == 0 { channel = 1 }
         openCount = 0
+        pendingCount = 0
     }
 
     /// The channel is gone: what was not written on it was not told.

@@ -18,13 +18,11 @@ extension Worker {
     private static let shadowRoundsMax = 4
 
     /// Looks after the channel and those who wait for it; called while there is something to do.
-    ///
-    /// `eventCount` says how much was going on in this turn.
-    mutating func tendShadows(eventCount: Int) {
+    mutating func tendShadows() {
         if let due = shadows.newBeginning, now >= due { beginSnapshot() }
         continueSnapshot()
         // One frame costs as much as telling of fifty requests in it.
-        shadows.isCollecting = shadows.mayCollect(eventCount: eventCount, now: now)
+        shadows.isCollecting = shadows.mayCollect(now: now)
         guard !shadows.isCollecting else { return }
         var rounds = 0
         while rounds < Self.shadowRoundsMax, shadows.isDue(now: now) {
@@ -87,6 +85,7 @@ extension Worker {
             $0.shadows.heldRequests.add(UInt64(truncatingIfNeeded: requestCount))
             $0.shadows.heldAnswers.add(UInt64(truncatingIfNeeded: answerCount))
         }
+        shadows.noteReleased(answerCount: answerCount, now: now)
         // Answers first: their clients have waited longest.
         for index in 0..<answerCount { release(shadows.heldAnswers[index]) }
         shadows.heldAnswers.removeFirst(answerCount)

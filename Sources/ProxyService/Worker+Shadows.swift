@@ -41,6 +41,15 @@ extension Worker {
         }
     }
 
+    /// Notes what the other node is about to be told.
+    @inline(__always)
+    mutating func setStanding(_ client: ClientConnection.Pointer, _ standing: ShadowStanding) {
+        if isShadowed(client) {
+            shadows.noteStanding(from: client.pointee.shadow.standing, to: standing)
+        }
+        client.pointee.shadow.standing = standing
+    }
+
     // MARK: Requests
 
     /// Tells of the request whose head is in `request`; true when it has to wait until that was
@@ -99,7 +108,7 @@ extension Worker {
         let head = UnsafeRawBufferPointer(rebasing: message[..<headByteCount])
         let sequence = client.pointee.shadow.receiveSequence(
             unread: message.count &- headByteCount)
-        client.pointee.shadow.standing = .asked
+        setStanding(client, .asked)
         tell(isUrgent: isUrgent) {
             $0.writeAsked(id, receiveSequence: sequence, head: head)
         }
@@ -107,8 +116,9 @@ extension Worker {
 
     /// Tells that something is in flight that only the client can repeat.
     mutating func tellBusy(_ client: ClientConnection.Pointer, isUrgent: Bool = true) {
-        guard client.pointee.shadow.standing != .busy else { return }
-        client.pointee.shadow.standing = .busy
+        let standing = client.pointee.shadow.standing
+        guard standing != .busy, standing != .passing else { return }
+        setStanding(client, .busy)
         let id = shadowIdentifier(of: client)
         tell(isUrgent: isUrgent) { $0.write(.busy, id) }
     }
@@ -168,7 +178,7 @@ extension Worker {
             &+ bodyByteCount
         let send =
             client.pointee.shadow.sendSequence &+ UInt32(truncatingIfNeeded: waitingByteCount)
-        client.pointee.shadow.standing = .idle
+        setStanding(client, .idle)
         tell { $0.writeAnswered(id, receiveSequence: receive, sendSequence: send) }
         let milliseconds = UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
         let elapsed = milliseconds &- client.pointee.shadow.toldMilliseconds
@@ -262,9 +272,10 @@ extension Worker {
         let record = ShadowRecord.opened(
             key: key, level: level, transport: transport, client: named)
         client.pointee.shadow.level = level
-        client.pointee.shadow.standing = isBusy ? .busy : .idle
         client.pointee.shadow.isRequestTold = false
+        client.pointee.shadow.standing = .idle
         client.pointee.shadow.channel = shadows.channel
+        if isBusy { setStanding(client, .busy) }
         shadows.openCount &+= 1
         count { $0.shadows.open.add() }
         let id = shadowIdentifier(of: client)
@@ -286,6 +297,7 @@ extension Worker {
     }
 
     mutating func forgetShadow(_ client: ClientConnection.Pointer) {
+        setStanding(client, .idle)
         client.pointee.shadow.channel = 0
         shadows.openCount &-= 1
         count { $0.shadows.open.subtract() }

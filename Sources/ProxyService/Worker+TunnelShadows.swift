@@ -136,7 +136,7 @@ extension Worker {
     ) {
         upstream.pointee.tunnel.channel = shadows.channel
         upstream.pointee.tunnel.isRestOwed = false
-        client.pointee.shadow.standing = .busy
+        setStanding(client, .passing)
         let id = shadowIdentifier(of: client)
         let record = ShadowRecord.tunnelled(
             ShadowTunnel(

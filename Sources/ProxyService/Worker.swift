@@ -221,7 +221,7 @@ struct Worker: ~Copyable {
         if setup.stickyJournal != nil, now >= sharingDue { shareAverages() }
         if isDraining { checkDrain() }
         if parting != nil || !frozen.isEmpty { tendParting() }
-        if shadows.needsTending { tendShadows(eventCount: eventCount) }
+        if shadows.needsTending { tendShadows() }
         setup.tallies.bufferByteCount.store(buffers.attachedByteCount, ordering: .relaxed)
         if buffers.isTrimDue { giveMemoryBack() }
         if accessDesk.buffer.isDue(now: now) { accessDesk.buffer.handOver() }
