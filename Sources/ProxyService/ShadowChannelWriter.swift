@@ -51,6 +51,8 @@ struct ShadowChannelWriter: ~Copyable {
     private(set) var recordCount: UInt64 = 0
     /// What was sealed since somebody asked.
     private var counts = SealedCounts()
+    /// Bytes the socket has taken on this channel; wraps around.
+    private(set) var sentByteCount: UInt64 = 0
     /// When something was sealed last.
     private(set) var lastSealed: Instant
     /// Since when bytes wait for the socket; `nil` when none do.
@@ -79,6 +81,12 @@ struct ShadowChannelWriter: ~Copyable {
     /// Sealed bytes that the socket has not taken.
     @inline(__always)
     var backlogByteCount: Int { sealed &- start }
+
+    /// Bytes the other node's kernel has, as far as this one knows.
+    var acknowledgedByteCount: UInt64 {
+        let waiting = SocketTransfer.unacknowledgedByteCount(socket)
+        return sentByteCount &- UInt64(truncatingIfNeeded: waiting)
+    }
 
     // MARK: Writing
 
@@ -220,6 +228,7 @@ struct ShadowChannelWriter: ~Copyable {
         let outcome = SocketTransfer.send(socket, base + start, count: sealed &- start)
         guard outcome.byteCount > 0 || outcome.wouldBlock else { return .lost }
         start &+= max(0, outcome.byteCount)
+        sentByteCount &+= UInt64(truncatingIfNeeded: max(0, outcome.byteCount))
         guard start < sealed else {
             start = 0
             sealed = 0

@@ -27,6 +27,12 @@ struct ShadowDesk: ~Copyable {
     static let headByteCountMax = 8 * 1_024
     /// How long the end of a turn may wait for the channel before clients go on without it.
     static let patience = TimeSpan.milliseconds(50)
+    /// How often it is looked whether the other node has what requests wait for: the kernel does
+    /// not say when an acknowledgement comes.
+    static let acknowledgementLookSpan = TimeSpan.microseconds(100)
+    /// How long requests wait for that before the channel is given up: some packets in a row may be
+    /// lost.
+    static let acknowledgementPatience = TimeSpan.milliseconds(300)
     /// Silence after which the channel says that nothing happened.
     static let standingSpan = TimeSpan.milliseconds(45)
     /// The worker turns at least this often while its channel is open.
@@ -53,7 +59,9 @@ struct ShadowDesk: ~Copyable {
     /// Clients whose request, or the end of whose answer, waits; as event tokens.
     var heldRequests: [UInt64] = []
     var heldAnswers: [UInt64] = []
-    /// Since when the first of them waits.
+    /// Clients whose request was told and waits until the other node has that.
+    private(set) var sentRequests = SentRequests()
+    /// Since when the first of those who are held waits.
     var heldSince = Instant(nanoseconds: 0)
     /// They wait for others.
     var isCollecting = false
@@ -103,7 +111,8 @@ struct ShadowDesk: ~Copyable {
     /// Others are on their way, answers come quickly, and the first of those who wait has not
     /// waited long.
     func paysToWait(now: Instant) -> Bool {
-        heldCount > 0 && heldCount < Self.heldCountMax && pendingCount > heldRequests.count
+        heldCount > 0 && heldCount < Self.heldCountMax
+            && pendingCount > heldRequests.count &+ sentRequests.count
             && now < heldSince + Self.collectingSpan
             && pace.isExpected(Self.joiningCountMin, within: Self.collectingSpan)
     }
@@ -111,6 +120,19 @@ struct ShadowDesk: ~Copyable {
     /// So many answers that were held go on.
     mutating func noteReleased(answerCount: Int, now: Instant) {
         pace.note(count: answerCount, now: now)
+    }
+
+    /// The requests that were held were written: they wait until the other node has that.
+    mutating func noteRequestsWritten(now: Instant) {
+        guard !heldRequests.isEmpty else { return }
+        sentRequests.add(heldRequests, end: writer?.pointee.sentByteCount, now: now)
+        heldRequests.removeAll(keepingCapacity: true)
+    }
+
+    /// Requests that need not wait any longer, as event tokens.
+    mutating func takeAcknowledgedRequests() -> [UInt64] {
+        guard !sentRequests.isEmpty else { return [] }
+        return sentRequests.take(acknowledged: writer?.pointee.acknowledgedByteCount ?? 0)
     }
 
     /// What a client of the present channel waits for has changed.
@@ -139,9 +161,11 @@ struct ShadowDesk: ~Copyable {
 
     /// How long the worker may wait for events while the channel is open.
     func waitSpan(now: Instant) -> TimeSpan {
-        guard !isCollecting else { return heldSince + Self.collectingSpan - now }
+        var span = Self.turnIntervalMax
+        if !sentRequests.isEmpty { span = Self.acknowledgementLookSpan }
+        guard !isCollecting else { return min(span, heldSince + Self.collectingSpan - now) }
         guard !wantsTurn, deferralEnd > now else { return .zero }
-        return min(Self.turnIntervalMax, deferralEnd - now)
+        return min(span, deferralEnd - now)
     }
 
     /// From here on no connection is known to the other node.
@@ -155,6 +179,7 @@ struct ShadowDesk: ~Copyable {
     /// The channel is gone: what was not written on it was not told.
     mutating func endLink() {
         writer = nil
+        sentRequests.giveUp()
         link &+= 1
         if link == 0 { link = 1 }
         snapshotSlot = nil

@@ -21,6 +21,7 @@ extension Worker {
     mutating func tendShadows() {
         if let due = shadows.newBeginning, now >= due { beginSnapshot() }
         continueSnapshot()
+        releaseAcknowledged()
         // One frame costs as much as telling of fifty requests in it.
         shadows.isCollecting = shadows.mayCollect(now: now)
         guard !shadows.isCollecting else { return }
@@ -30,7 +31,23 @@ extension Worker {
             rounds += 1
         }
         keepStanding()
-        shadows.needsTending = shadows.isOpen || shadows.heldCount > 0
+        shadows.needsTending =
+            shadows.isOpen || shadows.heldCount > 0 || !shadows.sentRequests.isEmpty
+    }
+
+    /// Lets requests go on that the other node knows of; when that takes too long, without it.
+    private mutating func releaseAcknowledged() {
+        if let since = shadows.sentRequests.since,
+            now - since >= ShadowDesk.acknowledgementPatience
+        {
+            loseShadows(.congested)
+        }
+        let tokens = shadows.takeAcknowledgedRequests()
+        guard !tokens.isEmpty else { return }
+        // None of them may be repeated, and the process may have been stopped in this turn.
+        now = Clock.now()
+        heedLife()
+        for token in tokens { release(token) }
     }
 
     /// Writes out what was told and lets those go on who waited for it; false when the channel has
@@ -73,11 +90,6 @@ extension Worker {
 
     /// Lets those go on who waited; who has to wait again is in the lists afterwards.
     private mutating func releaseHeld() {
-        if !shadows.heldRequests.isEmpty {
-            // None of them may be repeated, and the process may have been stopped in this turn.
-            now = Clock.now()
-            heedLife()
-        }
         let requestCount = shadows.heldRequests.count
         let answerCount = shadows.heldAnswers.count
         guard requestCount &+ answerCount > 0 else { return }
@@ -86,11 +98,12 @@ extension Worker {
             $0.shadows.heldAnswers.add(UInt64(truncatingIfNeeded: answerCount))
         }
         shadows.noteReleased(answerCount: answerCount, now: now)
+        shadows.noteRequestsWritten(now: now)
         // Answers first: their clients have waited longest.
         for index in 0..<answerCount { release(shadows.heldAnswers[index]) }
         shadows.heldAnswers.removeFirst(answerCount)
-        for index in 0..<requestCount { release(shadows.heldRequests[index]) }
-        shadows.heldRequests.removeFirst(requestCount)
+        // A kernel that acknowledges at once has done so.
+        if requestCount > 0 { releaseAcknowledged() }
     }
 
     private mutating func release(_ rawValue: UInt64) {

@@ -232,4 +232,56 @@ struct ShadowChannelTests {
         _ = try client.exchange("/")
         #expect(try tandem.last(client) == tandem.answered(client))
     }
+
+    private static let post = "POST /once HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+
+    /// A backend that counts what must not be repeated, and a plane with it.
+    private func countingPlane() throws -> (ShadowPlane, TestBackend, asked: Counter) {
+        let asked = Counter()
+        let backend = try TestBackend { request in
+            if request.target == "/once" { asked.add() }
+            return ReplyStep.ok("done")
+        }
+        return (try ShadowPlane([backend.endpoint], level: .requests), backend, asked)
+    }
+
+    /// What is on its way may be lost with the host: the client's repetition would be new to the
+    /// other node.
+    @Test func whatMustNotBeRepeatedBeginsWhenTheOtherNodeHasWhatWasTold() throws {
+        let (tandem, backend, asked) = try countingPlane()
+        defer { withExtendedLifetime(backend) {} }
+        let (client, other) = (try tandem.knownClient(), try tandem.knownClient())
+        try tandem.receiver.loseEverything()
+        try client.send(Self.post)
+        #expect(eventually { tandem.plane.shadowStatistics.heldRequests == 1 })
+        // What does no harm twice goes on.
+        _ = try other.exchange("/")
+        let hasBegun = asked.value > 0
+        // A host that stood still for longer than the worker's patience proves nothing.
+        #expect(!hasBegun || tandem.losses.value > 0)
+        tandem.receiver.loseNothing()
+        #expect(try client.response().status == 200)
+        #expect(asked.value == 1)
+        #expect(
+            tandem.losses.value > 0
+                || tandem.receiver.records(ofPort: client.localPort).map(\.kind)
+                    == [.opened, .busy, .answered]
+        )
+    }
+
+    @Test func aChannelThatNobodyAcknowledgesIsGivenUp() throws {
+        let (tandem, backend, asked) = try countingPlane()
+        defer { withExtendedLifetime(backend) {} }
+        let client = try tandem.knownClient()
+        try tandem.receiver.loseEverything()
+        try client.send(Self.post)
+        #expect(try client.response().status == 200)
+        #expect(asked.value == 1)
+        let ends = tandem.plane.shadowStatistics.channelEnds
+        #expect(ends.first { $0.label == "congested" }?.count == 1)
+        // Without a channel nobody waits.
+        try client.send(Self.post)
+        #expect(try client.response().status == 200)
+        #expect(asked.value == 2)
+    }
 }

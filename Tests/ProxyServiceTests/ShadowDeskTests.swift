@@ -97,6 +97,22 @@ struct ShadowDeskTests {
         #expect(together)
     }
 
+    /// It has been told, and waits for nobody else.
+    @Test func aRequestThatWasToldIsNotWaitedFor() {
+        var desk = busyDesk(heldCount: 1, pendingCount: 1)
+        desk.heldRequests = [7]
+        desk.noteRequestsWritten(now: now)
+        #expect(desk.heldRequests.isEmpty)
+        #expect(desk.sentRequests.count == 1)
+        let pays = desk.paysToWait(now: now)
+        #expect(!pays)
+        // While it waits itself, the worker looks often.
+        #expect(desk.waitSpan(now: now) == ShadowDesk.acknowledgementLookSpan)
+        let released = desk.takeAcknowledgedRequests()
+        #expect(released == [7])
+        #expect(desk.waitSpan(now: now) == ShadowDesk.turnIntervalMax)
+    }
+
     @Test func whoWaitsForOthersWaitsNoLongerThanThat() {
         var desk = busyDesk(heldCount: 1, pendingCount: 1)
         desk.isCollecting = true

@@ -20,7 +20,7 @@ final class ShadowPlane {
     private(set) var configuration: Configuration
     private(set) var receiver: ShadowReceiver
     /// Workers that lost their channel.
-    let losses: LossCount
+    let losses: Counter
 
     /// Serves `backends` as one pool, behind `routes` before it.
     init(
@@ -42,7 +42,7 @@ final class ShadowPlane {
             pools: [pool],
             admin: AdminConfiguration(http: nil, socket: nil), timeouts: timeouts, limits: limits)
         journal = try ConnectionJournal(watching: [.v4(.loopback)], capacity: 1 << 16)
-        let losses = LossCount()
+        let losses = Counter()
         self.losses = losses
         plane = try DataPlane(
             configuration: configuration, nodeName: "test", logger: Logger("proxy", sink: nil),
@@ -109,8 +109,8 @@ final class ShadowPlane {
     }
 }
 
-/// How often a channel was lost.
-final class LossCount: Sendable {
+/// How often something happened, on any thread.
+final class Counter: Sendable {
     private let cell = Atomic<Int>(0)
 
     func add() {

@@ -70,7 +70,9 @@ final class ShadowReceiver: Sendable {
         guard let endpoint = try StreamSocket.localEndpoint(listener) else {
             throw Errno(code: 22)
         }
-        let near = try StreamSocket.connect(to: endpoint)
+        var options = StreamSocket.ConnectOptions()
+        options.retransmissionMin = .milliseconds(10)
+        let near = try StreamSocket.connect(to: endpoint, options: options)
         var far: FileDescriptor?
         _ = try eventually {
             far = try StreamSocket.accept(from: listener)?.takeSocket()
@@ -97,6 +99,16 @@ final class ShadowReceiver: Sendable {
             read(&heard)
             return heard
         }
+    }
+
+    /// Nothing reaches this end any more, as if every packet were lost.
+    func loseEverything() throws {
+        try ConnectionRepair.deafen(socket.descriptor)
+    }
+
+    /// What was lost comes with the next repetition.
+    func loseNothing() {
+        ConnectionRepair.undeafen(socket.descriptor)
     }
 
     /// Ends the channel as a peer that dies.
