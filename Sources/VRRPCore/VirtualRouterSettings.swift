@@ -20,6 +20,11 @@ public struct VirtualRouterSettings: Hashable, Sendable {
     public let preempts: Bool
     /// How long after startup Preempt_Mode counts as false; not in the RFC, counted from startup.
     public let preemptDelay: TimeSpan
+    /// How long a Backup that has just started believes no silence, if nobody is heard.
+    ///
+    /// Not in the RFC: the network of a host that boots, or of a cable that was just plugged in,
+    /// may carry nothing yet.
+    public let startupSilence: TimeSpan
     /// The checksum form that is sent; a peer that uses the other one is reported.
     public let checksumForm: ChecksumForm
     /// The highest priority among the other nodes: with it a late node knows when it was replaced.
@@ -84,6 +89,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
         virtualRouterID: UInt8, priority: UInt8, primaryAddress: IPAddress,
         addresses: [IPAddress], advertisementInterval: TimeSpan = .seconds(1),
         preempts: Bool = true, preemptDelay: TimeSpan = .zero,
+        startupSilence: TimeSpan = .zero,
         checksumForm: ChecksumForm = .rfc9568, peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2), announcementInterval: TimeSpan = .seconds(10),
         silenceRule: SilenceRule = .advertsAndLink, version: AdvertisementVersion = .version3,
@@ -111,6 +117,7 @@ public struct VirtualRouterSettings: Hashable, Sendable {
             advertisementInterval.nanoseconds / centisecond)
         self.preempts = preempts
         self.preemptDelay = preemptDelay
+        self.startupSilence = startupSilence
         self.checksumForm = checksumForm
         self.peerPriorityMax = max(peerPriorityMax, 1)
         self.addressLease = addressLease

@@ -22,7 +22,7 @@ extension VirtualRouterStateMachine.State.Backup {
             linkReadAt
                 ?? max(
                     armedAt + terms.activeDownInterval(interval: interval),
-                    patienceEnd ?? armedAt)
+                    patienceEnd ?? armedAt, listeningEnd ?? armedAt)
         case .betterBackups: armedAt + max(terms.skewTime(interval: interval), farewellWaitMin)
         case .group: nil
         }
@@ -132,6 +132,7 @@ extension VirtualRouterStateMachine.State.Backup {
         armedAt = now
         linkReadAt = nil
         patienceEnd = nil
+        listeningEnd = nil
         heldBack = nil
     }
 

@@ -59,6 +59,8 @@ extension VirtualRouterStateMachine {
             var linkReadAt: Instant?
             /// The node ran late: silence is not believed before.
             var patienceEnd: Instant?
+            /// Just started, and nobody was heard: silence is not believed before.
+            var listeningEnd: Instant?
             /// Active_Adver_Interval.
             var interval: TimeSpan
             /// Preempt_Mode counts as false before this instant.

@@ -346,9 +346,12 @@ extension VirtualRouterStateMachine.State {
         }
         // I2
         output.transition(from: .initialize, to: .backup, cause: .startup)
-        let backup = Backup(
+        var backup = Backup(
             now: now, interval: terms.interval, preemptionAllowedAt: preemptionAllowedAt)
-        guard terms.settings.isOwner else { return .backup(backup) }
+        guard terms.settings.isOwner else {
+            backup.listeningEnd = now + terms.settings.startupSilence
+            return .backup(backup)
+        }
         // I1, but somebody else has a say.
         return claimed(
             backup, Claim(cause: .startup, isProof: false), now: now, terms: terms,

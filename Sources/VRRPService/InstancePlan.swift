@@ -91,6 +91,10 @@ struct InstancePlan {
         }
     }
 
+    /// A neighbour that lives is heard within this by a node that starts: its switch has learnt
+    /// where it is, and neighbours have been found.
+    static let startupSilence = TimeSpan.seconds(1)
+
     /// What the state machine is told; `ownAddress` where it is known.
     func settings(
         ownAddress: IPAddress?, isGrouped: Bool, decidesForGroup: Bool = true
@@ -102,6 +106,7 @@ struct InstancePlan {
                     ?? SpeakerSurroundings.unknownAddress(of: instance.family),
                 addresses: addresses, advertisementInterval: router.advertiseInterval,
                 preempts: router.preempt, preemptDelay: router.preemptDelay,
+                startupSilence: Self.startupSilence,
                 checksumForm: router.checksum == .rfc5798 ? .rfc5798 : .rfc9568,
                 peerPriorityMax: peer.priority, addressLease: router.lease,
                 announcementInterval: router.announceInterval,

@@ -23,13 +23,15 @@ final class RouterUnderTest {
         addresses: [IPAddress] = [virtualAddress], peerPriorityMax: UInt8 = 254,
         addressLease: TimeSpan = .seconds(2), silenceRule: SilenceRule = .adverts,
         version: AdvertisementVersion = .version3, isGrouped: Bool = false,
-        decidesForGroup: Bool = true, own: IPAddress = own
+        decidesForGroup: Bool = true, own: IPAddress = own,
+        startupSilence: TimeSpan = .zero
     ) throws {
         machine = VirtualRouterStateMachine(
             settings: try VirtualRouterSettings(
                 virtualRouterID: 51, priority: priority, primaryAddress: own,
                 addresses: addresses, advertisementInterval: interval, preempts: preempts,
-                preemptDelay: preemptDelay, checksumForm: checksumForm,
+                preemptDelay: preemptDelay, startupSilence: startupSilence,
+                checksumForm: checksumForm,
                 peerPriorityMax: peerPriorityMax, addressLease: addressLease,
                 silenceRule: silenceRule, version: version, isGrouped: isGrouped,
                 decidesForGroup: decidesForGroup))

@@ -94,8 +94,13 @@ struct AddressProberTests {
             try end.ip("addr add \(words)" + (family == .ipv6 ? " nodad" : ""))
             let address = scene.address
             #expect(scene.cable.loop.poll { try end.canUse(address) })
-            scene.probe()
             let mac = try mac(end)
+            // The kernel joins the group that it is asked in a moment after the address is there.
+            #expect(
+                scene.cable.loop.poll {
+                    scene.probe()
+                    return !scene.conflicts.isEmpty
+                })
             #expect(scene.conflicts.contains(Conflict(address: scene.address, mac: mac)))
             #expect(scene.prober.verdict.foreign == [scene.address: mac])
             #expect(!scene.prober.verdict.isVerified)
