@@ -31,12 +31,12 @@ extension Worker {
             $0.carry.reissued.add(UInt64(reissuedCount))
             $0.carry.refused.add(UInt64(refusedCount))
         }
-        setup.logger.info(
-            "connections of the peer go on",
-            [
-                "adopted": "\(adopted.count &- refusedCount)", "reissued": "\(reissuedCount)",
-                "refused": "\(refusedCount)",
-            ])
+        // They come in batches of a few dozen; the takeover is logged as a whole by whoever made
+        // them.
+        guard refusedCount > 0 else { return }
+        setup.logger.warning(
+            "connections of the peer cannot go on here and were reset",
+            ["worker": "\(setup.index)", "count": "\(refusedCount)"])
     }
 
     /// Ends those of the connections that are here, whatever they do, without a word.
