@@ -28,7 +28,10 @@ import WireCore
 final class AdoptionCampaign {
     /// Connections made before the loop gets its turn: about a millisecond.
     static let madePerTurnMax = 64
-    /// Questions sent again before the loop gets its turn.
+    /// Idle clients asked in the same turn: what a client says before its connection is made is
+    /// lost, what it says before it was asked is not.
+    static let askedWhileMakingMax = 16
+    /// Questions sent before the loop gets its turn, once all are made.
     static let askedPerTurnMax = 256
     /// When those who have not answered are asked again, counted from the first question to the
     /// last of them.
@@ -47,29 +50,6 @@ final class AdoptionCampaign {
     /// How long that is waited for: longer than a worker waits to know whose they are.
     static let surrenderPatience = TimeSpan.milliseconds(500)
 
-    /// What a campaign needs of its owner.
-    struct Environment {
-        var loop: EventLoop
-        var sender: any SegmentSending
-        var report: AdoptionReport
-        var logger: Logger
-        /// How long bytes may take that a client must send again.
-        var expectationSpan: TimeSpan
-        /// Serves connections.
-        var handOn: ([AdoptedClient]) -> Void
-        /// All connections are made that will be: the kernel may refuse again what it does not
-        /// know.
-        var allMade: (Set<IPAddress>) -> Void
-        /// What this node's workers say of connections with the same ends.
-        var holding: (ClientKey) -> OwnHolding
-        /// Makes workers end such connections; what it returns says whether they have.
-        var surrender: (Set<ClientKey>) -> (() -> Bool)
-        /// Ends what the kernel has of such connections.
-        var endExisting: (Set<ClientKey>, Set<IPAddress>) -> Void
-        /// Whether a connection without a shadow is to be reset.
-        var isDoomed: (ClientKey) -> Bool
-    }
-
     /// What is done about connections that this host still has.
     private enum Clearing {
         /// Workers end what they have.
@@ -85,6 +65,8 @@ final class AdoptionCampaign {
     private let environment: Environment
     private var candidates: [AdoptionCandidate] = []
     private var awaited: [ClientKey: AdoptionCandidate] = [:]
+    /// Those that were made and not asked, first the oldest.
+    private var unasked: ArraySlice<AdoptionCandidate> = []
     private var tunnels: TunnelAdoption?
     private var known: Set<ClientKey> = []
     private var refusedKeys: [ClientKey] = []
@@ -177,6 +159,7 @@ final class AdoptionCampaign {
         for candidate in candidates { candidate.closeSilently() }
         tunnels?.cancel()
         awaited = [:]
+        unasked = []
         doomed = [:]
         end()
     }
@@ -189,16 +172,14 @@ final class AdoptionCampaign {
             make(candidates[next])
             next += 1
         }
+        askSome(Self.askedWhileMakingMax)
         var hasMoreTunnels = false
         if next == candidates.count, let tunnels {
             hasMoreTunnels = !mayMakeHeld || tunnels.makeSome(Self.madePerTurnMax / 2)
         }
         overhear()
         handOnFinished()
-        guard next < candidates.count || hasMoreTunnels || clearBlocked() else {
-            allMade()
-            return
-        }
+        guard next < candidates.count || hasMoreTunnels || clearBlocked() else { return allMade() }
         later(mayMakeHeld ? .zero : Self.surrenderPause) { $0.makeSome() }
     }
 
@@ -218,7 +199,11 @@ final class AdoptionCampaign {
             return
         }
         awaited[candidate.key] = candidate
-        ask(candidate.key, candidate.question(isFirst: true))
+        if candidate.shadow.phase == .asked {
+            ask(candidate.key, candidate.question(isFirst: true))
+        } else {
+            unasked.append(candidate)
+        }
     }
 
     // MARK: - What this host still has
@@ -265,7 +250,26 @@ final class AdoptionCampaign {
 
     private func allMade() {
         environment.allMade(addresses)
-        overhear()
+        askRest()
+    }
+
+    /// Asks those who were not asked, as many as is good for a turn of the loop.
+    private func askSome(_ countMax: Int) {
+        for candidate in unasked.prefix(countMax) where awaited[candidate.key] != nil {
+            ask(candidate.key, candidate.question(isFirst: true))
+        }
+        unasked = unasked.dropFirst(countMax)
+    }
+
+    private func askRest() {
+        askSome(Self.askedPerTurnMax)
+        heard()
+        guard !isOver else { return }
+        guard unasked.isEmpty else { return later(.zero) { $0.askRest() } }
+        allAsked()
+    }
+
+    private func allAsked() {
         for span in Self.repetitions {
             later(span) { campaign in
                 let waiting =
